@@ -1,0 +1,119 @@
+"""What a deployment says about the gateway: `configs/service.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from configs.brand import Strict
+
+
+class Secret(Strict):
+    """Where a secret stands; the secret itself never stands in a config."""
+
+    env: str | None = Field(default=None, description="Name of an environment variable.")
+    file: Path | None = Field(default=None, description="File that holds the secret and nothing else.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Secret:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("say either env or file")
+        return self
+
+
+class SlackApp(Strict):
+    """One Slack app."""
+
+    signing_secret: Secret
+    bot_token: Secret
+    api_url: str = Field(default="https://slack.com/api", description="Changed by tests and the simulator only.")
+
+
+class WhatsAppApp(Strict):
+    """One Meta app with WhatsApp."""
+
+    app_secret: Secret
+    verify_token: Secret
+    access_token: Secret
+    api_url: str = Field(default="https://graph.facebook.com/v23.0", description="Changed by tests only.")
+
+
+class Apps(Strict):
+    """Apps a platform, by a name of our own choice: webhooks arrive at `/webhooks/<channel>/<app>`."""
+
+    slack: dict[str, SlackApp] = Field(default_factory=dict)
+    whatsapp: dict[str, WhatsAppApp] = Field(default_factory=dict)
+
+
+class Service(Strict):
+    """Where the gateway listens and how much it takes on."""
+
+    host: str = Field(default="127.0.0.1", description="Beyond loopback, API keys are required.")
+    port: int = Field(default=8000, ge=0, le=65535, description="0 takes any free port.")
+    api_keys: Secret | None = Field(default=None, description="Comma-separated keys; may be left out on loopback.")
+    max_message_chars: int = Field(default=4000, ge=100, le=20000, description="A longer message is refused.")
+    max_turns: int = Field(default=16, ge=1, le=1024, description="Turns generated at one time; more wait.")
+    max_waiting: int = Field(default=128, ge=0, description="Turns that may wait; more are told to come back.")
+    turn_deadline_s: float = Field(default=90, gt=0, description="A turn that takes longer fails.")
+
+
+class Models(Strict):
+    """The weights that everything runs on."""
+
+    base: str = Field(
+        default="smollm2-135m-instruct",
+        description="The packaged model's name, a hub name such as Qwen/Qwen2.5-0.5B-Instruct, or a folder.",
+    )
+    encoder: str = Field(default="all-minilm-l6-v2", description="The packaged encoder's name, or a folder.")
+
+
+class Engine(Strict):
+    """The vLLM process that generates."""
+
+    url: str | None = Field(
+        default=None, description="An engine that runs elsewhere; where absent, one is started as a child process."
+    )
+    port: int = Field(default=0, ge=0, le=65535, description="Port of the child process; 0 takes any free port.")
+    device: str = Field(default="cpu", pattern="^(cpu|cuda)$", description="What the child process runs on.")
+    max_model_len: int = Field(default=2048, ge=512, description="Context window, in tokens.")
+    max_num_seqs: int = Field(default=16, ge=1, description="Sequences in one batch.")
+    kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the KV cache on a CPU, in GiB.")
+    max_loras: int = Field(default=4, ge=1, description="Adapters in one batch.")
+    max_lora_rank: int = Field(default=16, ge=8, description="Largest rank among the adapters.")
+    ready_timeout_s: float = Field(default=300, gt=0, description="How long a start may take.")
+
+
+class Generation(Strict):
+    """How replies are sampled."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int = Field(default=120, ge=16, le=1024)
+    repetition_penalty: float = Field(default=1.05, ge=1, le=2)
+
+
+class Database(Strict):
+    """Conversations, turns, inbox, outbox."""
+
+    url: str | None = Field(
+        default=None, description="SQLAlchemy URL; `brandvoice.db` in the state folder where absent."
+    )
+
+
+class Handoff(Strict):
+    """Who hears of a hand-over."""
+
+    webhook_url: str | None = Field(default=None, description="Gets a signed POST (Standard Webhooks).")
+    webhook_secret: Secret | None = Field(default=None, description="`whsec_...`; required with a URL.")
+
+
+class ServiceConfig(Strict):
+    """Everything in `configs/service.yaml`."""
+
+    service: Service = Service()
+    models: Models = Models()
+    engine: Engine = Engine()
+    generation: Generation = Generation()
+    database: Database = Database()
+    handoff: Handoff = Handoff()
+    apps: Apps = Apps()

@@ -1,0 +1,67 @@
+"""The nouns of retrieval: a Document is split into Chunks; a Passage is a Chunk with its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One page of a brand's knowledge, as loaded."""
+
+    id: str
+    """Stable name inside the knowledge base: the path below the added folder, such as `returns.md`."""
+    title: str
+    text: str
+    """Markdown or plain text, NFC, newline-separated."""
+    sha256: str
+    """Hex digest of the text's UTF-8 bytes; unchanged documents are not embedded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document that is embedded, indexed and quoted whole."""
+
+    id: str
+    """`<document>#<ordinal>`."""
+    document: str
+    title: str
+    heading: str
+    """Heading path inside the document, such as `Returns > Opened items`; empty at the top."""
+    text: str
+    """Exactly `document.text[start:end]`, stripped of outer blanks."""
+    start: int
+    """Offset in characters into the document's text."""
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk as search returned it."""
+
+    document: str
+    title: str
+    heading: str
+    text: str
+    score: float
+    """Fused score, 0 to 1, higher is better."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Per stage: `dense` (cosine) and `lexical` (BM25, min-max normalised)."""
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What one search found, with what a decision needs to know about it."""
+
+    query: str
+    """The query as searched, after the history was folded in."""
+    passages: tuple[Passage, ...]
+    """Best first; empty when the knowledge base is empty."""
+    knowledge_version: str
+    answerability: float
+    """Probability, 0 to 1, that the passages hold the answer (see `retrieval.answerability`)."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """What the probability was computed from; kept as evidence."""

@@ -1,0 +1,58 @@
+"""The typed results of a turn: what the pipeline's steps hand on, what a channel gets to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["answered", "refused", "handed_off", "small_talk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that supports a sentence of the reply."""
+
+    number: int
+    document: str
+    title: str
+    passage: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the assistant is doing now; shown, never stored."""
+
+    state: Literal["queued", "searching", "writing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence that passed the check, ready to be shown."""
+
+    index: int
+    text: str
+    """With its citation marks, such as `... within 30 days [1].`"""
+    citations: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished turn."""
+
+    text: str
+    """The sentences joined by blanks, citation marks included."""
+    outcome: Outcome
+    citations: tuple[Citation, ...]
+    adapter: Mapping[str, str]
+    """`brand` and `version`."""
+    usage: Mapping[str, int]
+    """`prompt_tokens` and `completion_tokens`, over all generations of the turn."""
+    timings_ms: Mapping[str, float]
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    """Everything that explains the reply, JSON-serialisable."""
+
+
+TurnEvent = Status | Sentence | Reply
+"""A turn is any number of Status and Sentence events and one last Reply."""
