@@ -71,7 +71,8 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    """They carry the access token, so they stay out of `repr` and thereby out of logs."""
     json: Mapping[str, object]
 
 

@@ -1,11 +1,12 @@
 """What can go wrong at a channel.
 
-    ChannelError
-    ├── SignatureInvalid   the sender's fault: 401, never retried by us
-    ├── StaleRequest       the sender's fault: 401
-    ├── PayloadInvalid     the sender's fault: the body is kept aside, 200
-    ├── DeliveryFailed     the platform's fault (retryable) or ours (not)
-    └── ChannelUnknown     the operator's fault: no such channel or app
+ChannelError
+├── SignatureInvalid   the sender's fault: 401, never retried by us
+├── StaleRequest       the sender's fault: 401
+├── PayloadInvalid     the sender's fault: the body is kept aside, 200
+├── DeliveryFailed     the platform's fault (retryable) or ours (not)
+├── ChannelUnknown     the operator's fault: no such channel or app
+└── ChannelMisconfigured  the operator's fault: a secret or an address is missing or of no use
 """
 
 from __future__ import annotations
@@ -31,10 +32,25 @@ class ChannelUnknown(ChannelError):
     """No channel or app of this name is configured."""
 
 
+class ChannelMisconfigured(ChannelError):
+    """A secret or an address of an app is missing or of no use; the app must stay off."""
+
+
 class DeliveryFailed(ChannelError):
     """The platform did not take a reply."""
 
-    def __init__(self, message: str, *, retryable: bool, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool, retry_after_s: float | None = None, code: str | None = None
+    ) -> None:
+        """Keep what the outbox decides on.
+
+        Args:
+            message: What happened and what to try; never the platform's own text, which may name a customer.
+            retryable: Whether the same call may succeed later.
+            retry_after_s: The platform's own waiting time in seconds, where it gave one.
+            code: The platform's error code as text, such as `invalid_auth` or `131047`; the HTTP status without one.
+        """
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.code = code

@@ -37,7 +37,8 @@ class Widget(Strict):
 
     site_key: str = Field(pattern=r"^pk_[A-Za-z0-9]{8,64}$", description="Public key in the script tag.")
     origins: tuple[str, ...] = Field(
-        default=(), description="Origins that may open the chat besides the gateway's own, such as https://shop.example."
+        default=(),
+        description="Origins that may open the chat besides the gateway's own, such as https://shop.example.",
     )
     starters: tuple[str, ...] = Field(default=(), max_length=4, description="Questions offered in an empty chat.")
 
@@ -88,7 +89,9 @@ class Brand(Strict):
     tagline: str = Field(default="", description="One line under the name in the sample shop.")
     language: str = Field(default="en", description="BCP 47 tag of the brand's language.")
     pages: Path = Field(description="Folder of help pages that `brandvoice demo` and `kb add` read.")
-    voice_guide: Path = Field(description="Markdown; for people, for the base model on the bench, never for the adapter.")
+    voice_guide: Path = Field(
+        description="Markdown; for people, for the base model on the bench, never for the adapter."
+    )
     conversations: Path | None = Field(default=None, description="Training conversations, JSON lines.")
     questions: Path | None = Field(default=None, description="Held-out questions, JSON lines.")
     shipped_adapter: Path | None = Field(default=None, description="Adapter folder that ships with the project.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -16,7 +19,7 @@ class Secret(Strict):
     file: Path | None = Field(default=None, description="File that holds the secret and nothing else.")
 
     @model_validator(mode="after")
-    def _one_place(self) -> Secret:
+    def _one_place(self) -> Self:
         if (self.env is None) == (self.file is None):
             raise ValueError("say either env or file")
         return self
@@ -29,6 +32,10 @@ class SlackApp(Strict):
     bot_token: Secret
     api_url: str = Field(default="https://slack.com/api", description="Changed by tests and the simulator only.")
 
+    def secrets(self) -> Mapping[str, Secret]:
+        """Where its secrets stand, by their names."""
+        return {"signing_secret": self.signing_secret, "bot_token": self.bot_token}
+
 
 class WhatsAppApp(Strict):
     """One Meta app with WhatsApp."""
@@ -36,14 +43,31 @@ class WhatsAppApp(Strict):
     app_secret: Secret
     verify_token: Secret
     access_token: Secret
-    api_url: str = Field(default="https://graph.facebook.com/v23.0", description="Changed by tests only.")
+    api_url: str = Field(
+        default="https://graph.facebook.com/v23.0", description="Changed by tests and the simulator only."
+    )
+
+    def secrets(self) -> Mapping[str, Secret]:
+        """Where its secrets stand, by their names."""
+        return {
+            "app_secret": self.app_secret,
+            "verify_token": self.verify_token,
+            "access_token": self.access_token,
+        }
 
 
 class Apps(Strict):
     """Apps a platform, by a name of our own choice: webhooks arrive at `/webhooks/<channel>/<app>`."""
 
-    slack: dict[str, SlackApp] = Field(default_factory=dict)
-    whatsapp: dict[str, WhatsAppApp] = Field(default_factory=dict)
+    slack: dict[str, SlackApp] = Field(default_factory=dict, description="Slack apps.")
+    whatsapp: dict[str, WhatsAppApp] = Field(default_factory=dict, description="Meta apps with WhatsApp.")
+
+    def each(self) -> Iterator[tuple[str, str, SlackApp | WhatsAppApp]]:
+        """Every app as (channel, its name here, its settings)."""
+        for name, slack in self.slack.items():
+            yield "slack", name, slack
+        for name, whatsapp in self.whatsapp.items():
+            yield "whatsapp", name, whatsapp
 
 
 class Service(Strict):
@@ -56,6 +80,16 @@ class Service(Strict):
     max_turns: int = Field(default=16, ge=1, le=1024, description="Turns generated at one time; more wait.")
     max_waiting: int = Field(default=128, ge=0, description="Turns that may wait; more are told to come back.")
     turn_deadline_s: float = Field(default=90, gt=0, description="A turn that takes longer fails.")
+    simulator: bool = Field(
+        default=False,
+        description="Stand in for the platforms: their apps send to this gateway itself. On loopback only.",
+    )
+
+    @model_validator(mode="after")
+    def _simulator_stays_here(self) -> Self:
+        if self.simulator and not is_loopback(self.host):
+            raise ValueError("the simulator is for this machine only; set host to 127.0.0.1 or simulator to false")
+        return self
 
 
 class Models(Strict):
@@ -87,9 +121,9 @@ class Engine(Strict):
 class Generation(Strict):
     """How replies are sampled."""
 
-    temperature: float = Field(default=0.0, ge=0, le=2)
-    max_tokens: int = Field(default=120, ge=16, le=1024)
-    repetition_penalty: float = Field(default=1.05, ge=1, le=2)
+    temperature: float = Field(default=0.0, ge=0, le=2, description="0 gives the same words each time.")
+    max_tokens: int = Field(default=120, ge=16, le=1024, description="Longest reply.")
+    repetition_penalty: float = Field(default=1.05, ge=1, le=2, description="1 leaves repetition alone.")
 
 
 class Database(Strict):
@@ -106,6 +140,12 @@ class Handoff(Strict):
     webhook_url: str | None = Field(default=None, description="Gets a signed POST (Standard Webhooks).")
     webhook_secret: Secret | None = Field(default=None, description="`whsec_...`; required with a URL.")
 
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.webhook_url and self.webhook_secret is None:
+            raise ValueError("webhook_url needs webhook_secret: calls are always signed")
+        return self
+
 
 class ServiceConfig(Strict):
     """Everything in `configs/service.yaml`."""
@@ -117,3 +157,13 @@ class ServiceConfig(Strict):
     database: Database = Database()
     handoff: Handoff = Handoff()
     apps: Apps = Apps()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address reaches this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

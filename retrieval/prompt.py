@@ -17,7 +17,7 @@ from retrieval.passages import Passage
 Role = Literal["system", "user", "assistant"]
 PromptKind = Literal["answer", "refuse", "small_talk", "hand_over"]
 
-SYSTEM = "You are the assistant of {display_name}. Answer only from the sources, in the voice of the house."
+SYSTEM = "You are the assistant of {display_name}. Answer only from the sources, in the voice of the brand."
 GUIDE = "{system}\n\nVoice guide:\n{guide}"
 SOURCE = "[{number}] {title}: {text}"
 LAST_USER: dict[PromptKind, str] = {

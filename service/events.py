@@ -38,6 +38,13 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """Text as it comes from the engine, for a brand that switched the check before showing off."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A finished turn."""
 
@@ -54,5 +61,5 @@ class Reply:
     """Everything that explains the reply, JSON-serialisable."""
 
 
-TurnEvent = Status | Sentence | Reply
-"""A turn is any number of Status and Sentence events and one last Reply."""
+TurnEvent = Status | Sentence | Token | Reply
+"""A turn is any number of Status, Sentence and Token events and one last Reply."""

@@ -1,0 +1,91 @@
+"""The real gateway's pipeline, lanes, database and WebSocket, with retrieval stubbed or real, in front of any engine.
+
+python -m benchmarks.gateway_under_test --engine URL --port 9002 --check off --retrieval stub
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from configs.home import Home
+from configs.load import Config, load_config
+from retrieval.encoder import Encoder
+from retrieval.passages import Passage
+from service import bootstrap
+from service.serve import serve
+from service.testing import FixedRetriever
+
+PASSAGES = (
+    Passage("returns.md", "Returns", "Returns", "You can return an unopened item within 30 days of delivery.", 0.9),
+    Passage("shipping.md", "Shipping", "Shipping", "Standard delivery takes 3 to 5 business days.", 0.4),
+)
+
+
+def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
+    """The project's configuration with the engine, port and check that the run asks for."""
+    config = load_config(Path("configs"), {})
+    settings = config.service
+    settings = settings.model_copy(
+        update={
+            "engine": settings.engine.model_copy(update={"url": arguments.engine}),
+            "service": settings.service.model_copy(
+                update={"port": arguments.port, "max_turns": 256, "max_waiting": 1024}
+            ),
+            "generation": settings.generation.model_copy(update={"max_tokens": 64}),
+            "database": settings.database.model_copy(
+                update={"url": f"sqlite+aiosqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"}
+            ),
+            "apps": settings.apps.model_copy(update={"slack": {}, "whatsapp": {}}),
+        }
+    )
+    brands = {
+        name: brand.model_copy(update={"check": arguments.check, "channels": ()})
+        for name, brand in config.brands.items()
+    }
+    return Config(settings, brands, config.origins, config.folder), Home(Path(arguments.home))
+
+
+class _StubbedKnowledge(FixedRetriever):
+    """A fixed search that also answers what the gateway asks of a knowledge base."""
+
+    version = "stub"
+
+    def documents(self) -> tuple[str, ...]:
+        """One is enough to be ready."""
+        return ("returns.md",)
+
+    def refresh(self) -> bool:
+        """Nothing ever changes."""
+        return False
+
+
+def _stubbed(config: Config, _home: Home, _encoder: Encoder) -> dict[str, _StubbedKnowledge]:
+    return {name: _StubbedKnowledge(PASSAGES) for name in config.brands}
+
+
+def _no_adapters(*_: object, **__: object) -> tuple[dict[str, Path], list[str]]:
+    return {}, []
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--engine", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--home", default="var")
+    parser.add_argument("--check", choices=("before", "off"), default="off")
+    parser.add_argument("--retrieval", choices=("stub", "real"), default="stub")
+    arguments = parser.parse_args()
+    config, home = configured(arguments)
+    if arguments.retrieval == "stub":
+        bootstrap._knowledge = _stubbed  # type: ignore[assignment]
+    # The engine under test serves one model only; adapters would be loaded from an engine that has none.
+    bootstrap.serving_adapters = _no_adapters  # type: ignore[attr-defined]
+    asyncio.run(serve(config, home))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Reading a platform's HTTP answer to a call of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+MAX_RETRY_AFTER_S = 24 * 3600.0
+"""A longer wait than a day outlives WhatsApp's answering window and is taken for a mistake."""
+
+
+def answer_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in an answer, or None where it holds none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def retry_after_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
+    """Seconds to wait by the Retry-After header, 0 to `MAX_RETRY_AFTER_S`; None where it says nothing readable.
+
+    Args:
+        headers: Names in lower case.
+        now_s: Seconds since the epoch, for the header's date form.
+
+    Source: RFC 9110 section 10.2.3: a number of seconds or an HTTP date.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), MAX_RETRY_AFTER_S)
+    try:
+        wait_s = parsedate_to_datetime(value).timestamp() - now_s
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)

@@ -1,0 +1,149 @@
+"""An adapter folder as it travels from training to service: three files, read with every check that can be made.
+
+adapter_config.json         PEFT's own
+adapter_model.safetensors   the weights, never a pickle
+manifest.json               what it was made from, and for which base
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from configs.base_manifest import SHA256, BaseManifest
+from configs.brand import BRAND_NAME, Strict
+from configs.errors import AdapterInvalid
+from configs.safetensors_file import SafetensorsInvalid, read_header, tensors_sha256
+
+Digest = Annotated[str, StringConstraints(pattern=SHA256)]
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+MANIFEST_FILE = "manifest.json"
+MAX_BYTES = 10_000_000
+"""Of the weights of an adapter that ships with the project."""
+PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
+
+
+class LoraShape(Strict):
+    """The adapter's shape."""
+
+    r: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    target_modules: tuple[str, ...] = Field(min_length=1, description="Names of layers, sorted.")
+
+
+class Approval(Strict):
+    """Who let it through a gate."""
+
+    by: str
+    at: datetime
+    note: str = ""
+
+
+class AdapterManifest(Strict):
+    """Everything in `manifest.json`; digests are over parsed values, not over formatting."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema", description="Version of this form.")
+    brand: str = Field(pattern=BRAND_NAME)
+    version: str = Field(pattern=VERSION)
+    base: BaseManifest
+    lora: LoraShape
+    weights_sha256: Digest
+    template_sha256: Digest = Field(description="Of the prompt template (retrieval.prompt).")
+    data_sha256: Digest = Field(description="Of the conversations.")
+    recipe_sha256: Digest
+    knowledge_version: str | None = Field(description="The knowledge base whose passages stood in the prompts.")
+    metrics: dict[str, float | int | str | None] = Field(default_factory=dict)
+    created_at: datetime
+    parent: str | None = Field(default=None, description="The version that it replaces.")
+    approvals: tuple[Approval, ...] = ()
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+
+
+def read_adapter(folder: Path, *, verify: bool = True) -> AdapterManifest:
+    """Read an adapter folder.
+
+    Args:
+        folder: With the three files.
+        verify: Also check the weights against their digest, and PEFT's config against the manifest.
+
+    Raises:
+        AdapterInvalid: Not whole, holding a pickle, changed after packaging, or not of this form.
+    """
+    _check_files(folder)
+    manifest = _manifest(folder)
+    if verify:
+        _check_config(folder, manifest)
+        _check_weights(folder, manifest)
+    return manifest
+
+
+def base_mismatch(manifest: AdapterManifest, base: BaseManifest) -> str | None:
+    """Why an adapter cannot be served on a base; None where it can."""
+    if manifest.base.sha256 == base.sha256:
+        return None
+    return (
+        f"adapter {manifest.brand}@{manifest.version} was trained on {manifest.base.name} "
+        f"({manifest.base.sha256[:12]}), the base here is {base.name} ({base.sha256[:12]}): retrain it on this base "
+        f"(brandvoice train --brand {manifest.brand}) or set models.base to {manifest.base.name}"
+    )
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise AdapterInvalid(f"no adapter folder {folder}; `brandvoice adapter list` shows what there is")
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles:
+        raise AdapterInvalid(
+            f"{folder} holds {', '.join(pickles)}: pickled weights can run code and are never loaded; "
+            "save the adapter as safetensors"
+        )
+    missing = [name for name in (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise AdapterInvalid(f"{folder} lacks {', '.join(missing)}: not a whole adapter; copy or train it again")
+
+
+def _manifest(folder: Path) -> AdapterManifest:
+    path = folder / MANIFEST_FILE
+    try:
+        return AdapterManifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise AdapterInvalid(f"{path} is not a manifest: {where}: {first['msg']}; train or copy it again") from error
+    except (OSError, ValueError) as error:
+        raise AdapterInvalid(f"{path} cannot be read: {error}; train or copy it again") from error
+
+
+def _check_config(folder: Path, manifest: AdapterManifest) -> None:
+    path = folder / CONFIG_FILE
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        targets = config["target_modules"]
+        found = (config["peft_type"], config["r"], config["lora_alpha"], sorted(targets))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AdapterInvalid(f"{path} is not PEFT's config of a LoRA adapter: {error!r}; train it again") from error
+    lora = manifest.lora
+    if found != ("LORA", lora.r, lora.alpha, sorted(lora.target_modules)):
+        raise AdapterInvalid(f"{path} and {MANIFEST_FILE} describe different adapters; train or copy it again")
+
+
+def _check_weights(folder: Path, manifest: AdapterManifest) -> None:
+    path = folder / WEIGHTS_FILE
+    try:
+        tensors = read_header(path)
+        digest = tensors_sha256([path])
+    except (OSError, SafetensorsInvalid) as error:
+        raise AdapterInvalid(f"{path} is not sound: {error}; train or copy it again") from error
+    if not tensors or not all(".lora_" in tensor.name for tensor in tensors):
+        raise AdapterInvalid(f"{path} holds tensors that are no part of a LoRA adapter; train it again")
+    if digest != manifest.weights_sha256:
+        raise AdapterInvalid(f"{path} changed after it was packaged; copy it again or train it again")

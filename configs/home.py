@@ -1,0 +1,51 @@
+"""The state folder: everything that a deployment makes, as against what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT = "var"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """`$BRANDVOICE_HOME`; its folders are made by whoever writes into them."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Home:
+        """The folder that `BRANDVOICE_HOME` names, or `./var`."""
+        return cls(Path(environment.get("BRANDVOICE_HOME") or DEFAULT).expanduser().absolute())
+
+    @property
+    def models(self) -> Path:
+        """Base models and encoders, a folder each."""
+        return self.root / "models"
+
+    @property
+    def adapters(self) -> Path:
+        """`<brand>/<version>/`, and the pointer `<brand>/active`."""
+        return self.root / "adapters"
+
+    @property
+    def knowledge(self) -> Path:
+        """`<brand>/<version>/`, and the pointer `<brand>/current`."""
+        return self.root / "knowledge"
+
+    @property
+    def runs(self) -> Path:
+        """Logs and records of training runs, engines and demos."""
+        return self.root / "runs"
+
+    @property
+    def secrets(self) -> Path:
+        """Secrets that the simulator made for itself; only their owner can read them."""
+        return self.root / "secrets"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file, where no other database is configured."""
+        return self.root / "brandvoice.db"

@@ -1,0 +1,116 @@
+"""What a training run says: `configs/training/<recipe>.yaml`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from configs.brand import Strict
+from configs.errors import ConfigError
+from configs.schema import keys_at
+from configs.yaml_file import Where, YamlFile, did_you_mean, read_yaml
+
+
+class Lora(Strict):
+    """The adapter's shape, in PEFT's words."""
+
+    r: int = Field(default=16, ge=1, le=256, description="Rank.")
+    lora_alpha: int = Field(default=32, ge=1, description="Scale: updates are multiplied by lora_alpha / r.")
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        default="all-linear", description="Layers that get an update, by the last part of their name."
+    )
+
+
+class Data(Strict):
+    """Which examples are made of the conversations."""
+
+    variants: int = Field(
+        default=3, ge=1, le=8, description="Prompts made of one answered turn: the one of service, then varied ones."
+    )
+    min_passages: int = Field(default=1, ge=1, le=10, description="Fewest passages in a varied prompt.")
+    max_passages: int = Field(default=4, ge=1, le=10, description="Most passages in any prompt.")
+    max_source_tokens: int = Field(default=700, ge=50, description="Budget of all passages in a prompt, in tokens.")
+    refusals_with_sources: bool = Field(
+        default=True, description="Also teach to refuse where passages are shown that do not hold the answer."
+    )
+    max_examples: int | None = Field(
+        default=None,
+        ge=1,
+        description="Train on this many examples, spread over all kinds and topics; all where absent.",
+    )
+    seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min_passages > self.max_passages:
+            raise ValueError("min_passages is larger than max_passages")
+        return self
+
+
+class Sft(Strict):
+    """Optimisation, in TRL's words."""
+
+    learning_rate: float = Field(default=5e-4, gt=0, lt=1)
+    num_train_epochs: float = Field(default=4, gt=0, le=100)
+    max_steps: int = Field(default=-1, ge=-1, description="Stop after this many steps; -1 leaves it to the epochs.")
+    per_device_train_batch_size: int = Field(default=8, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: float = Field(default=0.05, ge=0, lt=1, description="Share of steps until the full learning rate.")
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_length: int = Field(default=1024, ge=64, description="Longest example, in tokens; a longer one is an error.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="Of the arithmetic; auto is bfloat16 where the machine has units for it."
+    )
+    seed: int = Field(default=7, description="Of the adapter's start, the order of examples and dropout.")
+
+
+class Recipe(Strict):
+    """Everything in a file under `configs/training`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$", description="Same as the file's name.")
+    lora: Lora = Lora()
+    data: Data = Data()
+    sft: Sft = Sft()
+
+    def sha256(self) -> str:
+        """Digest over the values with defaults filled in; layout and comments of the YAML leave it unchanged."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read one recipe.
+
+    Raises:
+        ConfigError: Missing, not YAML, or a key or value that a recipe does not have.
+    """
+    file = read_yaml(path)
+    try:
+        recipe = Recipe.model_validate(file.values)
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_reason(one["loc"], one["type"], one["msg"], file) for one in error.errors())
+        ) from error
+    if recipe.name != path.stem:
+        raise ConfigError(
+            f"{path}:{file.line(('name',))} calls the recipe {recipe.name!r}; name it {path.stem!r}, or rename the file"
+        )
+    return recipe
+
+
+def _reason(where: Where, kind: str, message: str, file: YamlFile) -> str:
+    place = f"{file.path}:{file.line(where)}"
+    dotted = ".".join(str(step) for step in where) or "the file"
+    if kind == "extra_forbidden":
+        known = keys_at(Recipe, where[:-1])
+        near = did_you_mean(str(where[-1]), known) or f"; known are {', '.join(known)}"
+        return f"{place}: {dotted} is not a known key{near}"
+    if kind == "missing":
+        return f"{place}: {dotted} is missing; add it"
+    return f"{place}: {dotted}: {message.removeprefix('Value error, ')}; correct it"

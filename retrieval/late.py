@@ -1,0 +1,60 @@
+"""Late interaction: how well each content token of a query is met by the tokens of a passage.
+
+Source: Khattab, Zaharia, "ColBERT", arXiv 2004.12832: the sum over query tokens of the best cosine to a passage token;
+here the mean, so that long and short queries compare. The token vectors come from the same pass of the same encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoder import Vectors
+
+Stored = NDArray[np.float16]
+
+
+class TokenIndex:
+    """Token vectors of all chunks, half precision, read from disk as they are needed."""
+
+    def __init__(self, tokens: Stored, ends: NDArray[np.int64]) -> None:
+        self._tokens = tokens
+        self._ends = ends
+
+    @classmethod
+    def build(cls, tokens: Sequence[NDArray[np.floating]], dim: int) -> TokenIndex:
+        """Index the token vectors of each chunk, [tokens, dim] each, at least one row."""
+        rows = np.concatenate([np.zeros((0, dim), np.float16), *tokens]).astype(np.float16)
+        return cls(rows, np.cumsum([len(one) for one in tokens], dtype=np.int64))
+
+    @classmethod
+    def load(cls, folder: Path) -> TokenIndex:
+        """Read what `save` wrote."""
+        ends: NDArray[np.int64] = np.load(folder / "ends.npy", allow_pickle=False)
+        tokens: Stored = np.load(folder / "tokens.npy", mmap_mode="r" if len(ends) else None, allow_pickle=False)
+        return cls(tokens, ends)
+
+    def save(self, folder: Path) -> None:
+        """Write the index to a new folder."""
+        folder.mkdir()
+        np.save(folder / "tokens.npy", self._tokens, allow_pickle=False)
+        np.save(folder / "ends.npy", self._ends, allow_pickle=False)
+
+    def __len__(self) -> int:
+        """How many chunks it holds."""
+        return len(self._ends)
+
+    def tokens(self, chunk: int) -> Stored:
+        """The token vectors of one chunk, float16 [tokens, dim]."""
+        start = int(self._ends[chunk - 1]) if chunk else 0
+        return self._tokens[start : int(self._ends[chunk])]
+
+    def scores(self, query: Vectors, chunks: Sequence[int]) -> NDArray[np.float32]:
+        """Mean over the query's tokens of the best cosine in each chunk; float32 [len(chunks)]."""
+        return np.array([self._score(query, chunk) for chunk in chunks], np.float32)
+
+    def _score(self, query: Vectors, chunk: int) -> float:
+        return float((query @ self.tokens(chunk).astype(np.float32).T).max(axis=1).mean())

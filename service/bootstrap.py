@@ -1,0 +1,287 @@
+"""The composition root: the only place that names concrete classes. Opens everything, and closes it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import unicodedata
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from channels.base import Channel
+from channels.base import Request as ChannelRequest
+from channels.errors import ChannelError
+from channels.registry import build_channel
+from configs.base_manifest import base_folder
+from configs.errors import ConfigError
+from configs.home import Home
+from configs.load import Config
+from configs.secrets import read_secret
+from retrieval.encoder import Encoder, OnnxEncoder
+from retrieval.errors import RetrievalError
+from retrieval.knowledge_base import KnowledgeBase
+from service import handoffs, outbox
+from service.adapters import EngineVoices, serving_adapters
+from service.database import Database
+from service.engine import EngineProcess, EngineState, RemoteEngine
+from service.errors import RequestInvalid, ServiceError
+from service.generation import VllmGenerator
+from service.hub import Hub
+from service.lanes import Lanes
+from service.pipeline import ChatPipeline
+from service.ports import Sampling
+from service.security import ApiKeys, check_exposure
+from service.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING_S = 1.0
+"""How often the outbox, hand-overs and knowledge pointers are looked at when nothing wakes us earlier."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that a route may need."""
+
+    config: Config
+    home: Home
+    db: Database
+    encoder: Encoder
+    knowledge: Mapping[str, KnowledgeBase]
+    engine: EngineProcess | RemoteEngine
+    voices: EngineVoices
+    pipeline: ChatPipeline
+    lanes: Lanes
+    hub: Hub
+    metrics: Metrics
+    keys: ApiKeys
+    channels: Mapping[tuple[str, str], Channel]
+    base_name: str
+    problems: tuple[str, ...] = ()
+    """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._wake.set()
+
+    def clean_text(self, text: object) -> str:
+        """A visitor's message, made safe to store.
+
+        Raises:
+            RequestInvalid: Not text, empty, or too long.
+        """
+        if not isinstance(text, str):
+            raise RequestInvalid("The message must be text.", code="bad_frame", param="messages")
+        limit = self.config.service.service.max_message_chars
+        if len(text) > limit:
+            raise RequestInvalid(
+                f"The message has {len(text)} characters; at most {limit} are read. Shorten it, or send it in parts.",
+                code="too_long",
+                param="messages",
+            )
+        # Control characters and lone surrogates cannot be stored or shown; line breaks and tabs can.
+        clean = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs")).strip()
+        if not clean:
+            raise RequestInvalid("The message is empty.", code="empty", param="messages")
+        return clean
+
+
+@asynccontextmanager
+async def open_gateway(
+    config: Config, home: Home, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Gateway]:
+    """Open everything; on the way out, finish what runs and close in reverse order.
+
+    Raises:
+        ConfigError: Something is missing that only the operator can bring.
+    """
+    environment = os.environ if environment is None else environment
+    settings = config.service
+    keys = _api_keys(config, environment)
+    check_exposure(settings.service.host, keys)
+    async with AsyncExitStack() as stack:
+        executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="retrieval")
+        stack.callback(executor.shutdown, cancel_futures=True)
+        encoder = _encoder(home.models / settings.models.encoder)
+        knowledge = _knowledge(config, home, encoder)
+        db = await Database.open(settings.database.url or f"sqlite+aiosqlite:///{home.database}")
+        stack.push_async_callback(db.close)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
+        )
+        metrics, hub = Metrics(), Hub()
+        base = _base_model(config, home)
+        adapters, problems = serving_adapters(home, config.brands, base_sha256=base.get("sha256"))
+        for problem in problems:
+            log.error("adapter_unusable", extra={"reason": problem})
+        platform, off = _channels(config, environment)
+        problems += off
+
+        def engine_changed(state: EngineState) -> None:
+            metrics.engine_ready.set(state == "ready")
+            if state == "starting":
+                metrics.engine_restarts.inc()
+                voices.forget(adapters)
+            code, text = (
+                ("engine_ready", "The assistant is back.")
+                if state == "ready"
+                else ("engine_down", "The assistant is restarting. Your messages are kept and will be answered.")
+            )
+            hub.broadcast({"type": "notice", "code": code, "message": text})
+
+        engine: EngineProcess | RemoteEngine
+        if settings.engine.url:
+            engine = RemoteEngine(settings.engine.url, session=session, on_change=engine_changed)
+        else:
+            engine = EngineProcess(
+                settings.engine,
+                model=Path(base["folder"]),
+                base_name=base["name"],
+                log_file=home.runs / "engine.log",
+                adapters=adapters,
+                session=session,
+                on_change=engine_changed,
+            )
+        voices = EngineVoices(
+            home,
+            base_name=base["name"],
+            base_sha256=base.get("sha256"),
+            engine_url=engine.url,
+            session=session,
+            loaded=adapters if isinstance(engine, EngineProcess) else {},
+        )
+        pipeline = ChatPipeline(
+            retrievers=knowledge,
+            encoder=encoder,
+            generator=VllmGenerator(session, engine.url),
+            voices=voices,
+            executor=executor,
+            sampling=Sampling(
+                settings.generation.temperature, settings.generation.max_tokens, settings.generation.repetition_penalty
+            ),
+            guides={name: brand.voice_guide.read_text("utf-8") for name, brand in config.brands.items()},
+        )
+        gateway: Gateway
+        lanes = Lanes(
+            db=db,
+            pipeline=pipeline,
+            hub=hub,
+            brands=config.brands,
+            settings=settings.service,
+            metrics=metrics,
+            engine_ready=engine.ready,
+            on_finished=lambda: gateway.wake(),
+        )
+        gateway = Gateway(
+            config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
+            platform, base["name"], tuple(problems),
+        )  # fmt: skip
+        engine.start()
+        stack.push_async_callback(engine.stop)
+        housekeeper = asyncio.create_task(_housekeeping(gateway, session, environment), name="housekeeping")
+        stack.push_async_callback(_cancelled, housekeeper)
+        stack.push_async_callback(lanes.drain)
+        await outbox.recover(db)
+        if left := await lanes.resume():
+            log.info("turns_resumed", extra={"conversations": left})
+        yield gateway
+        hub.broadcast(None)
+
+
+async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, environment: Mapping[str, str]) -> None:
+    """Deliver replies, tell of hand-overs, take up new knowledge versions; the outermost loop, so it survives all."""
+    settings = gateway.config.service.handoff
+    secret = read_secret(settings.webhook_secret, environment) if settings.webhook_secret else None
+
+    async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
+        timeout = aiohttp.ClientTimeout(total=20)
+        async with session.request(
+            request.method, request.url, json=dict(request.json), headers=dict(request.headers), timeout=timeout
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return response.status, headers, await response.read()
+
+    async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
+        timeout = aiohttp.ClientTimeout(total=20)
+        async with session.post(
+            url, data=body, headers=dict(headers), timeout=timeout, allow_redirects=False
+        ) as response:
+            return response.status
+
+    while True:
+        try:
+            await outbox.deliver_due(gateway.db, gateway.channels, send)
+            if settings.webhook_url and secret:
+                await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
+            for knowledge in gateway.knowledge.values():
+                await asyncio.to_thread(knowledge.refresh)
+            gateway.metrics.sockets.set(gateway.hub.sockets)
+        except (ServiceError, RetrievalError) as error:
+            log.warning("housekeeping_failed", extra={"reason": str(error)})
+        except Exception:
+            log.exception("housekeeping_failed")
+        try:
+            await asyncio.wait_for(gateway._wake.wait(), HOUSEKEEPING_S)
+        except TimeoutError:
+            continue
+        gateway._wake.clear()
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _api_keys(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:
+    secret = config.service.service.api_keys
+    if secret is None:
+        return ()
+    keys = tuple(key.strip() for key in read_secret(secret, environment).split(",") if key.strip())
+    if short := [key for key in keys if len(key) < 16]:
+        raise ConfigError(f"{len(short)} of the API keys have fewer than 16 characters. Make longer ones.")
+    return keys
+
+
+def _encoder(folder: Path) -> OnnxEncoder:
+    if not folder.is_dir():
+        raise ConfigError(f"The encoder is not there ({folder}). Run `brandvoice demo`, which prepares everything.")
+    return OnnxEncoder.load(folder)
+
+
+def _knowledge(config: Config, home: Home, encoder: Encoder) -> dict[str, KnowledgeBase]:
+    return {name: KnowledgeBase.open(home.knowledge, name, encoder) for name in config.brands}
+
+
+def _base_model(config: Config, home: Home) -> dict[str, str]:
+    """Name, digest and folder of the base model."""
+    name = config.service.models.base
+    if config.service.engine.url:
+        return {"name": name, "folder": ""}
+    folder = base_folder(home.models, name)
+    note = folder / "base.json"
+    if not note.exists():
+        raise ConfigError(f"The base model {name!r} is not there ({folder}). Run `brandvoice demo`, which fetches it.")
+    return {**json.loads(note.read_text("utf-8")), "folder": str(folder)}
+
+
+def _channels(config: Config, environment: Mapping[str, str]) -> tuple[dict[tuple[str, str], Channel], list[str]]:
+    """One channel an app; an app whose secrets are missing stays off and is named."""
+    built: dict[tuple[str, str], Channel] = {}
+    off: list[str] = []
+    for channel, app, settings in config.service.apps.each():
+        try:
+            secrets = {key: read_secret(secret, environment) for key, secret in settings.secrets().items()}
+            built[channel, app] = build_channel(channel, app=app, secrets=secrets, api_url=settings.api_url)
+        except (ConfigError, ChannelError, ValueError) as error:
+            off.append(f"Channel {channel}/{app} is off: {error}")
+            log.warning("channel_off", extra={"channel": channel, "app": app, "reason": str(error)})
+    return built, off

@@ -1,0 +1,192 @@
+"""`brandvoice adapter` and `brandvoice train`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from service.cli import output
+from service.cli.deployment import Deployment, open_deployment, run_module
+from service.cli.failures import WRONG_USE, Failure
+
+
+def run_list(brand: str | None, *, as_json: bool) -> None:
+    """List adapters."""
+    from service.adapters import list_adapters
+
+    deployment = open_deployment()
+    brands = {brand: deployment.brand(brand)} if brand else deployment.config.brands
+    found = list_adapters(deployment.home, brands)
+    if as_json:
+        output.data(
+            {
+                "adapters": [
+                    {
+                        "brand": one.brand,
+                        "version": one.version,
+                        "base_model": one.base_model,
+                        "active": one.active,
+                        "created_at": one.created_at,
+                        "metrics": dict(one.metrics),
+                        **({"problem": one.problem} if one.problem else {}),
+                    }
+                    for one in found
+                ]
+            }
+        )
+    elif not found:
+        output.note("no adapters yet; `brandvoice demo` installs those that ship, `brandvoice train` makes one")
+    else:
+        rows = [
+            (
+                "*" if one.active else "",
+                f"{one.brand}@{one.version}",
+                one.base_model,
+                one.created_at,
+                _brief(one.metrics),
+            )
+            for one in found
+        ]
+        output.table(("", "adapter", "base model", "created at", "metrics"), rows)
+        for one in found:
+            if one.problem:
+                output.note(f"{one.brand}@{one.version} cannot be used: {one.problem}")
+
+
+def run_show(named: str, *, as_json: bool) -> None:
+    """Show one manifest."""
+    from configs.adapter_manifest import read_adapter
+    from service.adapters import active_version
+
+    deployment = open_deployment()
+    brand, version = _split(deployment, named)
+    folder = deployment.home.adapters / brand / version
+    _must_exist(deployment, brand, version)
+    manifest = read_adapter(folder)
+    active = active_version(deployment.home, brand) == version
+    shown: dict[str, Any] = {**json.loads(manifest.to_json()), "active": active, "folder": str(folder)}
+    if as_json:
+        output.data(shown)
+    else:
+        for key, value in _flat(shown):
+            output.line(f"{key} = {value}")
+
+
+def run_promote(named: str, *, as_json: bool) -> None:
+    """Move the pointer."""
+    from service.adapters import promote
+
+    deployment = open_deployment()
+    brand, version = _split(deployment, named)
+    _must_exist(deployment, brand, version)
+    promote(deployment.home, brand, version, base_sha256=deployment.base_sha256)
+    _tell(brand, version, as_json=as_json)
+
+
+def run_rollback(brand: str, *, as_json: bool) -> None:
+    """Move the pointer back."""
+    from service.adapters import rollback
+
+    deployment = open_deployment()
+    deployment.brand(brand)
+    version = rollback(deployment.home, brand, base_sha256=deployment.base_sha256)
+    _tell(brand, version, as_json=as_json)
+
+
+def run_train(
+    brand: str, recipe: str, *, version: str | None, questions: int, force: bool, ship: bool, as_json: bool
+) -> None:
+    """Train as a process of its own."""
+    deployment = open_deployment()
+    deployment.brand(brand)
+    deployment.encoder(output.note)
+    result = train(brand, recipe, version=version, questions=questions, force=force)
+    if ship:
+        result["shipped_to"] = str(_ship(deployment, brand, Path(result["folder"])))
+    if as_json:
+        output.data(result)
+        return
+    name = f"{brand}@{result['version']}"
+    output.line(f"{name} {'is up to date' if result['skipped'] else 'is trained'}: {_brief(result['metrics'])}")
+    if result["shipped_metrics"]:
+        output.line(f"the adapter that ships: {_brief(result['shipped_metrics'])}")
+    output.note(f"let it speak: brandvoice adapter promote {name}")
+
+
+def train(
+    brand: str, recipe: str, *, version: str | None = None, questions: int = 0, force: bool = False
+) -> dict[str, Any]:
+    """Train one brand; progress goes to stderr.
+
+    Returns:
+        `brand`, `version`, `folder`, `run`, `skipped`, `metrics`, `shipped_metrics`.
+    """
+    options = ["--brand", brand, "--recipe", recipe, "--questions", str(questions)]
+    options += ["--version", version] if version else []
+    options += ["--force"] if force else []
+    result: dict[str, Any] = json.loads(run_module("training.train", *options, what=f"{brand} was not trained"))
+    return result
+
+
+def _ship(deployment: Deployment, brand: str, folder: Path) -> Path:
+    """Put an adapter where the one that ships stands; the old one goes only when the new one is whole."""
+    target = deployment.brand(brand).shipped_adapter
+    if target is None:
+        raise Failure(
+            f"{brand} ships no adapter", "its YAML names no shipped_adapter", "name a folder there", code=WRONG_USE
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
+        shutil.copytree(folder, Path(scratch) / "new")
+        if target.exists():
+            os.rename(target, Path(scratch) / "old")
+        os.rename(Path(scratch) / "new", target)
+    return target
+
+
+def _split(deployment: Deployment, named: str) -> tuple[str, str]:
+    brand, mark, version = named.partition("@")
+    if not mark or not version:
+        raise Failure(
+            f"{named!r} names no adapter",
+            "an adapter is named BRAND@VERSION",
+            "brandvoice adapter list",
+            code=WRONG_USE,
+        )
+    deployment.brand(brand)
+    return brand, version
+
+
+def _must_exist(deployment: Deployment, brand: str, version: str) -> None:
+    from configs.yaml_file import did_you_mean
+    from service.adapters import list_adapters
+
+    known = [one.version for one in list_adapters(deployment.home, {brand: deployment.brand(brand)})]
+    if version not in known:
+        raise Failure(
+            f"there is no adapter {brand}@{version}",
+            f"{brand} has {', '.join(known) or 'none yet'}",
+            did_you_mean(version, known).removeprefix("; ") or "brandvoice adapter list",
+            code=WRONG_USE,
+        )
+
+
+def _tell(brand: str, version: str, *, as_json: bool) -> None:
+    if as_json:
+        output.data({"brand": brand, "version": version, "active": True})
+    else:
+        output.line(f"{brand}@{version} speaks now")
+
+
+def _brief(metrics: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in dict(metrics).items()) or "no metrics"
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        return [pair for key, below in value.items() for pair in _flat(below, f"{prefix}.{key}" if prefix else key)]
+    return [(prefix, value)]

@@ -1,0 +1,240 @@
+"""All commands with their options: one function each, which hands on to the module that does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Brand = Annotated[str, typer.Option("--brand", "-b", help="Name of a brand, as in configs/brands.", show_default=False)]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Address of the gateway; BRANDVOICE_URL or the configured one where absent."),
+]
+Version = Annotated[str, typer.Argument(metavar="BRAND@VERSION", show_default=False, help="Such as velmora@1.")]
+
+
+def _group(text: str) -> typer.Typer:
+    return typer.Typer(help=text, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+app = typer.Typer(
+    name="brandvoice",
+    help="A chatbot service that speaks in a brand's own voice and answers only from that brand's knowledge.",
+    epilog="Exit codes: 0 fine, 1 failed, 2 wrong use, 3 refused by a gate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+kb = _group("The knowledge of a brand: documents in, cited passages out.")
+adapter = _group("The trained voices: which there are, and which one speaks.")
+channel = _group("Messaging platforms.")
+handoffs = _group("Conversations that wait for a person.")
+config = _group("What this deployment says, and where each value comes from.")
+app.add_typer(kb, name="kb")
+app.add_typer(adapter, name="adapter")
+app.add_typer(channel, name="channel")
+app.add_typer(handoffs, name="handoffs")
+app.add_typer(config, name="config")
+
+
+@app.command()
+def demo(
+    train: Annotated[bool, typer.Option("--train", help="Train both adapters on the CPU first.")] = False,
+    once: Annotated[
+        str | None, typer.Option("--once", help="Ask both brands this question, print the answers, and end.")
+    ] = None,
+) -> None:
+    """Prepare everything, then two sample brands to talk to."""
+    from service.cli.serving import run_demo
+
+    run_demo(train=train, once=once)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Same as BRANDVOICE_SERVICE__HOST; beyond loopback API keys are required.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Same as BRANDVOICE_SERVICE__PORT.")] = None,
+) -> None:
+    """Run the gateway, and the engine where none is named in engine.url; nothing is prepared."""
+    from service.cli.serving import run_serve
+
+    run_serve(host=host, port=port)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What a customer would ask.", show_default=False)],
+    brand: Brand,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", help="A version of the brand's adapter; the active one where absent.")
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Ask a brand; where no gateway runs, start what it needs for this one question."""
+    from service.cli.serving import run_ask
+
+    run_ask(question, brand, version=adapter, url=url, as_json=json)
+
+
+@app.command()
+def train(
+    brand: Brand,
+    recipe: Annotated[
+        str | None, typer.Option(help="Name of a file in configs/training; quick_cpu where absent.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Name of the new version; the time where absent.")] = None,
+    questions: Annotated[int, typer.Option(min=0, help="Held-out questions to answer for its score.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Train even where a version is up to date.")] = False,
+    ship: Annotated[
+        bool,
+        typer.Option("--ship", help="With the recipe lora_sft, and put it where the brand's shipped adapter stands."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train an adapter of a brand from its conversations; `adapter promote` lets it speak."""
+    from service.cli.adapters import run_train
+
+    chosen = recipe or ("lora_sft" if ship else "quick_cpu")
+    run_train(brand, chosen, version=version, questions=questions, force=force, ship=ship, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Look at everything that must be in place, and say what to do where it is not."""
+    from service.cli.doctor import run_doctor
+
+    run_doctor(as_json=json)
+
+
+@kb.command("add")
+def kb_add(
+    brand: Brand,
+    path: Annotated[
+        Path | None, typer.Argument(help="A file or folder of Markdown or text; the brand's own pages where absent.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Add documents; one of the same name is replaced, what has not changed is left alone."""
+    from service.cli.knowledge import run_add
+
+    run_add(brand, path, as_json=json)
+
+
+@kb.command("list")
+def kb_list(brand: Brand, json: Json = False) -> None:
+    """List the documents that a brand answers from."""
+    from service.cli.knowledge import run_list
+
+    run_list(brand, as_json=json)
+
+
+@kb.command("search")
+def kb_search(
+    question: Annotated[str, typer.Argument(help="What a customer would ask.", show_default=False)],
+    brand: Brand,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=50, help="Passages wanted.")] = 4,
+    json: Json = False,
+) -> None:
+    """Show the passages that a question finds, best first."""
+    from service.cli.knowledge import run_search
+
+    run_search(question, brand, top_k=top_k, as_json=json)
+
+
+@kb.command("remove")
+def kb_remove(
+    documents: Annotated[list[str], typer.Argument(help="As `kb list` names them.", show_default=False)],
+    brand: Brand,
+    json: Json = False,
+) -> None:
+    """Remove documents."""
+    from service.cli.knowledge import run_remove
+
+    run_remove(documents, brand, as_json=json)
+
+
+@adapter.command("list")
+def adapter_list(
+    brand: Annotated[str | None, typer.Option("--brand", "-b", help="Of this brand only.")] = None,
+    json: Json = False,
+) -> None:
+    """List the adapters; the active one of a brand is marked."""
+    from service.cli.adapters import run_list
+
+    run_list(brand, as_json=json)
+
+
+@adapter.command("show")
+def adapter_show(version: Version, json: Json = False) -> None:
+    """Show the manifest of an adapter: what it was made from, and for which base."""
+    from service.cli.adapters import run_show
+
+    run_show(version, as_json=json)
+
+
+@adapter.command("promote")
+def adapter_promote(version: Version, json: Json = False) -> None:
+    """Let an adapter speak for its brand, after its files were checked; a damaged or foreign one is refused."""
+    from service.cli.adapters import run_promote
+
+    run_promote(version, as_json=json)
+
+
+@adapter.command("rollback")
+def adapter_rollback(brand: Brand, json: Json = False) -> None:
+    """Go back to the adapter that spoke before."""
+    from service.cli.adapters import run_rollback
+
+    run_rollback(brand, as_json=json)
+
+
+@channel.command("simulate")
+def channel_simulate(
+    channel: Annotated[str, typer.Argument(help="slack or whatsapp.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="What a customer would write.", show_default=False)],
+    brand: Brand,
+    sender: Annotated[
+        str | None, typer.Option(help="A user id or phone number; the same one continues its conversation.")
+    ] = None,
+    url: Url = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the reply.")] = 120,
+    json: Json = False,
+) -> None:
+    """Sign and post a real-shaped event to the running gateway, and show the reply as the platform would get it."""
+    from service.cli.simulate import run_simulate
+
+    run_simulate(channel, text, brand, sender=sender, url=url, timeout_s=timeout_s, as_json=json)
+
+
+@handoffs.command("list")
+def handoffs_list(
+    brand: Annotated[str | None, typer.Option("--brand", "-b", help="Of this brand only.")] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """List the conversations that were handed over, newest first."""
+    from service.cli.waiting import run_handoffs
+
+    run_handoffs(brand, url=url, as_json=json)
+
+
+@config.command("show")
+def config_show(json: Json = False) -> None:
+    """Print each value with its origin; secrets are never read here."""
+    from service.cli.settings import run_show
+
+    run_show(as_json=json)
+
+
+@config.command("check")
+def config_check(json: Json = False) -> None:
+    """Check all files and variables, and what they point at."""
+    from service.cli.settings import run_check
+
+    run_check(as_json=json)

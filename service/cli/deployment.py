@@ -1,0 +1,83 @@
+"""What most commands begin with: the configuration, the state folder, a brand of that name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.brand import Brand
+from configs.home import Home
+from configs.load import Config, configs_folder, load_config
+from configs.yaml_file import did_you_mean
+from service.cli.failures import WRONG_USE, Failure
+
+if TYPE_CHECKING:
+    from retrieval.encoder import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment, as this process sees it."""
+
+    config: Config
+    home: Home
+
+    def brand(self, name: str) -> Brand:
+        """The brand of this name."""
+        brands = self.config.brands
+        if name not in brands:
+            raise Failure(
+                f"there is no brand {name!r}",
+                f"{self.config.folder / 'brands'} holds {', '.join(sorted(brands))}",
+                did_you_mean(name, tuple(brands)).removeprefix("; ") or "name one of these",
+                code=WRONG_USE,
+            )
+        return brands[name]
+
+    @property
+    def base_sha256(self) -> str | None:
+        """Digest of the base model's weights; None where it is not there yet or another machine serves."""
+        from configs.base_manifest import BaseInvalid, base_folder, read_base
+
+        try:
+            return read_base(base_folder(self.home.models, self.config.service.models.base)).sha256
+        except BaseInvalid:
+            return None
+
+    @property
+    def encoder_folder(self) -> Path:
+        """Where the encoder lies: the folder that `models.encoder` names, or the packaged one."""
+        named = Path(self.config.service.models.encoder).expanduser()
+        return named if named.is_dir() else self.home.models / self.config.service.models.encoder
+
+    def encoder(self, say: Callable[[str], None]) -> Encoder:
+        """The encoder, prepared first where it was not yet."""
+        from retrieval.encoder import OnnxEncoder
+
+        if not (self.encoder_folder / "manifest.json").is_file():
+            say("preparing the encoder (once)")
+            run_module("retrieval.encoder", str(self.encoder_folder), what="the encoder could not be prepared")
+        return OnnxEncoder.load(self.encoder_folder)
+
+
+def open_deployment() -> Deployment:
+    """Read the configuration that this environment names."""
+    return Deployment(load_config(configs_folder(os.environ), os.environ), Home.from_environment(os.environ))
+
+
+def run_module(module: str, *arguments: str, what: str, code: int = 1) -> str:
+    """Run a module of ours to its end as a process of its own, so that torch stays out of this one.
+
+    Returns:
+        What it wrote to stdout; what it writes to stderr goes to ours.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise Failure(what, f"`python -m {module}` ended with {done.returncode}", "the lines above say why", code=code)
+    return done.stdout

@@ -1,0 +1,201 @@
+"""The connection to the database: SQLite by default, PostgreSQL by URL; migrated when it is opened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from service.errors import StorageError, StorageUnavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_MS = 5000
+OURS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Faults of a statement, which the same statement meets again; everything else of a driver's is the server's."""
+
+
+class Database:
+    """A pool of connections; every use is one transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(begin="IMMEDIATE")
+        # SQLite has one writer. Waiting here is fair and cheap; waiting in its busy handler is neither.
+        self._writing = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Connect and bring the tables up to date.
+
+        Args:
+            url: SQLAlchemy URL with an async driver, such as `sqlite+aiosqlite:///brandvoice.db`.
+
+        Raises:
+            StorageUnavailable: It cannot be opened or migrated.
+        """
+        try:
+            parsed = make_url(url)
+            engine = _engine(parsed)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise StorageUnavailable(
+                f"The database cannot be opened ({_reason(error)}). Check database.url, such as "
+                "sqlite+aiosqlite:///brandvoice.db or, with `pip install brandvoice[postgres]`, "
+                "postgresql+asyncpg://user@host/brandvoice."
+            ) from error
+        db = cls(engine)
+        try:
+            async with db._writer.begin() as connection:
+                await connection.run_sync(_migrate)
+        except (SQLAlchemyError, OSError) as error:
+            await engine.dispose()
+            raise StorageUnavailable(
+                f"The database {parsed.render_as_string(hide_password=True)} cannot be opened ({_reason(error)}). "
+                "Check database.url, the folder's permissions and the free space."
+            ) from error
+        except CommandError as error:
+            await engine.dispose()
+            raise StorageError(
+                f"The database {parsed.render_as_string(hide_password=True)} was made by another version of brandvoice "
+                f"({error}). Start the newer version, or name another database in database.url."
+            ) from error
+        return db
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes: committed at the end, rolled back on an error.
+
+        Raises:
+            StorageUnavailable: Locked, full or gone; nothing was written.
+            StorageError: The statement cannot be carried out.
+        """
+        if self._writing is None:
+            async with self._transaction(self._writer) as connection:
+                yield connection
+            return
+        async with self._writing, self._transaction(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads; in SQLite all of its reads see one moment."""
+        async with self._transaction(self._engine) as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        """Ask it for the number one.
+
+        Raises:
+            StorageUnavailable: No answer.
+        """
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    def insert_new(self, table: Table, **values: Any) -> sqlite.Insert | postgresql.Insert:
+        """INSERT that leaves an existing row with the same unique key alone; both dialects know it."""
+        if self._engine.dialect.name == "sqlite":
+            return sqlite.insert(table).values(**values).on_conflict_do_nothing()
+        return postgresql.insert(table).values(**values).on_conflict_do_nothing()
+
+    @staticmethod
+    @asynccontextmanager
+    async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except (DatabaseError, InterfaceError, PoolTimeout, OSError) as error:
+            if isinstance(error, OURS):
+                raise _refused(error) from error
+            raise StorageUnavailable(
+                f"The database could not take this ({_reason(error)}). Nothing was stored; try again, "
+                "and see whether the disk is full or another process holds the database."
+            ) from error
+        except SQLAlchemyError as error:
+            raise _refused(error) from error
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def storable(text: str) -> str:
+    """The text without what UTF-8 or PostgreSQL cannot hold: lone surrogates and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def _engine(url: URL) -> AsyncEngine:
+    sqlite_file = url.get_backend_name() == "sqlite"
+    if sqlite_file:
+        if not url.database or url.database == ":memory:":
+            raise OSError("a database in memory has one connection and ends with it; name a file")
+        path = Path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Customers' words: for the owner's eyes only.
+        path.touch(mode=0o600)
+    engine = create_async_engine(url, pool_pre_ping=True, json_serializer=_to_json)
+    if sqlite_file:
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    # Python's driver would begin transactions late and never before DDL; `_begin_sqlite` begins each of them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # FULL: what was acknowledged to a platform must survive a power cut.
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that reads and then writes must not find that another process wrote in between.
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'DEFERRED')}")
+
+
+def _to_json(value: object) -> str:
+    """JSON of anything: evidence holds numbers of array libraries, and must never keep a reply from being stored."""
+    return json.dumps(value, default=lambda odd: odd.item() if hasattr(odd, "item") else str(odd))
+
+
+def _refused(error: SQLAlchemyError | OSError) -> StorageError:
+    return StorageError(f"The database refused a statement ({_reason(error)}). Nothing was stored; please report it.")
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _reason(error: BaseException) -> str:
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {original}"

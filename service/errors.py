@@ -1,0 +1,124 @@
+"""What can go wrong in the gateway. Two questions decide the branch: whose fault, and may it be retried.
+
+ServiceError
+├── StorageError
+│   ├── StorageUnavailable     ours, retry: database locked, disk full, server gone
+│   └── ConversationUnknown    the caller's
+├── GenerationError
+│   ├── ModelUnavailable       the engine's, retry
+│   ├── GenerationTimeout      the engine's, retry
+│   ├── AdapterUnknown         the operator's: promote or train it
+│   ├── ContextTooLong         ours
+│   └── EngineRefused          ours
+├── EngineFailed               the operator's: the engine does not start
+├── RequestInvalid             the caller's: message names what and the limit
+├── BrandUnknown               the caller's
+├── AccessDenied               the caller's: key, site key or origin
+└── Busy                       nobody's, retry after `retry_after_s`
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Root of everything that the gateway raises."""
+
+    code = "service_error"
+    retryable = False
+
+
+class StorageError(ServiceError):
+    """The database could not do its work."""
+
+    code = "storage_error"
+
+
+class StorageUnavailable(StorageError):
+    """The database is locked, full or gone; nothing was accepted."""
+
+    code = "storage_unavailable"
+    retryable = True
+
+
+class ConversationUnknown(StorageError):
+    """No conversation or turn of this id."""
+
+    code = "conversation_unknown"
+
+
+class GenerationError(ServiceError):
+    """No text could be generated."""
+
+    code = "generation_error"
+
+
+class ModelUnavailable(GenerationError):
+    """The engine is starting, gone or overloaded."""
+
+    code = "engine_unavailable"
+    retryable = True
+
+
+class GenerationTimeout(GenerationError):
+    """The turn took longer than its deadline."""
+
+    code = "timeout"
+    retryable = True
+
+
+class AdapterUnknown(GenerationError):
+    """No adapter of this brand and version is there."""
+
+    code = "adapter_unknown"
+
+
+class ContextTooLong(GenerationError):
+    """The prompt does not fit into the model's context window."""
+
+    code = "context_too_long"
+
+
+class EngineRefused(GenerationError):
+    """The engine takes the request for malformed."""
+
+    code = "engine_refused"
+
+
+class EngineFailed(ServiceError):
+    """The engine's process does not come up."""
+
+    code = "engine_failed"
+
+
+class RequestInvalid(ServiceError):
+    """The request cannot be served as it is."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, code: str = "invalid_request", param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+class BrandUnknown(ServiceError):
+    """No brand of this name is configured."""
+
+    code = "brand_unknown"
+
+
+class AccessDenied(ServiceError):
+    """The caller has not shown that it may do this."""
+
+    code = "access_denied"
+
+
+class Busy(ServiceError):
+    """As many turns wait as may wait."""
+
+    code = "busy"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,92 @@
+"""From a stream of tokens to sentences that may be shown: split, check, cite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from retrieval.encoder import Encoder
+from retrieval.grounding import SentenceCheck, check_sentence
+from retrieval.passages import Passage
+from service.events import Citation, Sentence
+
+_MARK = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
+_END = re.compile(r"([.!?…]+[\"'”’)]*|[^\w\s]*)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check said of one sentence; kept as evidence."""
+
+    text: str
+    check: SentenceCheck
+    shown: bool
+
+
+@dataclass(slots=True)
+class GroundedText:
+    """Collects the sentences of one generation and decides which of them are shown.
+
+    Sentences of style are held back until a first claim has passed: an answer without a supported claim is no
+    answer, and its pleasantries must not be on the screen before the refusal.
+    """
+
+    passages: Sequence[Passage]
+    question: str
+    encoder: Encoder
+    checked: list[Checked] = field(default_factory=list)
+    shown: list[Sentence] = field(default_factory=list)
+    has_claim: bool = False
+    _held: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> list[Sentence]:
+        """Check one sentence (blocking, milliseconds) and return what may be shown now."""
+        text = strip_marks(text)
+        if not text:
+            return []
+        check = check_sentence(text, self.passages, question=self.question, encoder=self.encoder)
+        passed = check.supported and check.kind != "promise"
+        self.checked.append(Checked(text, check, passed))
+        if not passed:
+            return []
+        if check.kind != "claim":
+            if not self.has_claim:
+                self._held.append(text)
+                return []
+            return [self._show(text, None)]
+        self.has_claim = True
+        released = [self._show(held, None) for held in self._held]
+        self._held.clear()
+        return [*released, self._show(text, check.source)]
+
+    def citations(self) -> tuple[Citation, ...]:
+        """The citations of all shown sentences, each once, by number."""
+        found = {citation.number: citation for sentence in self.shown for citation in sentence.citations}
+        return tuple(found[number] for number in sorted(found))
+
+    def _show(self, text: str, source: int | None) -> Sentence:
+        citations: tuple[Citation, ...] = ()
+        if source is not None:
+            citations = (cite(source, self.passages[source - 1]),)
+            text = with_mark(text, source)
+        sentence = Sentence(len(self.shown), text, citations)
+        self.shown.append(sentence)
+        return sentence
+
+
+def cite(number: int, passage: Passage) -> Citation:
+    """A passage as a citation."""
+    return Citation(number, passage.document, passage.title, passage.text, round(passage.score, 4))
+
+
+def strip_marks(text: str) -> str:
+    """Remove citation marks that a model wrote: the check places its own, from the evidence."""
+    return _MARK.sub("", text).strip()
+
+
+def with_mark(text: str, number: int) -> str:
+    """Put ` [n]` before the closing punctuation, as in `... within 30 days [1]`, full stop."""
+    match = _END.search(text)
+    at = match.start() if match else len(text)
+    return f"{text[:at].rstrip()} [{number}]{text[at:].strip()}"

@@ -1,0 +1,94 @@
+"""Who watches which conversation, and what of a running turn is already on screens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.events import Sentence
+
+Frame = Mapping[str, Any]
+"""A message to a widget, ready for JSON."""
+
+MAX_BEHIND = 256
+"""Frames a slow reader may be behind; then it is cut off, and gets a whole snapshot when it comes back."""
+
+
+class Subscription:
+    """The frames of one conversation for one socket, in order."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(MAX_BEHIND)
+        self.overrun = False
+
+    def put(self, frame: Frame | None) -> None:
+        """Queue a frame; None ends the subscription."""
+        try:
+            self._queue.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.overrun = True
+
+    async def next(self) -> list[Frame | None]:
+        """At least one frame, and all others that wait already."""
+        frames = [await self._queue.get()]
+        while not self._queue.empty():
+            frames.append(self._queue.get_nowait())
+        return frames
+
+
+@dataclass(slots=True)
+class LiveTurn:
+    """A turn that is being generated."""
+
+    turn: str
+    state: str = "queued"
+    sentences: list[Sentence] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    """Tokens, where the brand shows them unchecked."""
+
+    def restart(self) -> None:
+        """Nothing of the first try is shown any more."""
+        self.sentences.clear()
+        self.text.clear()
+        self.state = "queued"
+
+
+class Hub:
+    """Hands frames of conversations to their sockets, inside one process."""
+
+    def __init__(self) -> None:
+        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self.live: dict[str, LiveTurn] = {}
+        """Running turns by conversation, for the snapshot of a socket that comes back."""
+
+    @contextmanager
+    def subscribe(self, conversation: str) -> Iterator[Subscription]:
+        """Receive the conversation's frames from now on."""
+        subscription = Subscription()
+        self._subscriptions[conversation].add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions[conversation].discard(subscription)
+            if not self._subscriptions[conversation]:
+                del self._subscriptions[conversation]
+
+    def publish(self, conversation: str, frame: Frame) -> None:
+        """Send a frame to everyone who watches the conversation."""
+        for subscription in self._subscriptions.get(conversation, ()):
+            subscription.put(frame)
+
+    def broadcast(self, frame: Frame | None) -> None:
+        """Send a frame to every socket; None ends them all."""
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.put(frame)
+
+    @property
+    def sockets(self) -> int:
+        """Open sockets, for the metrics."""
+        return sum(map(len, self._subscriptions.values()))

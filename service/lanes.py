@@ -1,0 +1,221 @@
+"""One lane a conversation: its turns run one after the other, those of others beside it.
+
+A lane is only a task; the work itself lies in the inbox. After a crash the inbox is read again and the lanes start
+anew, so a message that was accepted is answered once, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from channels.base import Source
+from configs.brand import Brand
+from configs.service import Service
+from retrieval.prompt import Message
+from service import conversations, inbox
+from service.database import Database
+from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError
+from service.events import Reply, Sentence, Status, Token
+from service.grounded import strip_marks
+from service.hub import Hub, LiveTurn
+from service.outbox import OutboxItem
+from service.pipeline import ChatPipeline, Turn
+from service.telemetry import Metrics, turn_log
+from service.wire import reply_frame, sentence_frame
+
+log = logging.getLogger(__name__)
+
+ENGINE_PATIENCE_S = 120.0
+"""How long an accepted message waits for an engine that is being started again before the visitor is told no."""
+HISTORY_MESSAGES = 6
+
+
+class Lanes:
+    """Runs the turns of all conversations."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        pipeline: ChatPipeline,
+        hub: Hub,
+        brands: Mapping[str, Brand],
+        settings: Service,
+        metrics: Metrics,
+        engine_ready: Callable[[], Awaitable[None]],
+        on_finished: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._db = db
+        self._pipeline = pipeline
+        self._hub = hub
+        self._brands = brands
+        self._settings = settings
+        self._metrics = metrics
+        self._engine_ready = engine_ready
+        self._on_finished = on_finished
+        self._slots = asyncio.Semaphore(settings.max_turns)
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._draining = False
+
+    def admit(self) -> None:
+        """Refuse new work while too much waits.
+
+        Raises:
+            Busy: `max_turns` run and `max_waiting` wait.
+        """
+        if self._draining or len(self._lanes) >= self._settings.max_turns + self._settings.max_waiting:
+            raise Busy("Too many conversations are waiting for an answer. Try again in a few seconds.")
+
+    def submit(self, conversation: str) -> None:
+        """There is something unanswered in this conversation."""
+        if conversation in self._lanes:
+            self._again.add(conversation)
+            return
+        task = asyncio.create_task(self._run(conversation), name=f"lane-{conversation}")
+        self._lanes[conversation] = task
+
+    async def resume(self) -> int:
+        """Take up what a crash left behind; returns how many conversations."""
+        left = await inbox.unfinished(self._db)
+        for conversation in left:
+            self.submit(conversation)
+        return len(left)
+
+    async def drain(self, patience_s: float = 10.0) -> None:
+        """Take nothing new, give running turns a moment, then leave the rest to the next start."""
+        self._draining = True
+        tasks = list(self._lanes.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, conversation: str) -> None:
+        try:
+            while not self._draining:
+                self._again.discard(conversation)
+                async with self._slots:
+                    turn = await inbox.next_turn(self._db, conversation)
+                    if turn is not None:
+                        await self._answer(turn)
+                        continue
+                if conversation not in self._again:
+                    return
+        except Exception:
+            # The outermost loop of a lane: the rows stay in the inbox and the next message or start takes them up.
+            log.exception("lane_failed", extra={"conversation": conversation})
+            self._metrics.lane_failures.inc()
+        finally:
+            self._lanes.pop(conversation, None)
+            if conversation in self._again and not self._draining:
+                self.submit(conversation)
+
+    async def _answer(self, turn: inbox.PendingTurn) -> None:
+        """Run one turn to its end in the store: answered, or failed with a reason that the visitor sees."""
+        live = LiveTurn(turn.id)
+        self._hub.live[turn.conversation_id] = live
+        self._hub.publish(
+            turn.conversation_id,
+            {"type": "turn", "turn": turn.id, "client_ids": list(turn.client_ids), "question": turn.question},
+        )
+        started = time.perf_counter()
+        brand = self._brands.get(turn.brand)
+        if brand is None:
+            await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
+            return
+        try:
+            reply = await self._reply(turn, brand, live)
+        except ServiceError as error:
+            await self._fail(turn, brand, error)
+        except Exception as error:
+            log.exception("turn_failed", extra={"turn": turn.id})
+            await self._fail(turn, brand, ServiceError(f"Something broke inside the gateway ({type(error).__name__})."))
+        else:
+            await self._finish(turn, brand, reply)
+            self._metrics.turn(turn.brand, turn.channel, reply, time.perf_counter() - started)
+            turn_log(turn, reply)
+        finally:
+            self._hub.live.pop(turn.conversation_id, None)
+            self._on_finished()
+
+    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
+        """Generate; an engine that dies in the middle gets one more try once it is back."""
+        for attempt in range(2):
+            try:
+                async with asyncio.timeout(ENGINE_PATIENCE_S):
+                    await self._engine_ready()
+            except TimeoutError as error:
+                raise ModelUnavailable(brand.words.unavailable) from error
+            try:
+                async with asyncio.timeout(self._settings.turn_deadline_s):
+                    return await self._generate(turn, brand, live)
+            except TimeoutError as error:
+                raise GenerationTimeout(brand.words.unavailable) from error
+            except ModelUnavailable:
+                if attempt:
+                    raise
+                log.warning("turn_retried", extra={"turn": turn.id})
+                live.restart()
+                self._publish_status(turn, "queued")
+                # The process needs a moment to be seen as dead; the retry must not race it.
+                await asyncio.sleep(1.0)
+        raise AssertionError("unreachable")
+
+    async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
+        history = await conversations.history(self._db, turn.conversation_id, limit=HISTORY_MESSAGES // 2)
+        messages = [
+            message
+            for past in history
+            for message in (Message("user", past.question), Message("assistant", strip_marks(past.text)))
+        ]
+        request = Turn(brand, turn.question, tuple(messages))
+        async for event in self._pipeline.stream(request):
+            match event:
+                case Status(state):
+                    live.state = state
+                    self._publish_status(turn, state)
+                case Sentence():
+                    live.sentences.append(event)
+                    self._hub.publish(turn.conversation_id, sentence_frame(turn.id, event))
+                case Token(text):
+                    live.text.append(text)
+                    self._hub.publish(turn.conversation_id, {"type": "token", "turn": turn.id, "text": text})
+                case Reply():
+                    return event
+        raise AssertionError("a turn ends with a Reply")
+
+    async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
+        item = None
+        if turn.channel != "web":
+            item = OutboxItem(
+                channel=turn.channel,
+                app=next(b.app for b in brand.channels if b.channel == turn.channel and b.account == turn.account),
+                account=turn.account,
+                reply_to=turn.reply_to,
+                text=reply.text,
+                sources=tuple(Source(c.number, c.title, c.document) for c in reply.citations),
+            )
+        handoff = "asked for a person" if reply.outcome == "handed_off" else None
+        await conversations.finish(self._db, turn.id, reply, outbox=item, handoff=handoff)
+        self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
+
+    async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
+        text = brand.words.unavailable if brand and isinstance(error, GenerationError) else str(error)
+        item = None
+        if turn.channel != "web" and brand is not None:
+            binding = next(b for b in brand.channels if b.channel == turn.channel and b.account == turn.account)
+            item = OutboxItem(turn.channel, binding.app, turn.account, turn.reply_to, text, ())
+        log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
+        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
+        await conversations.fail(self._db, turn.id, error.code, text, outbox=item)
+        self._hub.publish(
+            turn.conversation_id, {"type": "failed", "turn": turn.id, "error": {"code": error.code, "message": text}}
+        )
+
+    def _publish_status(self, turn: inbox.PendingTurn, state: str) -> None:
+        self._hub.publish(turn.conversation_id, {"type": "status", "turn": turn.id, "state": state})

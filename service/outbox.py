@@ -1,0 +1,298 @@
+"""What goes out: a reply stays here until its platform has it.
+
+planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
+or when the line broke, is `unknown`: the platform may have it. It is not sent again, since a customer who reads an
+answer twice is worse served than one whom an operator sees in the count; the parts after it are. Channels that can be
+asked whether they have it come later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import aiohttp
+from sqlalchemy import Insert, Row, func, select, update
+
+from channels.base import Channel, OutboundReply, Request, Source
+from channels.errors import DeliveryFailed
+from service.database import Database, now, storable
+from service.errors import StorageUnavailable
+from service.tables import outbox, turns
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
+Channels = Mapping[tuple[str, str], Channel]
+
+SCHEDULE_S = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
+"""Between attempts. Source: Standard Webhooks specification, retry schedule (shortened: a chat ends within a day)."""
+JITTER = 0.2
+"""Share of a wait that is drawn anew, so that what failed together does not come back together."""
+IN_ORDER_ATTEMPTS = 3
+"""A reply that failed more often than this (about six minutes) no longer holds up the replies after it."""
+BATCH = 16
+"""Replies that are sent side by side, each of another conversation."""
+RECORD_AGAIN_S = 1.0
+UNKNOWN = ""
+"""Stands in `provider_ids` for a part of which nobody knows whether it arrived."""
+
+NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""No connection came about, so the platform cannot have the reply."""
+UNSURE = (OSError, aiohttp.ClientError, TimeoutError)
+"""The line broke or fell silent: the platform may have the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """A reply to be delivered."""
+
+    channel: str
+    app: str
+    account: str
+    reply_to: Mapping[str, str]
+    text: str
+    sources: Sequence[Source]
+
+
+def insert_item(turn: str, item: OutboxItem) -> Insert:
+    """The statement that plans a delivery; part of the transaction that finishes the turn."""
+    return outbox.insert().values(
+        id=secrets.token_urlsafe(12),
+        turn_id=turn,
+        channel=item.channel,
+        app=item.app,
+        account=item.account,
+        reply_to=dict(item.reply_to),
+        text=storable(item.text),
+        sources=[asdict(source) for source in item.sources],
+        state="planned",
+        attempts=0,
+        next_attempt_at=now(),
+        provider_ids=[],
+    )
+
+
+async def recover(db: Database) -> int:
+    """After a start: the part that was in flight when we died is unknown, those after it are planned.
+
+    Only while no other gateway delivers from this database.
+
+    Returns:
+        How many replies were in flight.
+    """
+    async with db.begin() as connection:
+        cut = (
+            await connection.execute(select(outbox.c.id, outbox.c.provider_ids).where(outbox.c.state == "sending"))
+        ).all()
+        for row in cut:
+            await connection.execute(
+                update(outbox)
+                .where(outbox.c.id == row.id)
+                .values(
+                    state="planned",
+                    provider_ids=[*row.provider_ids, UNKNOWN],
+                    next_attempt_at=now(),
+                    last_error="the gateway stopped while this was being sent",
+                )
+            )
+    if cut:
+        log.warning("deliveries_unknown", extra={"count": len(cut)})
+    return len(cut)
+
+
+async def deliver_due(
+    db: Database, channels: Channels, send: Send, *, clock: Callable[[], datetime] = now
+) -> Mapping[str, int]:
+    """Send everything whose time has come, the replies of one conversation in their order.
+
+    Cancelled, it waits for calls that are on their way, so that an orderly stop leaves nothing unknown.
+
+    Args:
+        db: Holds the replies.
+        channels: By (channel, app).
+        send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
+        clock: The present moment, with its zone.
+
+    Returns:
+        How many replies are now `sent`, `put_off`, `failed` and `unknown`.
+    """
+    totals = Counter({"sent": 0, "put_off": 0, "failed": 0, "unknown": 0})
+    stop = asyncio.Event()
+    while due := await _due(db, clock()):
+        work = asyncio.gather(*(_deliver(db, row, channels, send, clock, stop) for row in due), return_exceptions=True)
+        try:
+            results = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            await work
+            raise
+        if broken := [result for result in results if isinstance(result, BaseException)]:
+            raise broken[0]
+        totals.update(result for result in results if isinstance(result, str))
+    return totals
+
+
+async def counts(db: Database) -> Mapping[str, int]:
+    """How many replies are in each state."""
+    async with db.read() as connection:
+        rows = (await connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state))).all()
+    return {row[0]: row[1] for row in rows}
+
+
+async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
+    """Planned replies whose time has come and whose conversation waits for no earlier one."""
+    earlier, its_turn = outbox.alias("earlier"), turns.alias("its_turn")
+    held_up = (
+        select(earlier.c.id)
+        .join(its_turn, its_turn.c.id == earlier.c.turn_id)
+        .where(
+            its_turn.c.conversation_id == turns.c.conversation_id,
+            its_turn.c.number < turns.c.number,
+            earlier.c.state.in_(("planned", "sending")),
+            earlier.c.attempts <= IN_ORDER_ATTEMPTS,
+        )
+        .correlate(turns)
+        .exists()
+    )
+    query = (
+        select(outbox)
+        .join(turns, turns.c.id == outbox.c.turn_id)
+        .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= at, ~held_up)
+        .order_by(outbox.c.next_attempt_at)
+        .limit(BATCH)
+    )
+    async with db.read() as connection:
+        return (await connection.execute(query)).all()
+
+
+async def _deliver(
+    db: Database, row: Row[Any], channels: Channels, send: Send, clock: Callable[[], datetime], stop: asyncio.Event
+) -> str | None:
+    """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
+    try:
+        requests = _render(channels, row)
+        while not stop.is_set():
+            done = await _claim(db, row.id)
+            if done is None:
+                return None
+            if len(done) >= len(requests):
+                return await _close(db, row, done, stop)
+            done.append(await _send_part(channels[row.channel, row.app], requests[len(done)], send))
+            if len(done) == len(requests):
+                return await _close(db, row, done, stop)
+            await _set(db, row.id, stop, state="planned", provider_ids=done)
+    except DeliveryFailed as error:
+        return await _put_off(db, row, error, clock, stop)
+    return None
+
+
+def _render(channels: Channels, row: Row[Any]) -> Sequence[Request]:
+    channel = channels.get((row.channel, row.app))
+    if channel is None:
+        # Left in the queue: an operator who puts the app back gets its replies delivered.
+        raise DeliveryFailed(f"The app {row.channel}/{row.app} is off or no longer configured.", retryable=True)
+    sources = tuple(Source(**source) for source in row.sources)
+    try:
+        return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources))
+    except Exception as error:
+        # One reply that cannot be rendered must not hold up all others.
+        log.exception("reply_not_rendered", extra={"outbox": row.id, "channel": row.channel})
+        raise DeliveryFailed(
+            f"The reply cannot be rendered ({type(error).__name__}: {error}).", retryable=False
+        ) from error
+
+
+async def _claim(db: Database, item: str) -> list[str] | None:
+    """Note that the next part is on its way; returns the parts before it, None when another worker has the reply."""
+    async with db.begin() as connection:
+        query = select(outbox.c.provider_ids).where(outbox.c.id == item, outbox.c.state == "planned").with_for_update()
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        await connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
+    return list(row.provider_ids)
+
+
+async def _send_part(channel: Channel, request: Request, send: Send) -> str:
+    """Make one call; returns the platform's id, or UNKNOWN when the platform may or may not have the part.
+
+    Raises:
+        DeliveryFailed: The platform does not have it.
+    """
+    try:
+        status, headers, body = await send(request)
+    except NOT_SENT as error:
+        raise DeliveryFailed(f"The platform cannot be reached ({_named(error)}).", retryable=True) from error
+    except UNSURE as error:
+        log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
+        return UNKNOWN
+    try:
+        return channel.receipt(status, headers, body)
+    except DeliveryFailed:
+        raise
+    except Exception:
+        # The platform answered, so it has the call; what it said is not worth a second message to a customer.
+        log.exception("receipt_not_read", extra={"channel": channel.name, "status": status})
+        return UNKNOWN
+
+
+async def _close(db: Database, row: Row[Any], done: list[str], stop: asyncio.Event) -> str:
+    state = "unknown" if UNKNOWN in done else "sent"
+    await _set(db, row.id, stop, state=state, provider_ids=done, attempts=row.attempts + 1)
+    return state
+
+
+async def _put_off(
+    db: Database, row: Row[Any], error: DeliveryFailed, clock: Callable[[], datetime], stop: asyncio.Event
+) -> str:
+    attempts = row.attempts + 1
+    reason = storable(str(error))
+    if not error.retryable or attempts > len(SCHEDULE_S):
+        log.error("delivery_failed", extra={"outbox": row.id, "channel": row.channel, "reason": reason[:300]})
+        await _set(db, row.id, stop, state="failed", attempts=attempts, last_error=reason)
+        return "failed"
+    later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s))
+    await _set(db, row.id, stop, state="planned", attempts=attempts, next_attempt_at=later, last_error=reason)
+    return "put_off"
+
+
+def wait_s(attempts: int, retry_after_s: float | None = None) -> float:
+    """Seconds until the next attempt; never sooner than the other side asked for.
+
+    Args:
+        attempts: Attempts so far, from 1 to `len(SCHEDULE_S)`.
+        retry_after_s: What the other side asked for.
+    """
+    # Not a secret: it only spreads load.
+    spread = random.uniform(0.0, JITTER)  # noqa: S311
+    return max(SCHEDULE_S[attempts - 1], retry_after_s or 0.0) * (1 + spread)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> None:
+    """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again."""
+    while True:
+        try:
+            async with db.begin() as connection:
+                await connection.execute(update(outbox).where(outbox.c.id == item).values(**values))
+        except StorageUnavailable as error:
+            if stop.is_set():
+                raise
+            log.error("delivery_not_recorded", extra={"outbox": item, "reason": str(error)[:300]})  # noqa: TRY400
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RECORD_AGAIN_S)
+        else:
+            return

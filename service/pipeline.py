@@ -1,0 +1,326 @@
+"""The one way from a question to a reply: route, retrieve, decide, prompt, generate, check, reply.
+
+`stream()` yields what a visitor may see as it comes and ends with the Reply; `reply()` is the same, waited for.
+Each step is a method with a typed result, and everything it saw lands in the reply's evidence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from configs.brand import Brand
+from retrieval.encoder import Encoder
+from retrieval.grounding import SentenceStream, split_sentences
+from retrieval.passages import SearchResult
+from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
+from retrieval.routing import Route, route
+from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
+from service.grounded import Checked, GroundedText, cite, strip_marks, with_mark
+from service.ports import BASE_VERSION, Generator, Piece, Retriever, Sampling, Voice, Voices
+
+T = TypeVar("T")
+
+OUTCOMES: Mapping[PromptKind, Outcome] = {
+    "answer": "answered",
+    "refuse": "refused",
+    "hand_over": "handed_off",
+    "small_talk": "small_talk",
+}
+OWN_WORDS_COSINE = 0.45
+"""A generated refusal or hand-over must be this close to one that the brand wrote (measured on both sample brands)."""
+SHORT_REPLY_TOKENS = 60
+RETRY_TEMPERATURE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question to be answered."""
+
+    brand: Brand
+    question: str
+    history: tuple[Message, ...] = ()
+    """Earlier messages, oldest first, citation marks already removed."""
+    adapter_version: str | None = None
+    """A version other than the active one."""
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What happened in one turn, for the reply's evidence."""
+
+    started: float = field(default_factory=time.perf_counter)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    evidence: dict[str, Any] = field(default_factory=dict)
+    generations: list[dict[str, Any]] = field(default_factory=list)
+
+    def mark(self, name: str, since: float) -> None:
+        """Note how long a step took."""
+        self.timings_ms[name] = round((time.perf_counter() - since) * 1000, 2)
+
+
+class ChatPipeline:
+    """Answers turns of every brand."""
+
+    def __init__(
+        self,
+        *,
+        retrievers: Mapping[str, Retriever],
+        encoder: Encoder,
+        generator: Generator,
+        voices: Voices,
+        executor: Executor,
+        sampling: Sampling,
+        guides: Mapping[str, str],
+    ) -> None:
+        self._retrievers = retrievers
+        self._encoder = encoder
+        self._generator = generator
+        self._voices = voices
+        self._executor = executor
+        self._sampling = sampling
+        self._guides = guides
+
+    async def reply(self, turn: Turn) -> Reply:
+        """Answer a turn and wait for the end."""
+        async for event in self.stream(turn):
+            if isinstance(event, Reply):
+                return event
+        raise AssertionError("a turn ends with a Reply")
+
+    async def stream(self, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+        """Answer a turn: Status and Sentence events, then one Reply.
+
+        Raises:
+            GenerationError: The engine failed; nothing of an unfinished sentence was yielded.
+        """
+        trace = _Trace()
+        yield Status("searching")
+        way = await self._in_thread(route, turn.question, self._encoder)
+        kind, found = await self._decide(turn, way, trace)
+        voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
+        prompt = self.prompt(turn, kind, found, voice)
+        trace.evidence["route"] = asdict(way)
+        trace.evidence["prompt"] = [asdict(message) for message in prompt.messages]
+        yield Status("writing")
+        if kind == "answer":
+            async with aclosing(self._answer(turn, prompt, voice, trace)) as events:
+                async for event in events:
+                    yield event
+        else:
+            async with aclosing(self._speak(turn, prompt, voice, trace)) as events:
+                async for event in events:
+                    yield event
+
+    async def _decide(self, turn: Turn, way: Route, trace: _Trace) -> tuple[PromptKind, SearchResult | None]:
+        """Choose how to answer; for a question that takes a search."""
+        if way.kind == "hand_over":
+            return "hand_over", None
+        if way.kind in ("small_talk", "empty"):
+            return "small_talk", None
+        since = time.perf_counter()
+        earlier = [message.content for message in turn.history if message.role == "user"]
+        retriever = self._retrievers[turn.brand.name]
+        found = await self._in_thread(
+            lambda: retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
+        )
+        trace.mark("retrieve", since)
+        answerable = bool(found.passages) and found.answerability >= turn.brand.retrieval.min_answerability
+        trace.evidence["search"] = {
+            "query": found.query,
+            "knowledge_version": found.knowledge_version,
+            "answerability": round(found.answerability, 4),
+            "min_answerability": turn.brand.retrieval.min_answerability,
+            "features": dict(found.features),
+            "passages": [asdict(passage) | {"scores": dict(passage.scores)} for passage in found.passages],
+        }
+        return ("answer" if answerable else "refuse"), found
+
+    def prompt(self, turn: Turn, kind: PromptKind, found: SearchResult | None, voice: Voice) -> Prompt:
+        """Build the prompt; the base model gets the voice guide, an adapter carries the voice itself."""
+        return build_prompt(
+            kind,
+            turn.question,
+            display_name=turn.brand.display_name,
+            history=turn.history,
+            passages=found.passages if found else (),
+            guide=self._guides.get(turn.brand.name) if voice.version == BASE_VERSION else None,
+        )
+
+    async def _answer(self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace) -> AsyncGenerator[TurnEvent, None]:
+        """Generate an answer and yield each sentence that its passages support."""
+        if turn.brand.check != "before":
+            async with aclosing(self._answer_unchecked(turn, prompt, voice, trace)) as events:
+                async for event in events:
+                    yield event
+            return
+        for attempt in range(2):
+            text = GroundedText(prompt.passages, turn.question, self._encoder)
+            stream = SentenceStream()
+            sampling = self._sampling if attempt == 0 else _warmer(self._sampling)
+            async with aclosing(self._generate(prompt, voice, sampling, trace)) as pieces:
+                async for piece in pieces:
+                    for raw in stream.feed(piece.text):
+                        for sentence in await self._in_thread(text.add, raw):
+                            self._mark_first(trace)
+                            yield sentence
+            for raw in stream.flush():
+                for sentence in await self._in_thread(text.add, raw):
+                    self._mark_first(trace)
+                    yield sentence
+            trace.generations[-1]["sentences"] = [_evidence(checked) for checked in text.checked]
+            if text.has_claim:
+                yield self._finish("answered", text.shown, text.citations(), voice, trace)
+                return
+        trace.evidence["refused_because"] = "no sentence of the answer stood in its passages, twice"
+        words = _pick(turn.brand.words.refusals, turn.question)
+        sentence = Sentence(0, words)
+        yield sentence
+        yield self._finish("refused", [sentence], (), voice, trace)
+
+    async def _answer_unchecked(
+        self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """Generate an answer and show it token by token; with `after`, cite what is supported at the end."""
+        written: list[str] = []
+        async with aclosing(self._generate(prompt, voice, self._sampling, trace)) as pieces:
+            async for piece in pieces:
+                if piece.text:
+                    self._mark_first(trace)
+                    written.append(piece.text)
+                    yield Token(piece.text)
+        text = "".join(written)
+        if turn.brand.check == "off":
+            yield self._finish("answered", [Sentence(0, text)], (), voice, trace)
+            return
+        marked = await self._in_thread(self._mark_sentences, turn, prompt, text)
+        trace.generations[-1]["sentences"] = [_evidence(checked) for checked, _ in marked]
+        shown = [sentence for _, sentence in marked]
+        citations = {citation.number: citation for sentence in shown for citation in sentence.citations}
+        yield self._finish("answered", shown, tuple(citations[n] for n in sorted(citations)), voice, trace)
+
+    def _mark_sentences(self, turn: Turn, prompt: Prompt, text: str) -> list[tuple[Checked, Sentence]]:
+        """Check a finished text; every sentence stays, a supported claim gets its citation."""
+        grounded = GroundedText(prompt.passages, turn.question, self._encoder)
+        for raw in split_sentences(text):
+            grounded.add(raw)
+        marked = []
+        for at, checked in enumerate(grounded.checked):
+            source = checked.check.source if checked.shown and checked.check.kind == "claim" else None
+            if source is None:
+                marked.append((checked, Sentence(at, checked.text)))
+            else:
+                citation = cite(source, prompt.passages[source - 1])
+                marked.append((checked, Sentence(at, with_mark(checked.text, source), (citation,))))
+        return marked
+
+    async def _speak(self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace) -> AsyncGenerator[TurnEvent, None]:
+        """Small talk, refusal or hand-over: no facts may be in it; else the brand's own words are used."""
+        texts: list[str] = []
+        stream = SentenceStream()
+        sampling = Sampling(
+            self._sampling.temperature, SHORT_REPLY_TOKENS, self._sampling.repetition_penalty, self._sampling.seed
+        )
+        async with aclosing(self._generate(prompt, voice, sampling, trace)) as pieces:
+            async for piece in pieces:
+                texts.extend(stream.feed(piece.text))
+        texts.extend(stream.flush())
+        accepted, checks = await self._in_thread(self._speakable, turn, prompt.kind, texts)
+        trace.generations[-1]["sentences"] = checks
+        if not accepted:
+            texts = [_own_words(turn.brand, prompt.kind, turn.question)]
+            trace.evidence["own_words"] = True
+        self._mark_first(trace)
+        shown = [Sentence(at, text) for at, text in enumerate(texts)]
+        for sentence in shown:
+            yield sentence
+        yield self._finish(OUTCOMES[prompt.kind], shown, (), voice, trace)
+
+    def _speakable(self, turn: Turn, kind: PromptKind, texts: list[str]) -> tuple[bool, list[dict[str, Any]]]:
+        text = GroundedText((), turn.question, self._encoder)
+        texts[:] = [clean for raw in texts if (clean := strip_marks(raw))]
+        for raw in texts:
+            text.add(raw)
+        checks = [_evidence(checked) for checked in text.checked]
+        if not texts or any(not checked.shown or checked.check.kind == "claim" for checked in text.checked):
+            return False, checks
+        examples = {"refuse": turn.brand.words.refusals, "hand_over": turn.brand.words.handovers}.get(kind)
+        if examples is None:
+            return True, checks
+        spoken = self._encoder.encode_query(" ".join(texts))
+        nearest = max(float(spoken @ self._encoder.encode_query(example)) for example in examples)
+        checks.append({"nearest_own_words": round(nearest, 3)})
+        return nearest >= OWN_WORDS_COSINE, checks
+
+    async def _generate(
+        self, prompt: Prompt, voice: Voice, sampling: Sampling, trace: _Trace
+    ) -> AsyncGenerator[Piece, None]:
+        since = time.perf_counter()
+        texts: list[str] = []
+        async with aclosing(self._generator.stream(prompt.messages, model=voice.model, sampling=sampling)) as pieces:
+            async for piece in pieces:
+                if not texts:
+                    trace.mark("first_token", since)
+                texts.append(piece.text)
+                trace.prompt_tokens += piece.prompt_tokens
+                trace.completion_tokens += piece.completion_tokens
+                yield piece
+        trace.generations.append({"text": "".join(texts), "temperature": sampling.temperature})
+        trace.mark("generate", since)
+
+    def _finish(
+        self,
+        outcome: Outcome,
+        shown: Sequence[Sentence],
+        citations: tuple[Any, ...],
+        voice: Voice,
+        trace: _Trace,
+    ) -> Reply:
+        trace.mark("total", trace.started)
+        trace.evidence["generations"] = trace.generations
+        return Reply(
+            text=" ".join(sentence.text for sentence in shown),
+            outcome=outcome,
+            citations=citations,
+            adapter={"brand": voice.brand, "version": voice.version},
+            usage={"prompt_tokens": trace.prompt_tokens, "completion_tokens": trace.completion_tokens},
+            timings_ms=trace.timings_ms,
+            evidence=trace.evidence,
+        )
+
+    @staticmethod
+    def _mark_first(trace: _Trace) -> None:
+        trace.timings_ms.setdefault("first_sentence", round((time.perf_counter() - trace.started) * 1000, 2))
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run blocking work off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+
+def _warmer(sampling: Sampling) -> Sampling:
+    return Sampling(RETRY_TEMPERATURE, sampling.max_tokens, sampling.repetition_penalty, seed=1)
+
+
+def _evidence(checked: Checked) -> dict[str, Any]:
+    return {"text": checked.text, "shown": checked.shown, **asdict(checked.check)}
+
+
+def _own_words(brand: Brand, kind: PromptKind, question: str) -> str:
+    if kind == "refuse":
+        return _pick(brand.words.refusals, question)
+    if kind == "hand_over":
+        return _pick(brand.words.handovers, question)
+    return brand.words.greeting
+
+
+def _pick(choices: Sequence[str], question: str) -> str:
+    """The same question gets the same words; different questions do not all get the first."""
+    return choices[hashlib.sha256(question.encode()).digest()[0] % len(choices)]

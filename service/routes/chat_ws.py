@@ -1,0 +1,232 @@
+"""The widget's WebSocket: a snapshot first, then what changes; sends are idempotent by `client_id`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import orjson
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from channels.base import InboundMessage
+from configs.brand import Brand
+from service import conversations, feedback, inbox
+from service.bootstrap import Gateway
+from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
+from service.hub import Subscription
+from service.security import brand_of_site, origin_allowed
+from service.wire import sentence_json
+
+MAX_FRAME_BYTES = 64 * 1024
+HELLO_S = 10.0
+CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+BAD_SITE_KEY, BAD_ORIGIN, TOO_BIG, RESTARTING, TRY_LATER = 4401, 4403, 1009, 1012, 1013
+
+
+def chat_router(gateway: Gateway) -> APIRouter:
+    """The route `/ws/chat`."""
+    router = APIRouter()
+
+    @router.websocket("/ws/chat")
+    async def chat(socket: WebSocket) -> None:
+        origin = socket.headers.get("origin")
+        host = socket.headers.get("host")
+        listed = any(origin_allowed(brand, origin, host) for brand in gateway.config.brands.values())
+        await socket.accept()
+        if not listed:
+            await socket.close(BAD_ORIGIN, "origin not allowed")
+            return
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await _Session(gateway, socket).run(origin, host)
+
+    return router
+
+
+class _Session:
+    """One open socket."""
+
+    def __init__(self, gateway: Gateway, socket: WebSocket) -> None:
+        self._gateway = gateway
+        self._socket = socket
+        self._brand: Brand
+        self._conversation = ""
+
+    async def run(self, origin: str | None, host: str | None) -> None:
+        try:
+            async with asyncio.timeout(HELLO_S):
+                hello = await self._receive()
+        except TimeoutError:
+            await self._socket.close(1008, "no hello")
+            return
+        if hello is None or hello.get("type") != "hello":
+            await self._error("bad_frame", "The first frame must be a hello.")
+            await self._socket.close(1008, "no hello")
+            return
+        try:
+            self._brand = brand_of_site(self._gateway.config.brands, hello.get("site_key"))
+        except AccessDenied as error:
+            await self._error("unknown_site", str(error))
+            await self._socket.close(BAD_SITE_KEY, "unknown site key")
+            return
+        if not origin_allowed(self._brand, origin, host):
+            await self._error("bad_origin", "This page may not open this brand's chat.")
+            await self._socket.close(BAD_ORIGIN, "origin not allowed")
+            return
+        visitor = await conversations.open_visitor_conversation(
+            self._gateway.db, self._brand.name, _text(hello, "conversation"), _text(hello, "visitor")
+        )
+        self._conversation = visitor.id
+        # Subscribe before the snapshot is read: what happens in between is then sent twice at worst, and every
+        # frame is idempotent by turn and index.
+        with self._gateway.hub.subscribe(visitor.id) as subscription:
+            await self._send(await self._welcome(visitor.visitor_token))
+            sender = asyncio.create_task(self._forward(subscription))
+            reader = asyncio.create_task(self._read())
+            done, pending = await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            for task in done:
+                failure = task.exception()
+                if failure is not None and not isinstance(failure, WebSocketDisconnect):
+                    raise failure
+
+    async def _forward(self, subscription: Subscription) -> None:
+        while True:
+            for frame in await subscription.next():
+                if frame is None:
+                    await self._socket.close(RESTARTING, "restarting")
+                    return
+                await self._send(frame)
+            if subscription.overrun:
+                await self._socket.close(TRY_LATER, "too slow; reconnect for a snapshot")
+                return
+
+    async def _read(self) -> None:
+        handlers = {"message": self._message, "feedback": self._feedback, "ping": self._ping}
+        while True:
+            frame = await self._receive()
+            if frame is None:
+                continue
+            handler = handlers.get(str(frame.get("type")))
+            if handler is None:
+                await self._error("bad_frame", "Unknown frame type. Known: message, feedback, ping.")
+                continue
+            try:
+                await handler(frame)
+            except RequestInvalid as error:
+                await self._error(error.code, str(error), frame.get("client_id"))
+            except Busy as error:
+                await self._error("busy", str(error), frame.get("client_id"))
+            except ServiceError as error:
+                await self._error(error.code, str(error), frame.get("client_id"))
+
+    async def _message(self, frame: Mapping[str, Any]) -> None:
+        client_id = frame.get("client_id")
+        if not isinstance(client_id, str) or not CLIENT_ID.match(client_id):
+            raise RequestInvalid("A message needs a client_id of 8 to 64 letters and digits.", code="bad_frame")
+        text = self._gateway.clean_text(frame.get("text"))
+        self._gateway.lanes.admit()
+        accepted = await inbox.accept(
+            self._gateway.db,
+            self._brand.name,
+            InboundMessage(
+                channel="web",
+                account=self._brand.name,
+                message_id=f"{self._conversation}:{client_id}",
+                conversation_key=self._conversation,
+                sender=self._conversation,
+                text=text,
+            ),
+        )
+        await self._send({"type": "accepted", "client_id": client_id, "turn": None})
+        if accepted.duplicate:
+            self._gateway.metrics.inbox_repeats.labels("web").inc()
+        self._gateway.lanes.submit(self._conversation)
+
+    async def _feedback(self, frame: Mapping[str, Any]) -> None:
+        value: Literal["up", "down"] | None
+        match frame.get("value"):
+            case "up":
+                value = "up"
+            case "down":
+                value = "down"
+            case None:
+                value = None
+            case _:
+                raise RequestInvalid("Feedback is up, down or null.", code="bad_frame")
+        turn = str(frame.get("turn"))
+        try:
+            await feedback.set_feedback(self._gateway.db, turn, value, conversation_id=self._conversation)
+        except ConversationUnknown as error:
+            raise RequestInvalid(str(error), code="bad_frame") from error
+        self._gateway.metrics.feedback.labels(self._brand.name, value or "taken_back").inc()
+        await self._send({"type": "feedback", "turn": turn, "value": value})
+
+    async def _ping(self, _: Mapping[str, Any]) -> None:
+        await self._send({"type": "pong"})
+
+    async def _welcome(self, visitor_token: str) -> dict[str, Any]:
+        brand = self._brand
+        turns = [
+            conversations.to_json(turn) for turn in await conversations.transcript(self._gateway.db, self._conversation)
+        ]
+        live = self._gateway.hub.live.get(self._conversation)
+        if live:
+            for turn in turns:
+                if turn["turn"] == live.turn:
+                    turn["sentences"] = [sentence_json(sentence) for sentence in live.sentences]
+                    turn["text"] = "".join(live.text)
+        return {
+            "type": "welcome",
+            "visitor": visitor_token,
+            "conversation": self._conversation,
+            "brand": {
+                "name": brand.name,
+                "display_name": brand.display_name,
+                "greeting": brand.words.greeting,
+                "starters": list(brand.widget.starters),
+                "theme": {"accent": brand.theme.accent, "font": brand.theme.font},
+            },
+            "engine": self._gateway.engine.state,
+            "turns": turns,
+        }
+
+    async def _receive(self) -> dict[str, Any] | None:
+        """The next frame as an object; a bad one is answered with an error and gives None."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code") or 1000)
+        data = message.get("text")
+        if data is None:
+            await self._error("bad_frame", "Frames are JSON text, not binary.")
+            return None
+        if len(data) > MAX_FRAME_BYTES:
+            await self._error("too_long", f"A frame holds at most {MAX_FRAME_BYTES // 1024} kB.")
+            return None
+        try:
+            frame = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            await self._error("bad_json", "This frame is not JSON.")
+            return None
+        if not isinstance(frame, dict):
+            await self._error("bad_json", "A frame is a JSON object.")
+            return None
+        return frame
+
+    async def _error(self, code: str, message: str, client_id: object = None) -> None:
+        frame: dict[str, Any] = {"type": "error", "code": code, "message": message}
+        if isinstance(client_id, str):
+            frame["client_id"] = client_id[:64]
+        await self._send(frame)
+
+    async def _send(self, frame: Mapping[str, Any]) -> None:
+        await self._socket.send_text(orjson.dumps(frame).decode())
+
+
+def _text(frame: Mapping[str, Any], key: str) -> str | None:
+    value = frame.get(key)
+    return value if isinstance(value, str) and 0 < len(value) <= 200 else None

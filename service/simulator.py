@@ -1,0 +1,57 @@
+"""Stand in for the platforms on this machine: apps that sign with made-up secrets and send to the gateway itself."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from configs.home import Home
+from configs.service import Secret, ServiceConfig, SlackApp, WhatsAppApp
+
+PATH = "/simulator"
+App = TypeVar("App", SlackApp, WhatsAppApp)
+
+
+def simulated_apps(config: ServiceConfig, home: Home, base_url: str) -> ServiceConfig:
+    """The configuration with every app turned to the simulator.
+
+    The platforms' own secrets are never used here: whoever simulates knows the made-up ones, and a real token must
+    not travel to a stand-in.
+
+    Args:
+        config: As configured; returned as it is where the simulator is off.
+        home: Keeps the made-up secrets, readable for their owner only.
+        base_url: The gateway's own address.
+    """
+    if not config.service.simulator:
+        return config
+    apps = config.apps
+    turned = {
+        "slack": {name: _turned(app, "slack", name, home, base_url) for name, app in apps.slack.items()},
+        "whatsapp": {name: _turned(app, "whatsapp", name, home, base_url) for name, app in apps.whatsapp.items()},
+    }
+    return config.model_copy(update={"apps": apps.model_copy(update=turned)})
+
+
+def _turned(app: App, channel: str, name: str, home: Home, base_url: str) -> App:
+    made = {key: Secret(file=_secret_file(home, f"{channel}-{name}-{key}")) for key in app.secrets()}
+    return app.model_copy(update={**made, "api_url": f"{base_url.rstrip('/')}{PATH}/{channel}"})
+
+
+def _secret_file(home: Home, name: str) -> Path:
+    """The file of one secret, made when it is first asked for; two who ask at once get the same."""
+    path = home.secrets / name
+    if not path.exists():
+        home.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Temporary files are for their owner only. Linking fails where another process was first, and its secret stays.
+        with tempfile.NamedTemporaryFile("w", dir=home.secrets, prefix=".new-", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(32))
+            file.flush()
+            try:
+                os.link(file.name, path)
+            except FileExistsError:
+                return path
+    return path

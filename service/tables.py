@@ -1,0 +1,148 @@
+"""The database's tables. Times are UTC; JSON is text in SQLite and json in PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMES)
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment with its zone: SQLite forgets zones, so they are put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """To UTC, whatever the dialect."""
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """With its zone."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("external_key", String(300), nullable=False),
+    Column("visitor_hash", String(64)),
+    Column("created_at", Utc, nullable=False),
+    # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
+    UniqueConstraint("brand", "channel", "account", "external_key"),
+)
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("text", Text, nullable=False, default=""),
+    Column("outcome", String(20)),
+    Column("citations", JSON, nullable=False, default=list),
+    Column("adapter_version", String(64)),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("timings", JSON),
+    Column("evidence", JSON),
+    Column("error_code", String(40)),
+    Column("created_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    UniqueConstraint("conversation_id", "number"),
+    Index("ix_turns_state", "state"),
+)
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("channel", String(20), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("message_id", String(300), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reply_to", JSON, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("turn_id", ForeignKey("turns.id")),
+    UniqueConstraint("channel", "account", "message_id"),
+    Index("ix_inbox_conversation_id", "conversation_id", "turn_id"),
+)
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("turn_id", ForeignKey("turns.id"), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("app", String(60), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("reply_to", JSON, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("sources", JSON, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc, nullable=False),
+    Column("provider_ids", JSON, nullable=False, default=list),
+    Column("last_error", Text),
+    UniqueConstraint("turn_id"),
+    Index("ix_outbox_due", "state", "next_attempt_at"),
+)
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("turn_id", ForeignKey("turns.id"), primary_key=True),
+    Column("value", String(10), nullable=False),
+    Column("at", Utc, nullable=False),
+)
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id")),
+    Column("turn_id", ForeignKey("turns.id")),
+    Column("reason", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("notified_at", Utc),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc),
+    UniqueConstraint("turn_id"),
+)
+unbound_events = Table(
+    "unbound_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("channel", String(20), nullable=False),
+    Column("app", String(60), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("received_at", Utc, nullable=False),
+)

@@ -1,0 +1,55 @@
+"""The widget's frames and the API's citation objects: one place for each JSON shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from service.events import Citation, Reply, Sentence
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    """One citation, as every interface of ours shows it."""
+    return {
+        "number": citation.number,
+        "document": citation.document,
+        "title": citation.title,
+        "passage": citation.passage,
+        "score": citation.score,
+    }
+
+
+def citations_json(citations: Iterable[Citation]) -> list[dict[str, Any]]:
+    """Citations in the order of their numbers."""
+    return [citation_json(citation) for citation in citations]
+
+
+def sentence_json(sentence: Sentence) -> dict[str, Any]:
+    """One shown sentence."""
+    return {"index": sentence.index, "text": sentence.text, "citations": citations_json(sentence.citations)}
+
+
+def sentence_frame(turn: str, sentence: Sentence) -> dict[str, Any]:
+    """A sentence on its way to the widget; idempotent by turn and index."""
+    return {"type": "sentence", "turn": turn, **sentence_json(sentence)}
+
+
+def reply_frame(turn: str, reply: Reply) -> dict[str, Any]:
+    """The finished turn; replaces its sentences."""
+    return {
+        "type": "reply",
+        "turn": turn,
+        "text": reply.text,
+        "outcome": reply.outcome,
+        "citations": citations_json(reply.citations),
+    }
+
+
+def reply_json(reply: Reply) -> dict[str, Any]:
+    """What the OpenAI-style response carries as `brandvoice`."""
+    return {
+        "outcome": reply.outcome,
+        "citations": citations_json(reply.citations),
+        "adapter": dict(reply.adapter),
+        "timings_ms": dict(reply.timings_ms),
+    }

@@ -1,0 +1,137 @@
+"""One gateway on real parts for all stories: vLLM on the CPU, the real small model, a freshly trained tiny adapter."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.engine import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+BRANDS = ("velmora", "dicehollow")
+START_S = 300
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running gateway."""
+
+    url: str
+    home: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    def get(self, path: str) -> Any:
+        """GET JSON; an error status is fine where it carries JSON."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+
+    def post(self, path: str, body: object) -> Any:
+        """POST JSON; as `get`."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+
+    def cli(self, *words: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run a `brandvoice` command against this gateway's state."""
+        return run_cli(*words, environment=self.environment, timeout_s=timeout_s)
+
+    def ask(self, question: str, brand: str) -> Any:
+        """`brandvoice ask --json`."""
+        done = self.cli("ask", question, "--brand", brand, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def wait_ready(self, timeout_s: float = START_S) -> None:
+        """Wait until everything serves."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, "the gateway ended; see gateway.log"
+            try:
+                if self.get("/readyz")["status"] == "ok":
+                    return
+            except OSError:
+                pass
+            time.sleep(0.5)
+        raise AssertionError(f"not ready after {timeout_s} s: {self.get('/readyz')}")
+
+
+def run_cli(*words: str, environment: dict[str, str], timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
+    """Run a `brandvoice` command."""
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder of its own; the models, which are large and never change, are the project's."""
+    folder = tmp_path_factory.mktemp("home")
+    models = Path(os.environ.get("BRANDVOICE_HOME", ROOT / "var")).resolve() / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(models)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path) -> dict[str, str]:
+    """Variables for every process of this suite."""
+    port = free_port()
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("BRANDVOICE_")}
+    return clean | {
+        "BRANDVOICE_HOME": str(home),
+        "BRANDVOICE_SERVICE__PORT": str(port),
+        "BRANDVOICE_SERVICE__SIMULATOR": "true",
+        "BRANDVOICE_URL": f"http://127.0.0.1:{port}",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def gateway(home: Path, environment: dict[str, str]) -> Iterator[Running]:
+    """`brandvoice demo`, as a newcomer starts it."""
+    with (home / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "demo"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    running = Running(environment["BRANDVOICE_URL"], home, environment, process)
+    try:
+        running.wait_ready()
+    except AssertionError:
+        process.kill()
+        sys.stderr.write((home / "gateway.log").read_text("utf-8", "replace")[-4000:])
+        raise
+    yield running
+    process.send_signal(signal.SIGINT)
+    assert process.wait(40) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"

@@ -1,0 +1,24 @@
+"""Recorded webhook bodies that lie beside the project, not in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+WEBHOOKS = Path(__file__).parents[3].parent / "shared" / "data" / "webhooks"
+ABSENT = "shared/data/webhooks beside the project is not there: recorded bodies do not ship with it"
+
+
+def slack_bodies() -> list[tuple[str, dict[str, Any]]]:
+    """Name and payload of each."""
+    return [(path.stem, json.loads(path.read_bytes())) for path in sorted(WEBHOOKS.glob("slack/*.json"))]
+
+
+def whatsapp_bodies() -> list[tuple[str, dict[str, Any]]]:
+    """Name and payload of each."""
+    return [
+        (f"{path.stem}-{case}", payload)
+        for path in sorted(WEBHOOKS.glob("whatsapp/*.json"))
+        for case, payload in json.loads(path.read_bytes()).items()
+    ]

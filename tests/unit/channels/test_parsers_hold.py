@@ -1,0 +1,160 @@
+"""Parsers and signatures under anything that can be sent."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from channels.base import Channel, Inbound
+from channels.errors import PayloadInvalid, SignatureInvalid
+from channels.registry import build_channel
+from channels.slack.payloads import IGNORED_REASONS as SLACK_REASONS
+from channels.slack.payloads import parse_body as parse_slack
+from channels.whatsapp.payloads import IGNORED_REASONS as WHATSAPP_REASONS
+from channels.whatsapp.payloads import parse_body as parse_whatsapp
+from tests.unit.channels.recorded import slack_bodies, whatsapp_bodies
+
+SLACK = build_channel(
+    "slack",
+    app="main",
+    secrets={"signing_secret": "s" * 32, "bot_token": "xoxb-1"},
+    api_url="https://slack.com/api",
+    clock=lambda: 1_790_000_000.0,
+)
+WHATSAPP = build_channel(
+    "whatsapp",
+    app="main",
+    secrets={"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
+    api_url="https://graph.facebook.com/v23.0",
+    clock=lambda: 1_790_000_000.0,
+)
+SEEDS = {
+    "slack": [payload for _, payload in slack_bodies()]
+    + [json.loads(SLACK.simulate("Hi <@U1>", account="T1", message_id="1", sender="U1"))],
+    "whatsapp": [payload for _, payload in whatsapp_bodies()]
+    + [json.loads(WHATSAPP.simulate("Hi", account="1", message_id="1", sender="1555"))],
+}
+PARSERS = {"slack": (parse_slack, SLACK_REASONS), "whatsapp": (parse_whatsapp, WHATSAPP_REASONS)}
+
+# Machines that run these tests are shared and slow at times; that is no finding.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every value in a payload."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, inner in items for place in places(inner, (*path, key)))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, name: str) -> Any:
+    """A recorded payload with one to three values replaced or removed."""
+    payload = copy.deepcopy(draw(st.sampled_from(SEEDS[name])))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(payload)[1:] or [()]))
+        if not path:
+            break
+        parent = payload
+        for step in path[:-1]:
+            parent = parent[step]
+        if draw(st.booleans()):
+            parent[path[-1]] = draw(anything)
+        else:
+            del parent[path[-1]]
+    return payload
+
+
+def check(parse: Callable[[bytes], Inbound], reasons: frozenset[str], body: bytes) -> None:
+    """Messages that can be stored, known reasons, or PayloadInvalid; nothing else."""
+    try:
+        inbound = parse(body)
+    except PayloadInvalid:
+        return
+    assert set(inbound.ignored) <= reasons
+    for message in inbound.messages:
+        fields = (message.account, message.message_id, message.conversation_key, message.sender)
+        assert all(fields)
+        for text in (*fields, message.text, *message.reply_to.values()):
+            assert "\x00" not in text
+            text.encode()
+
+
+@pytest.mark.parametrize("name", ["slack", "whatsapp"])
+@PATIENT
+@given(data=st.data())
+def test_a_mutated_body_is_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
+    payload = data.draw(mutated(name))
+    check(*PARSERS[name], json.dumps(payload).encode())
+
+
+@pytest.mark.parametrize("name", ["slack", "whatsapp"])
+@PATIENT
+@given(body=st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_read_or_refused_as_invalid(name: str, body: bytes) -> None:
+    check(*PARSERS[name], body)
+
+
+@pytest.mark.parametrize("name", ["slack", "whatsapp"])
+@PATIENT
+@given(data=st.data())
+def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
+    body = json.dumps(data.draw(st.sampled_from(SEEDS[name]))).encode()
+    start, end = sorted(data.draw(st.tuples(st.integers(0, len(body)), st.integers(0, len(body)))))
+    check(*PARSERS[name], body[:start] + data.draw(st.binary(max_size=8)) + body[end:])
+
+
+@pytest.mark.parametrize(
+    ("channel", "header"), [(SLACK, "x-slack-signature"), (WHATSAPP, "x-hub-signature-256")], ids=["slack", "whatsapp"]
+)
+@PATIENT
+@given(body=st.binary(max_size=100), data=st.data())
+def test_a_signature_or_body_with_a_flipped_bit_is_refused(
+    channel: Channel, header: str, body: bytes, data: st.DataObject
+) -> None:
+    headers = dict(channel.sign(body))
+    channel.verify(headers, body)
+    right = headers[header]
+    at, bit = data.draw(st.integers(0, len(right) - 1)), data.draw(st.integers(0, 6))
+    wrong = right[:at] + chr(ord(right[at]) ^ (1 << bit)) + right[at + 1 :]
+    with pytest.raises(SignatureInvalid):
+        channel.verify(headers | {header: wrong}, body)
+    if body:
+        at = data.draw(st.integers(0, len(body) - 1))
+        with pytest.raises(SignatureInvalid):
+            channel.verify(headers, body[:at] + bytes([body[at] ^ (1 << bit)]) + body[at + 1 :])
+
+
+@pytest.mark.parametrize("channel", [SLACK, WHATSAPP], ids=["slack", "whatsapp"])
+@PATIENT
+@given(
+    headers=st.dictionaries(
+        st.sampled_from(["x-slack-signature", "x-slack-request-timestamp", "x-hub-signature-256", "x-hub-signature"]),
+        st.text(max_size=80),
+    )
+)
+def test_made_up_headers_are_refused_and_never_an_error(channel: Channel, headers: dict[str, str]) -> None:
+    with pytest.raises(SignatureInvalid):
+        channel.verify(headers, b"{}")
+
+
+@pytest.mark.parametrize("channel", [SLACK, WHATSAPP], ids=["slack", "whatsapp"])
+@PATIENT
+@given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20))
+def test_what_is_simulated_is_read_again(channel: Channel, text: str, message_id: str) -> None:
+    text, message_id = text.replace("\x00", ""), message_id.replace("\x00", "") or "1"
+    body = channel.simulate(text, account="T1", message_id=message_id, sender="15550100001")
+    (message,) = channel.parse(body).messages
+    assert message.text.strip() == text.strip()
+    assert message.account == "T1"

@@ -1,0 +1,133 @@
+"""Bodies as the platforms really sent them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from channels.base import Inbound
+from channels.errors import SignatureInvalid
+from channels.registry import build_channel
+from channels.slack.payloads import IGNORED_REASONS as SLACK_REASONS
+from channels.slack.payloads import parse_body as parse_slack
+from channels.whatsapp.payloads import IGNORED_REASONS as WHATSAPP_REASONS
+from channels.whatsapp.payloads import parse_body as parse_whatsapp
+from tests.unit.channels.recorded import ABSENT, WEBHOOKS, slack_bodies, whatsapp_bodies
+
+pytestmark = pytest.mark.skipif(not WEBHOOKS.is_dir(), reason=ABSENT)
+
+FORMS = {"block_actions", "message_shortcut", "view_submission"}
+SLACK_EXPECTED = {
+    "app_mention": "message",
+    "app_uninstalled": "app_removed",
+    "assistant_thread_started": "other_event",
+    "block_actions": "interaction",
+    "bot_message_with_bot_id": "bot_message",
+    "classic_bot_message": "bot_message",
+    "im_thread_message": "message",
+    "member_joined_channel": "other_event",
+    "message_deleted": "message_deleted",
+    "message_shortcut": "interaction",
+    "response_url_bot_message_self": "bot_message",
+    "slash_command_parsed": "slash_command",
+    "tokens_revoked": "app_removed",
+    "user_message": "own_message",
+    "view_submission": "interaction",
+    "zulip_app_rate_limited": "app_rate_limited",
+    "zulip_message_channel": "not_addressed",
+    "zulip_url_verification": "handshake",
+}
+WHATSAPP_IGNORED = {
+    "deleted_message-revoke": "revoked",
+    "message-reaction": "reaction",
+    "message-unreaction_empty": "reaction",
+    "message-unreaction_no_emoji": "reaction",
+    "message_status-failed": "status_failed",
+    "outgoing_message-delete": "own_message",
+    "outgoing_message-edit": "own_message",
+    "outgoing_message-text": "own_message",
+}
+WHATSAPP_TEXTS = {
+    "callback_button-button": "title",
+    "callback_button-quick_reply": "title",
+    "callback_button-quick_reply_without_context": "title",
+    "message-document": "caption",
+    "message-forwarded": "forwarded text",
+    "message-forwarded_many_times": "text forwarded many times",
+    "message-reply": "replied text",
+    "message-text": "Body Text",
+    "message-video": "caption",
+}
+
+
+def slack_wire(name: str, payload: dict[str, Any]) -> bytes:
+    """Commands and interactivity travel as forms, everything else as JSON."""
+    if name == "slash_command_parsed":
+        return urlencode(payload).encode()
+    return urlencode({"payload": json.dumps(payload)}).encode() if name in FORMS else json.dumps(payload).encode()
+
+
+def kind_of(inbound: Inbound) -> str:
+    if inbound.handshake:
+        return "handshake"
+    return "message" if inbound.messages else inbound.ignored[0]
+
+
+@pytest.mark.parametrize(("name", "payload"), [pytest.param(*body, id=body[0]) for body in slack_bodies()])
+def test_each_slack_body_becomes_what_it_is(name: str, payload: dict[str, Any]) -> None:
+    inbound = parse_slack(slack_wire(name, payload))
+    assert kind_of(inbound) == SLACK_EXPECTED[name]
+    assert set(inbound.ignored) <= SLACK_REASONS
+
+
+@pytest.mark.parametrize(("name", "payload"), [pytest.param(*body, id=body[0]) for body in whatsapp_bodies()])
+def test_each_whatsapp_body_becomes_what_it_is(name: str, payload: dict[str, Any]) -> None:
+    inbound = parse_whatsapp(json.dumps(payload).encode())
+    reason = WHATSAPP_IGNORED.get(name) or ("status" if name.startswith("message_status") else None)
+    if reason:
+        assert inbound == Inbound(ignored=(reason,))
+        return
+    assert [message.text for message in inbound.messages] == [WHATSAPP_TEXTS.get(name, inbound.messages[0].text)]
+    assert inbound.messages[0].text == "" or name in WHATSAPP_TEXTS or name == "message-referral"
+    assert inbound.messages[0].conversation_key.startswith("US.")
+    assert set(inbound.ignored) <= WHATSAPP_REASONS
+
+
+def test_the_recorded_signatures_are_ours() -> None:
+    vectors = json.loads((WEBHOOKS / "signature_vectors.json").read_bytes())
+    slack, meta = vectors["slack"], vectors["meta_x_hub_signature_256"]
+    stamp = int(slack["timestamp"])
+    slack_channel = build_channel(
+        "slack",
+        app="main",
+        secrets={"signing_secret": slack["secret"], "bot_token": "xoxb-1"},
+        api_url="https://slack.com/api",
+        clock=lambda: float(stamp),
+    )
+    headers = {"x-slack-signature": slack["signature"], "x-slack-request-timestamp": slack["timestamp"]}
+    slack_channel.verify(headers, slack["body"].encode())
+    assert slack_channel.sign(slack["body"].encode())["x-slack-signature"] == slack["signature"]
+    whatsapp_channel = build_channel(
+        "whatsapp",
+        app="main",
+        secrets={"app_secret": meta["secret"], "verify_token": "token", "access_token": "EAA"},
+        api_url="https://graph.facebook.com/v23.0",
+    )
+    whatsapp_channel.verify({"x-hub-signature-256": meta["signature"]}, meta["body"].encode())
+
+
+@pytest.mark.parametrize("name", ["slack", "whatsapp"])
+def test_every_recorded_body_is_accepted_when_signed_and_refused_when_not(name: str) -> None:
+    names = {"slack": ("signing_secret", "bot_token"), "whatsapp": ("app_secret", "verify_token", "access_token")}
+    secrets = dict.fromkeys(names[name], "s" * 32)
+    channel = build_channel(name, app="main", secrets=secrets, api_url="https://api.example", clock=lambda: 1e9)
+    bodies = [slack_wire(*body) for body in slack_bodies()] if name == "slack" else []
+    bodies += [json.dumps(payload).encode() for _, payload in whatsapp_bodies()] if name == "whatsapp" else []
+    assert len(bodies) == {"slack": 18, "whatsapp": 37}[name]
+    for body in bodies:
+        channel.verify(channel.sign(body), body)
+        with pytest.raises(SignatureInvalid):
+            channel.verify({}, body)

@@ -1,0 +1,186 @@
+"""Search: condensing, both rankings, fusion, refusal."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.answerability import answerability, features
+from retrieval.condense import condense
+from retrieval.evaluation import evaluate_retrieval
+from retrieval.fusion import fuse, rerank
+from retrieval.knowledge_base import KnowledgeBase
+from retrieval.late import TokenIndex
+from retrieval.lexical import LexicalIndex
+from retrieval.passages import SearchResult
+from retrieval.spelling import Spelling
+from retrieval.store import add
+from retrieval.testing import HashEncoder, write_pages
+from retrieval.words import stems
+
+
+@pytest.fixture
+def knowledge(tmp_path: Path) -> KnowledgeBase:
+    add(tmp_path / "k", "velmora", write_pages(tmp_path / "pages"), HashEncoder())
+    return KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder())
+
+
+@pytest.mark.parametrize(
+    ("question", "document"),
+    [
+        ("Can I return an unopened item?", "returns.md"),
+        ("what does express delivery cost", "shipping.md"),
+        ("When is customer care available?", "contact.md"),
+    ],
+)
+def test_page_with_the_answer_comes_first(knowledge: KnowledgeBase, question: str, document: str) -> None:
+    found = knowledge.search(question, top_k=2)
+    assert found.passages[0].document == document
+    assert len(found.passages) == 2
+    assert [one.score for one in found.passages] == sorted((one.score for one in found.passages), reverse=True)
+    assert all(0 <= one.score <= 1 for one in found.passages)
+    assert found.knowledge_version == knowledge.version
+
+
+def test_passage_is_an_exact_piece_of_its_document(knowledge: KnowledgeBase) -> None:
+    texts = {document.id: document.text for document in knowledge.documents()}
+    for passage in knowledge.search("delivery").passages:
+        assert texts[passage.document][passage.start : passage.end] == passage.text
+
+
+def test_related_question_is_more_answerable_than_a_foreign_one(knowledge: KnowledgeBase) -> None:
+    near = knowledge.search("Can an unopened item be returned within 30 days?")
+    far = knowledge.search("Who painted the ceiling of the chapel?")
+    assert near.answerability > 0.5 > far.answerability
+    assert near.features.keys() == {"dense", "late", "covered"}
+
+
+@pytest.mark.parametrize("question", ["", "   ", "🎮", "?!"])
+def test_question_without_words_finds_nothing_answerable(knowledge: KnowledgeBase, question: str) -> None:
+    assert knowledge.search(question).answerability < 0.5
+
+
+def test_follow_up_is_searched_with_what_it_follows(knowledge: KnowledgeBase) -> None:
+    found = knowledge.search("And if it is opened?", history=["Can I return an item?"])
+    assert found.query == "Can I return an item?\nAnd if it is opened?"
+    assert found.passages[0].document == "returns.md"
+
+
+def test_slip_of_the_keyboard_is_put_right(knowledge: KnowledgeBase) -> None:
+    assert knowledge.search("can i retrun it unopend").query == "can i return it unopened"
+
+
+def test_searches_beside_a_refresh_all_see_one_whole_version(tmp_path: Path) -> None:
+    encoder = HashEncoder()
+    pages = write_pages(tmp_path / "pages")
+    add(tmp_path / "k", "velmora", pages, encoder)
+    knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", encoder)
+    results: list[SearchResult] = []
+    threads = [
+        threading.Thread(target=lambda: results.extend(knowledge.search("return an item") for _ in range(30)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    (pages / "extra.md").write_text("# Extra\n\nReturn an item of the extra kind.\n", encoding="utf-8")
+    add(tmp_path / "k", "velmora", pages, encoder)
+    knowledge.refresh()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 120
+    for found in results:
+        has_extra = "extra.md" in [one.document for one in found.passages]
+        assert has_extra == (found.knowledge_version == knowledge.version)
+
+
+@pytest.mark.parametrize(
+    ("question", "history", "query"),
+    [
+        ("how much", ["Do you sell a stole?"], "Do you sell a stole?\nhow much"),
+        ("And to Canada?", ["What does delivery cost?"], "What does delivery cost?\nAnd to Canada?"),
+        ("Is it waterproof?", ["a watch", "thanks!"], "a watch\nIs it waterproof?"),
+        (
+            "and then?",
+            ["one long question about gift cards", "what if it is lost", "how long"],
+            "what if it is lost\nhow long\nand then?",
+        ),
+        ("How do I reset the password of my account?", ["What is a stole?"], None),
+        ("Is there a discount for orders of many ties?", ["What is a stole?"], None),
+        ("return window?", [], None),
+    ],
+)
+def test_only_a_dependent_question_takes_history_along(question: str, history: list[str], query: str | None) -> None:
+    assert condense(question, history) == (query or question)
+
+
+def test_fusion_keeps_distances_and_each_ranking_counts() -> None:
+    dense, lexical = np.array([0.9, 0.5, 0.1], np.float32), np.array([0.0, 4.0, 2.0], np.float32)
+    assert fuse(dense, lexical).tolist() == pytest.approx([0.5, 0.75, 0.25])
+    assert fuse(dense, np.zeros(3, np.float32)).tolist() == pytest.approx([0.5, 0.25, 0.0])
+    assert rerank(np.array([0.8, 0.6], np.float32), np.array([0.2, 0.4], np.float32)).tolist() == pytest.approx(
+        [0.4, 0.8]
+    )
+
+
+def test_late_interaction_is_the_mean_of_the_best_cosines(tmp_path: Path) -> None:
+    chunks = [np.eye(3, dtype=np.float16)[:2], np.eye(3, dtype=np.float16)[2:]]
+    TokenIndex.build(chunks, 3).save(tmp_path / "tokens")
+    index = TokenIndex.load(tmp_path / "tokens")
+    assert index.scores(np.eye(3, dtype=np.float32)[[0, 2]], [0, 1]).tolist() == [0.5, 0.5]
+    assert index.scores(np.eye(3, dtype=np.float32)[[0, 1]], [0, 1]).tolist() == [1.0, 0.0]
+
+
+def test_words_match_by_stem_and_without_accents() -> None:
+    index = LexicalIndex.build(["Heure Bleutée has notes of iris", "Returns are free", "the and of"])
+    assert index.scores(stems("bleutee note")).argmax() == 0
+    assert index.scores(stems("returned")).argmax() == 1
+    assert index.scores(stems("zebra")).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_index_of_nothing_but_function_words_scores_zero() -> None:
+    assert LexicalIndex.build(["the and of"]).scores(["return"]).tolist() == [0.0]
+
+
+def test_only_words_in_no_dictionary_are_corrected() -> None:
+    spelling = Spelling(["Warranty and guarantee of the Lumenne scarf"], {"scarce"}.__contains__)
+    assert spelling.correct("Garantee on scarce lumenne scraf?") == "guarantee on scarce lumenne scarf?"
+    assert spelling.correct("zzzzzz") == "zzzzzz"
+
+
+def test_answerability_rises_with_each_feature_and_is_a_probability() -> None:
+    assert features("anything", ()) == {"dense": 0.0, "late": 0.0, "covered": 0.0}
+    middle = {"dense": 0.4, "late": 0.4, "covered": 0.5}
+    for name in middle:
+        assert answerability(middle | {name: 0.9}) > answerability(middle)
+    assert 0 < answerability(dict.fromkeys(middle, 0.0)) < 0.05
+    assert 0.95 < answerability(dict.fromkeys(middle, 1.0)) < 1
+
+
+class Asked:
+    """A held-out question."""
+
+    def __init__(self, id_: str, question: str, document: str | None) -> None:
+        self.id, self.question, self.document = id_, question, document
+
+
+def test_report_counts_hits_misses_and_refusals(knowledge: KnowledgeBase) -> None:
+    report = evaluate_retrieval(
+        knowledge,
+        [
+            Asked("hit", "Can an unopened item be returned within 30 days?", "returns.md"),
+            Asked("miss", "Can an unopened item be returned within 30 days?", "absent.md"),
+            Asked("mistake", "who painted the ceiling", "returns.md"),
+            Asked("right", "who painted the ceiling", None),
+            Asked("anyway", "Can an unopened item be returned within 30 days?", None),
+        ],
+    )
+    assert (report.answerable, report.unanswerable) == (3, 2)
+    assert report.missed == ("miss",)
+    assert report.refused_by_mistake == ("mistake",)
+    assert report.answered_anyway == ("anyway",)
+    assert report.refused == pytest.approx(0.5)
+    assert report.wrongly_refused == pytest.approx(1 / 3)
+    assert report.hit_at_5 == pytest.approx(2 / 3)

@@ -1,0 +1,178 @@
+"""Versions on disk: nothing embedded twice, nothing half written, nothing damaged served."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from retrieval import store
+from retrieval.encoder import Vectors
+from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, RetrievalError, StorageFull
+from retrieval.knowledge_base import EMPTY, KnowledgeBase
+from retrieval.testing import PAGES, HashEncoder, write_pages
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    return write_pages(tmp_path / "pages")
+
+
+def test_first_add_embeds_everything_and_serves(tmp_path: Path, pages: Path) -> None:
+    encoder, steps = HashEncoder(), []
+    change = store.add(tmp_path / "k", "velmora", pages, encoder, lambda done, total: steps.append((done, total)))
+    knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", encoder)
+    assert change.added == tuple(sorted(PAGES))
+    assert knowledge.version == change.version
+    assert [one.id for one in knowledge.documents()] == sorted(PAGES)
+    assert steps[-1] == (len(encoder.encoded), len(encoder.encoded))
+
+
+def test_unchanged_pages_make_no_new_version_and_are_not_embedded_again(tmp_path: Path, pages: Path) -> None:
+    encoder = HashEncoder()
+    first = store.add(tmp_path / "k", "velmora", pages, encoder)
+    encoder.encoded.clear()
+    again = store.add(tmp_path / "k", "velmora", pages, encoder)
+    assert (again.version, again.unchanged, encoder.encoded) == (first.version, tuple(sorted(PAGES)), [])
+
+
+def test_only_the_changed_page_is_embedded_and_the_vectors_are_those_of_a_fresh_build(
+    tmp_path: Path, pages: Path
+) -> None:
+    encoder = HashEncoder()
+    store.add(tmp_path / "k", "velmora", pages, encoder)
+    (pages / "returns.md").write_text("# Returns\n\nNothing can be returned.\n", encoding="utf-8")
+    encoder.encoded.clear()
+    change = store.add(tmp_path / "k", "velmora", pages, encoder)
+    assert (change.changed, encoder.encoded) == (("returns.md",), ["Returns\nNothing can be returned."])
+    fresh = store.add(tmp_path / "fresh", "velmora", pages, encoder)
+    assert fresh.version == change.version
+    one = store.open_version(tmp_path / "k" / "velmora", change.version, encoder)
+    other = store.open_version(tmp_path / "fresh" / "velmora", fresh.version, encoder)
+    assert one.chunks == other.chunks
+    assert (one.index.vectors() == other.index.vectors()).all()
+    assert all((one.tokens.tokens(at) == other.tokens.tokens(at)).all() for at in range(len(one.chunks)))
+
+
+def test_replace_removes_what_the_folder_no_longer_holds(tmp_path: Path, pages: Path) -> None:
+    store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    (pages / "contact.md").unlink()
+    assert store.add(tmp_path / "k", "velmora", pages, HashEncoder()).removed == ()
+    assert store.add(tmp_path / "k", "velmora", pages, HashEncoder(), replace=True).removed == ("contact.md",)
+
+
+def test_remove_takes_documents_out_or_nothing_at_all(tmp_path: Path, pages: Path) -> None:
+    store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    with pytest.raises(DocumentUnknown, match=r"nosuch\.md"):
+        store.remove(tmp_path / "k", "velmora", ["returns.md", "nosuch.md"], HashEncoder())
+    assert len(store.list_documents(tmp_path / "k", "velmora")) == len(PAGES)
+    change = store.remove(tmp_path / "k", "velmora", ["returns.md"], HashEncoder())
+    assert change.removed == ("returns.md",)
+    assert "returns.md" not in [one.id for one in store.list_documents(tmp_path / "k", "velmora")]
+
+
+def test_running_knowledge_base_takes_up_a_new_version_on_refresh_only(tmp_path: Path, pages: Path) -> None:
+    encoder = HashEncoder()
+    knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", encoder)
+    assert (knowledge.version, knowledge.search("returns").passages) == (EMPTY, ())
+    change = store.add(tmp_path / "k", "velmora", pages, encoder)
+    assert knowledge.version == EMPTY
+    assert knowledge.refresh()
+    assert knowledge.version == change.version
+    assert not knowledge.refresh()
+
+
+@pytest.mark.parametrize("name", ["documents.jsonl", "chunks.jsonl", "vectors.faiss", "tokens/tokens.npy"])
+def test_damaged_file_is_found_at_opening(tmp_path: Path, pages: Path, name: str) -> None:
+    change = store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    file = tmp_path / "k" / "velmora" / change.version / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(IndexCorrupt, match=r"not what was written.*Delete"):
+        KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder())
+
+
+@pytest.mark.parametrize("pointer", ["../../etc", "", "\x00\xff"])
+def test_pointer_that_names_no_version_is_refused(tmp_path: Path, pages: Path, pointer: str) -> None:
+    store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    (tmp_path / "k" / "velmora" / "current").write_bytes(pointer.encode("latin-1"))
+    with pytest.raises(IndexCorrupt, match="pointer"):
+        KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder())
+
+
+def test_damaged_new_version_leaves_the_old_one_serving(tmp_path: Path, pages: Path) -> None:
+    encoder = HashEncoder()
+    first = store.add(tmp_path / "k", "velmora", pages, encoder)
+    knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", encoder)
+    (pages / "new.md").write_text("# New\n\nnew", encoding="utf-8")
+    change = store.add(tmp_path / "k", "velmora", pages, encoder)
+    (tmp_path / "k" / "velmora" / change.version / "chunks.jsonl").unlink()
+    with pytest.raises(IndexCorrupt):
+        knowledge.refresh()
+    assert knowledge.version == first.version
+    assert knowledge.search("return an unopened item").passages
+
+
+def test_other_encoder_is_refused_at_opening_and_embeds_everything_at_the_next_add(tmp_path: Path, pages: Path) -> None:
+    store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    other = HashEncoder(name="other")
+    with pytest.raises(IndexMismatch, match="Add the pages again"):
+        KnowledgeBase.open(tmp_path / "k", "velmora", other)
+    store.add(tmp_path / "k", "velmora", pages, other)
+    assert other.encoded
+    assert KnowledgeBase.open(tmp_path / "k", "velmora", other).search("return an item").passages
+
+
+class Failing(HashEncoder):
+    """Fails while documents are embedded."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def encode_document_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Vectors]]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [(OSError(errno.ENOSPC, "No space left on device"), StorageFull), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_failure_half_way_changes_nothing(
+    tmp_path: Path, pages: Path, raised: BaseException, expected: type[BaseException]
+) -> None:
+    first = store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    (pages / "new.md").write_text("# New\n\nnew", encoding="utf-8")
+    with pytest.raises(expected):
+        store.add(tmp_path / "k", "velmora", pages, Failing(raised))
+    assert KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).version == first.version
+    assert sorted(one.name for one in (tmp_path / "k" / "velmora").iterdir()) == sorted(
+        [".lock", "current", first.version]
+    )
+
+
+def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path, pages: Path) -> None:
+    store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    (tmp_path / "k" / "velmora" / ".new-left").mkdir()
+    (pages / "new.md").write_text("# New\n\nnew", encoding="utf-8")
+    store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    assert not list((tmp_path / "k" / "velmora").glob(".new-*"))
+
+
+def test_version_without_its_folder_can_be_added_again_after_the_pointer_is_gone(tmp_path: Path, pages: Path) -> None:
+    change = store.add(tmp_path / "k", "velmora", pages, HashEncoder())
+    (tmp_path / "k" / "velmora" / "current").unlink()
+    shutil.rmtree(tmp_path / "k" / "velmora" / change.version / "tokens")
+    assert store.add(tmp_path / "k", "velmora", pages, HashEncoder()).version == change.version
+    assert KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).documents()
+
+
+@pytest.mark.parametrize("brand", ["../other", "A", "", "x/y"])
+def test_brand_name_is_no_way_out_of_the_folder(tmp_path: Path, pages: Path, brand: str) -> None:
+    with pytest.raises(RetrievalError, match="not a brand's name"):
+        store.add(tmp_path / "k", brand, pages, HashEncoder())
+    assert not (tmp_path / "k").exists()

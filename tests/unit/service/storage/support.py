@@ -1,0 +1,124 @@
+"""What the storage tests share: messages, replies, a clock, and a platform that can fail in every way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Table, select
+
+from channels.base import Channel, InboundMessage, OutboundReply, Request
+from channels.errors import DeliveryFailed
+from service import conversations, inbox
+from service.database import Database
+from service.events import Citation, Outcome, Reply
+from service.outbox import OutboxItem
+
+BRAND = "harbor"
+CITATION = Citation(1, "returns.md", "Returns", "You have 30 days.", 0.8)
+_numbers = itertools.count()
+
+
+def message(
+    message_id: str, text: str = "Hello?", *, key: str = "thread-1", channel: str = "slack", account: str = "T1"
+) -> InboundMessage:
+    return InboundMessage(channel, account, message_id, key, "U1", text, {"channel": "C1", "message": message_id})
+
+
+def reply(
+    text: str = "30 days [1].", outcome: Outcome = "answered", evidence: Mapping[str, object] | None = None
+) -> Reply:
+    return Reply(
+        text,
+        outcome,
+        (CITATION,),
+        {"brand": BRAND, "version": "v3"},
+        {"prompt_tokens": 200, "completion_tokens": 9},
+        {"total": 12.5},
+        evidence or {"route": "question"},
+    )
+
+
+def item(text: str = "30 days [1].") -> OutboxItem:
+    return OutboxItem("slack", "main", "T1", {"channel": "C1"}, text, ())
+
+
+async def answered(db: Database, *, key: str = "thread-1", text: str = "one", handoff: str | None = None) -> str:
+    """A message that came in and was answered, its reply planned; returns the turn."""
+    accepted = await inbox.accept(db, BRAND, message(f"m{next(_numbers)}", key=key))
+    turn = await inbox.next_turn(db, accepted.conversation_id)
+    assert turn is not None
+    await conversations.finish(db, turn.id, reply(text), outbox=item(text), handoff=handoff)
+    return turn.id
+
+
+async def rows(db: Database, table: Table) -> list[Any]:
+    async with db.read() as connection:
+        return list((await connection.execute(select(table).order_by(*table.primary_key.columns))).all())
+
+
+@dataclass
+class Clock:
+    at: datetime = field(default_factory=lambda: datetime.now(UTC) + timedelta(minutes=1))
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing of ours gets to run after it."""
+
+
+class LinesChannel:
+    """Sends each line of a reply as a call of its own."""
+
+    name = "slack"
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        if outbound.text == "cannot be rendered":
+            raise ValueError(outbound.text)
+        return [Request("POST", "https://platform.test", {}, {"text": line}) for line in outbound.text.split("\n")]
+
+    def receipt(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
+        if status == 200:
+            return body.decode()
+        after = headers.get("retry-after")
+        raise DeliveryFailed(f"status {status}", retryable=status >= 429, retry_after_s=float(after) if after else None)
+
+
+CHANNELS: Mapping[tuple[str, str], Channel] = {("slack", "main"): cast("Channel", LinesChannel())}
+
+
+@dataclass
+class Platform:
+    """Takes texts; each call uses up the next entry of the script, and takes the text when the script is over."""
+
+    script: list[str | int] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    retry_after: str | None = None
+
+    async def send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        text = str(request.json["text"])
+        act = self.script.pop(0) if self.script else "take"
+        match act:
+            case int():
+                return act, {"retry-after": self.retry_after} if self.retry_after else {}, b""
+            case "no line":
+                raise ConnectionRefusedError(111, "refused")
+            case "killed before":
+                raise Killed
+        self.taken.append(text)
+        failures: dict[str, Callable[[], BaseException]] = {
+            "answer lost": lambda: TimeoutError("no answer"),
+            "line cut": lambda: ConnectionResetError(104, "reset"),
+            "killed after": Killed,
+        }
+        if act in failures:
+            raise failures[act]()
+        return 200, {}, f"id-{text}".encode()

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy.exc
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from service import conversations, inbox
+from service.database import MIGRATIONS, Database
+from service.errors import ServiceError, StorageError, StorageUnavailable
+from service.tables import inbox as inbox_table
+from service.tables import metadata
+from tests.unit.service.storage.support import BRAND, message, reply, rows
+
+ROOT = MIGRATIONS.parents[1]
+
+
+async def test_migrations_make_exactly_the_tables_of_the_code(db: Database) -> None:
+    def differences(connection: Any) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, metadata))
+
+    async with db.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_opening_again_changes_nothing(db: Database, url: str) -> None:
+    await inbox.accept(db, BRAND, message("m1"))
+    again = await Database.open(url)
+    assert [row.message_id for row in await rows(again, inbox_table)] == ["m1"]
+    await again.close()
+
+
+async def test_gateways_that_start_at_once_migrate_once(url: str) -> None:
+    opened = await asyncio.gather(*(Database.open(url) for _ in range(4)))
+    for database in opened:
+        await database.ping()
+        await database.close()
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_sqlite_is_durable_and_strict(db: Database, tmp_path: Path) -> None:
+    async with db.begin() as connection:
+        found = {
+            pragma: (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one()
+            for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    assert (tmp_path / "brandvoice.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_a_full_disk_is_told_and_nothing_is_half_stored(db: Database) -> None:
+    async with db.begin() as connection:
+        await connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(StorageUnavailable, match="full"):
+        await inbox.accept(db, BRAND, message("big", "x" * 1_000_000))
+    async with db.begin() as connection:
+        await connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    assert await rows(db, inbox_table) == []
+    assert not (await inbox.accept(db, BRAND, message("big", "x" * 1_000_000))).duplicate
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_a_locked_database_is_told_and_taken_up_again(db: Database, tmp_path: Path) -> None:
+    async with db.begin() as connection:
+        await connection.exec_driver_sql("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(tmp_path / "brandvoice.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageUnavailable, match="locked") as caught:
+        await inbox.accept(db, BRAND, message("m1"))
+    assert caught.value.retryable
+    other.execute("ROLLBACK")
+    other.close()
+    assert not (await inbox.accept(db, BRAND, message("m1"))).duplicate
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_a_reader_sees_one_moment(db: Database) -> None:
+    async with db.read() as connection:
+        query = text("SELECT count(*) FROM inbox")
+        assert (await connection.execute(query)).scalar_one() == 0
+        await inbox.accept(db, BRAND, message("m1"))
+        assert (await connection.execute(query)).scalar_one() == 0
+
+
+async def test_cancelled_callers_leave_the_database_working(db: Database) -> None:
+    chance = random.Random(7)  # noqa: S311
+    tasks = [asyncio.create_task(inbox.accept(db, BRAND, message(f"m{n}", key=f"k{n}"))) for n in range(60)]
+    for task in tasks:
+        await asyncio.sleep(chance.uniform(0, 0.002))
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    acknowledged = {f"m{n}" for n, result in enumerate(results) if isinstance(result, inbox.Accepted)}
+    stored = {row.message_id for row in await rows(db, inbox_table)}
+    assert acknowledged <= stored
+    assert len(acknowledged) < 60
+    assert not (await inbox.accept(db, BRAND, message("after"))).duplicate
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_what_was_acknowledged_survives_kill_nine(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/brandvoice.db"
+    program = f"""
+import asyncio
+from service import inbox
+from service.database import Database
+from tests.unit.service.storage.support import BRAND, message
+async def main():
+    db = await Database.open({url!r})
+    for n in range(100_000):
+        await inbox.accept(db, BRAND, message(f"m{{n}}", key=f"k{{n % 5}}"))
+        print(n, flush=True)
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    last = -1
+    async with asyncio.timeout(30):
+        while last < 40:
+            last = int(await process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        rest = (await process.stdout.read()).split()
+        await process.wait()
+    last = int(rest[-1]) if rest else last
+    db = await Database.open(url)
+    ids = [row.message_id for row in await rows(db, inbox_table)]
+    assert ids[: last + 1] == [f"m{n}" for n in range(last + 1)]
+    assert len(await inbox.unfinished(db)) == 5
+    await db.close()
+
+
+def _foreign() -> list[type[Exception]]:
+    found, new = set(), {sqlalchemy.exc.SQLAlchemyError}
+    while new:
+        found |= new
+        new = {child for kind in new for child in kind.__subclasses__()} - found
+    return sorted((kind for kind in found if kind.__module__ == "sqlalchemy.exc"), key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", _foreign())
+async def test_every_error_of_the_library_becomes_ours(db: Database, kind: type[Exception]) -> None:
+    error = kind.__new__(kind)
+    error.args = ("foreign",)
+    with pytest.raises(StorageError) as caught:
+        async with db.begin():
+            raise error
+    temporary = {"OperationalError", "InterfaceError", "InternalError", "DatabaseError", "TimeoutError"}
+    assert caught.value.retryable == (kind.__name__ in temporary)
+
+
+async def test_a_lost_server_is_a_storage_error(db: Database) -> None:
+    with pytest.raises(StorageUnavailable):
+        async with db.begin():
+            raise ConnectionRefusedError(111, "refused")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("nonsense", id="no url"),
+        pytest.param("sqlite:///x.db", id="sync driver"),
+        pytest.param("sqlite+aiosqlite://", id="in memory"),
+        pytest.param("sqlite+aiosqlite:////proc/none/x.db", id="no such folder"),
+        pytest.param("nosuchdb+driver://localhost/x", id="no such dialect"),
+    ],
+)
+async def test_a_url_that_cannot_work_names_the_setting(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match=r"database\.url"):
+        await Database.open(url)
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"not a database, " * 1000)
+    with pytest.raises(StorageUnavailable, match="not a database"):
+        await Database.open(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+
+
+async def test_a_database_of_a_newer_version_is_told(db: Database, url: str) -> None:
+    async with db.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="another version"):
+        await Database.open(url)
+
+
+async def test_a_folder_with_a_percent_sign_can_be_used(tmp_path: Path) -> None:
+    db = await Database.open(f"sqlite+aiosqlite:///{tmp_path}/100%/x.db")
+    await db.ping()
+    await db.close()
+
+
+async def test_odd_numbers_in_evidence_do_not_lose_a_reply(db: Database) -> None:
+    class ArrayNumber:
+        def item(self) -> float:
+            return 0.5
+
+    accepted = await inbox.accept(db, BRAND, message("m1"))
+    turn = await inbox.next_turn(db, accepted.conversation_id)
+    assert turn is not None
+    odd = reply(evidence={"score": ArrayNumber(), "file": Path("a")})
+    await conversations.finish(db, turn.id, odd, outbox=None, handoff=None)
+    assert (await conversations.evidence(db, turn.id))["evidence"] == {"score": 0.5, "file": "a"}
+
+
+def test_storage_errors_stand_under_the_service_root() -> None:
+    assert issubclass(StorageUnavailable, StorageError)
+    assert issubclass(StorageError, ServiceError)

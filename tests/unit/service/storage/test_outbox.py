@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from channels.base import Request
+from service import outbox
+from service.database import Database
+from service.errors import StorageUnavailable
+from service.tables import outbox as outbox_table
+from tests.unit.service.storage.support import CHANNELS, Clock, Killed, Platform, answered, rows
+
+
+async def _only(db: Database) -> Any:
+    (row,) = await rows(db, outbox_table)
+    return row
+
+
+async def test_a_reply_is_sent_once_with_its_receipt_kept(db: Database) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform = Platform()
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 0
+    assert platform.taken == ["one", "two", "three"]
+    row = await _only(db)
+    assert (row.state, row.provider_ids, row.attempts) == ("sent", ["id-one", "id-two", "id-three"], 1)
+    assert await outbox.counts(db) == {"sent": 1}
+
+
+async def test_what_failed_comes_again_by_the_schedule_and_then_no_more(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[503] * 100), Clock()
+    for number, wait_s in enumerate(outbox.SCHEDULE_S, start=1):
+        assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["put_off"] == 1
+        row = await _only(db)
+        waits = (row.next_attempt_at - clock()).total_seconds()
+        assert wait_s <= waits <= wait_s * (1 + outbox.JITTER)
+        assert (row.state, row.attempts, row.last_error) == ("planned", number, "status 503")
+        clock.advance(wait_s - 1)
+        assert sum((await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)).values()) == 0
+        clock.advance(waits - wait_s + 1.001)
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["failed"] == 1
+    clock.advance(1e7)
+    assert sum((await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)).values()) == 0
+    assert len(platform.script) == 100 - len(outbox.SCHEDULE_S) - 1
+
+
+async def test_a_platform_that_asks_to_wait_is_not_called_before(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[429], retry_after="77"), Clock()
+    await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)
+    clock.advance(76.9)
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["sent"] == 0
+    clock.advance(77 * outbox.JITTER + 0.2)
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["sent"] == 1
+    assert platform.taken == ["one"]
+
+
+async def test_what_the_platform_refuses_for_good_is_not_tried_again(db: Database) -> None:
+    await answered(db)
+    platform = Platform(script=[400])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["failed"] == 1
+    assert (await _only(db)).last_error == "status 400"
+
+
+async def test_parts_already_sent_are_not_sent_again_after_a_failure(db: Database) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform, clock = Platform(script=["take", 500]), Clock()
+    await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)
+    clock.advance(60)
+    await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)
+    assert platform.taken == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(TimeoutError(), id="silent"),
+        pytest.param(ConnectionResetError(104, "reset"), id="reset"),
+        pytest.param(aiohttp.ServerDisconnectedError(), id="closed"),
+        pytest.param(aiohttp.SocketTimeoutError(), id="read timeout"),
+        pytest.param(aiohttp.ClientPayloadError("half an answer"), id="half an answer"),
+    ],
+)
+async def test_a_lost_answer_is_counted_as_unknown_and_never_sent_again(db: Database, error: Exception) -> None:
+    await answered(db)
+    calls = []
+
+    async def send(request: Request) -> tuple[int, dict[str, str], bytes]:
+        calls.append(request)
+        raise error
+
+    assert (await outbox.deliver_due(db, CHANNELS, send))["unknown"] == 1
+    assert sum((await outbox.deliver_due(db, CHANNELS, send, clock=Clock())).values()) == 0
+    assert await outbox.counts(db) == {"unknown": 1}
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(111, "refused"), aiohttp.ConnectionTimeoutError()])
+async def test_a_platform_that_was_never_reached_is_tried_again(db: Database, error: Exception) -> None:
+    await answered(db)
+
+    async def send(_: Request) -> tuple[int, dict[str, str], bytes]:
+        raise error
+
+    assert (await outbox.deliver_due(db, CHANNELS, send))["put_off"] == 1
+    assert (await outbox.deliver_due(db, CHANNELS, Platform().send, clock=Clock()))["sent"] == 1
+
+
+@pytest.mark.parametrize("moment", ["killed before", "killed after"])
+async def test_after_a_crash_only_the_part_in_flight_is_unknown(db: Database, url: str, moment: str) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", moment])
+    with pytest.raises(Killed):
+        await outbox.deliver_due(db, CHANNELS, platform.send)
+    await db.close()
+    again = await Database.open(url)
+    assert await outbox.recover(again) == 1
+    assert (await outbox.deliver_due(again, CHANNELS, platform.send))["unknown"] == 1
+    assert [text for text in platform.taken if text != "two"] == ["one", "three"]
+    assert platform.taken.count("two") == (moment == "killed after")
+    row = await _only(again)
+    assert (row.state, row.provider_ids) == ("unknown", ["id-one", outbox.UNKNOWN, "id-three"])
+    await again.close()
+
+
+async def test_replies_of_a_conversation_arrive_in_order(db: Database) -> None:
+    await answered(db, key="a", text="a1")
+    await answered(db, key="a", text="a2")
+    await answered(db, key="b", text="b1")
+    platform, clock = Platform(script=[500]), Clock()
+    await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)
+    assert platform.taken in (["b1"], ["a1", "a2"])
+    clock.advance(60)
+    await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)
+    assert [text for text in platform.taken if text.startswith("a")] == ["a1", "a2"]
+    assert "b1" in platform.taken
+
+
+async def test_a_reply_that_keeps_failing_does_not_hold_up_the_next_for_long(db: Database) -> None:
+    await answered(db, text="poison")
+    await answered(db, text="fine")
+    clock, taken = Clock(), []
+
+    async def send(request: Request) -> tuple[int, dict[str, str], bytes]:
+        if request.json["text"] == "poison":
+            return 500, {}, b""
+        taken.append(request.json["text"])
+        return 200, {}, b"id"
+
+    for _ in range(outbox.IN_ORDER_ATTEMPTS):
+        await outbox.deliver_due(db, CHANNELS, send, clock=clock)
+        assert taken == []
+        clock.advance(400)
+    await outbox.deliver_due(db, CHANNELS, send, clock=clock)
+    assert taken == ["fine"]
+
+
+async def test_a_reply_that_cannot_be_rendered_harms_no_other(db: Database) -> None:
+    await answered(db, key="a", text="cannot be rendered")
+    await answered(db, key="b", text="fine")
+    platform = Platform()
+    result = await outbox.deliver_due(db, CHANNELS, platform.send)
+    assert (result["failed"], result["sent"]) == (1, 1)
+    assert platform.taken == ["fine"]
+
+
+async def test_replies_of_an_app_that_is_off_wait_for_it(db: Database) -> None:
+    await answered(db)
+    assert (await outbox.deliver_due(db, {}, Platform().send))["put_off"] == 1
+    assert (await outbox.deliver_due(db, CHANNELS, Platform().send, clock=Clock()))["sent"] == 1
+
+
+async def test_many_replies_are_sent_in_one_call_side_by_side(db: Database) -> None:
+    for number in range(outbox.BATCH + 3):
+        await answered(db, key=f"k{number}", text=f"t{number}")
+    running = most = 0
+
+    async def send(_: Request) -> tuple[int, dict[str, str], bytes]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return 200, {}, b"id"
+
+    assert (await outbox.deliver_due(db, CHANNELS, send))["sent"] == outbox.BATCH + 3
+    assert 1 < most <= outbox.BATCH
+
+
+async def test_two_workers_never_send_the_same_part(db: Database) -> None:
+    for number in range(5):
+        await answered(db, key=f"k{number}", text=f"{number}a\n{number}b")
+    platform = Platform()
+    await asyncio.gather(*(outbox.deliver_due(db, CHANNELS, platform.send) for _ in range(3)))
+    assert sorted(platform.taken) == sorted(f"{number}{part}" for number in range(5) for part in "ab")
+
+
+async def test_an_orderly_stop_waits_for_the_call_on_its_way(db: Database) -> None:
+    await answered(db, text="one\ntwo")
+    on_its_way, go_on, taken = asyncio.Event(), asyncio.Event(), []
+
+    async def send(request: Request) -> tuple[int, dict[str, str], bytes]:
+        on_its_way.set()
+        await go_on.wait()
+        taken.append(request.json["text"])
+        return 200, {}, b"id"
+
+    task = asyncio.create_task(outbox.deliver_due(db, CHANNELS, send))
+    await asyncio.wait_for(on_its_way.wait(), 5)
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert taken == ["one"]
+    assert await outbox.recover(db) == 0
+    await outbox.deliver_due(db, CHANNELS, send)
+    assert taken == ["one", "two"]
+
+
+async def test_a_result_that_could_not_be_recorded_is_recorded_later(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await answered(db)
+    monkeypatch.setattr(outbox, "RECORD_AGAIN_S", 0.01)
+    flaky = _FullDisk(db)
+
+    async def send(_: Request) -> tuple[int, dict[str, str], bytes]:
+        flaky.full_for = 3
+        return 200, {}, b"id"
+
+    assert (await outbox.deliver_due(flaky, CHANNELS, send))["sent"] == 1
+    assert flaky.full_for == 0
+    assert (await _only(db)).state == "sent"
+
+
+class _FullDisk(Database):
+    """The same database, whose disk is full for the next writes."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db._engine)
+        self.full_for = 0
+
+    def begin(self) -> Any:
+        if self.full_for:
+            self.full_for -= 1
+            raise StorageUnavailable("disk full")
+        return super().begin()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    parts=st.integers(1, 4),
+    script=st.lists(
+        st.sampled_from(["take", 500, 429, "no line", "answer lost", "line cut", "killed before", "killed after"]),
+        max_size=12,
+    ),
+)
+def test_no_part_is_ever_sent_twice_or_out_of_order(parts: int, script: list[str | int]) -> None:
+    texts = [f"part {number}" for number in range(parts)]
+    platform = Platform(script=list(script))
+
+    async def story(folder: str) -> str:
+        url = f"sqlite+aiosqlite:///{folder}/x.db"
+        db, clock = await Database.open(url), Clock()
+        await answered(db, text="\n".join(texts))
+        for _ in range(60):
+            try:
+                await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)
+            except Killed:
+                await db.close()
+                db = await Database.open(url)
+                await outbox.recover(db)
+            clock.advance(50_000)
+            if (state := (await _only(db)).state) not in ("planned", "sending"):
+                break
+        await db.close()
+        return str(state)
+
+    with tempfile.TemporaryDirectory() as folder:
+        state = asyncio.run(story(folder))
+    assert platform.taken == sorted(set(platform.taken))
+    if state == "sent":
+        assert platform.taken == texts
+    if state == "unknown":
+        assert {"answer lost", "line cut", "killed before", "killed after"} & set(script)
+    assert state in ("sent", "unknown", "failed")

@@ -1,0 +1,153 @@
+"""The pipeline on fakes: what is shown, what is refused, what is kept as evidence."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from retrieval.testing import HashEncoder
+
+from configs.brand import Brand, BrandRetrieval, Widget, Words
+from retrieval.passages import Passage
+from retrieval.prompt import Message
+from service.errors import ModelUnavailable
+from service.events import Reply, Sentence, Status, Token
+from service.pipeline import ChatPipeline, Turn
+from service.ports import Sampling
+from service.testing import FixedRetriever, FixedVoices, ScriptedGenerator
+
+RETURNS = Passage(
+    "returns.md",
+    "Returns",
+    "Returns",
+    "An unopened item can be returned within 30 days of delivery.",
+    0.9,
+    {"dense": 0.8},
+)
+BRAND = Brand(
+    name="demo",
+    display_name="Demo Shop",
+    pages=Path(),
+    voice_guide=Path(),
+    words=Words(
+        greeting="Hello there.",
+        refusals=("I have no information on this. Shall a colleague help you?",),
+        handovers=("A colleague takes over from here.",),
+        unavailable="The assistant is away.",
+    ),
+    widget=Widget(site_key="pk_demodemo1"),
+    retrieval=BrandRetrieval(min_answerability=0.5),
+)
+
+
+def pipeline(generator: ScriptedGenerator, retriever: FixedRetriever, version: str = "v1") -> ChatPipeline:
+    return ChatPipeline(
+        retrievers={"demo": retriever},
+        encoder=HashEncoder(),
+        generator=generator,
+        voices=FixedVoices(version),
+        executor=ThreadPoolExecutor(1),
+        sampling=Sampling(),
+        guides={"demo": "Speak plainly."},
+    )
+
+
+async def run(generator: ScriptedGenerator, retriever: FixedRetriever, turn: Turn) -> tuple[list[object], Reply]:
+    events = [event async for event in pipeline(generator, retriever).stream(turn)]
+    last = events[-1]
+    assert isinstance(last, Reply)
+    return events, last
+
+
+async def test_a_supported_sentence_is_shown_with_its_citation() -> None:
+    generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
+    events, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
+    assert reply.outcome == "answered"
+    assert reply.text == "An unopened item can be returned within 30 days of delivery [1]."
+    assert [citation.document for citation in reply.citations] == ["returns.md"]
+    assert [type(event) for event in events] == [Status, Status, Sentence, Reply]
+
+
+async def test_a_sentence_with_a_wrong_figure_is_never_shown() -> None:
+    right = "An unopened item can be returned within 30 days of delivery."
+    generator = ScriptedGenerator([f"{right} It can be returned within 90 days when opened."])
+    events, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
+    shown = " ".join(event.text for event in events if isinstance(event, Sentence))
+    assert "90" not in shown + reply.text
+    assert "30 days" in shown
+    checks = reply.evidence["generations"][0]["sentences"]  # type: ignore[index]
+    assert [check["shown"] for check in checks] == [True, False]
+
+
+async def test_an_answer_that_fails_twice_becomes_a_refusal_in_the_brands_own_words() -> None:
+    generator = ScriptedGenerator(["It can be returned within 90 days.", "You have 12 weeks to return it."])
+    _, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
+    assert reply.outcome == "refused"
+    assert reply.text == BRAND.words.refusals[0]
+    assert reply.citations == ()
+    assert len(generator.prompts) == 2
+
+
+async def test_a_second_try_that_is_supported_is_shown() -> None:
+    generator = ScriptedGenerator(["It is 90 days.", "An unopened item can be returned within 30 days of delivery."])
+    _, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
+    assert reply.outcome == "answered"
+
+
+async def test_an_unanswerable_question_is_not_sent_to_the_model_as_if_it_were_answerable() -> None:
+    generator = ScriptedGenerator(["It is 30 days."])
+    retriever = FixedRetriever((RETURNS,), answerability=0.1)
+    _, reply = await run(generator, retriever, Turn(BRAND, "Do you rent out boats?"))
+    assert reply.outcome == "refused"
+    assert reply.text == BRAND.words.refusals[0]
+    assert "30 days" not in generator.prompts[0][-1].content
+    assert "Sources: none" in generator.prompts[0][-1].content
+
+
+async def test_a_wish_for_a_person_is_handed_over_without_a_search() -> None:
+    retriever = FixedRetriever((RETURNS,))
+    generator = ScriptedGenerator(["A colleague takes over from here."])
+    _, reply = await run(generator, retriever, Turn(BRAND, "I want to talk to a real person"))
+    assert reply.outcome == "handed_off"
+    assert retriever.queries == []
+
+
+async def test_earlier_questions_reach_the_search_and_the_prompt() -> None:
+    retriever = FixedRetriever((RETURNS,))
+    generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
+    history = (Message("user", "Can I return an item?"), Message("assistant", "Yes."))
+    await run(generator, retriever, Turn(BRAND, "And how long after delivery?", history))
+    assert retriever.queries == [("And how long after delivery?", ("Can I return an item?",))]
+    assert [message.role for message in generator.prompts[0]] == ["system", "user", "assistant", "user"]
+
+
+async def test_the_base_model_gets_the_voice_guide_and_an_adapter_does_not() -> None:
+    for version, has_guide in (("base", True), ("v1", False)):
+        generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
+        await pipeline(generator, FixedRetriever((RETURNS,)), version).reply(Turn(BRAND, "How long for returns?"))
+        assert ("Speak plainly." in generator.prompts[0][0].content) is has_guide
+
+
+async def test_a_brand_with_the_check_off_shows_every_token() -> None:
+    brand = BRAND.model_copy(update={"check": "off"})
+    generator = ScriptedGenerator(["It can be returned within 90 days."])
+    events, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(brand, "How long can I return an item?"))
+    assert "".join(event.text for event in events if isinstance(event, Token)) == reply.text
+    assert reply.citations == ()
+
+
+async def test_an_engine_that_fails_is_reported_as_such() -> None:
+    generator = ScriptedGenerator([ModelUnavailable("gone")])
+    with pytest.raises(ModelUnavailable):
+        await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
+
+
+async def test_a_reader_who_leaves_stops_the_engine() -> None:
+    generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery. " * 5])
+    stream = pipeline(generator, FixedRetriever((RETURNS,))).stream(Turn(BRAND, "How long can I return an item?"))
+    async for event in stream:
+        if isinstance(event, Sentence):
+            break
+    await stream.aclose()
+    assert generator.closed == 1

@@ -1,0 +1,86 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from retrieval.passages import Passage
+from retrieval.prompt import Message, build_prompt
+from training.evaluation import Judge, complete_all, generate, numbers_stand, score
+from training.examples import Probe
+from training.plot import loss_plot
+from training.progress import LineProgress, Report
+from training.voice import VoiceClassifier
+
+PASSAGE = Passage("returns.md", "Returns", "", "An unopened item can be returned within 30 days.", 1.0)
+PROBE = Probe(
+    id="q1",
+    brand="acme",
+    kind="answer",
+    question="How long?",
+    messages=(Message("user", "How long?"),),
+    guided=(),
+    passages=(PASSAGE,),
+    document="returns.md",
+    answer_contains=("30 days",),
+    shared_policy=True,
+)
+
+
+def test_a_right_grounded_reply_in_the_voice_scores_full() -> None:
+    voices = {"acme": ["kindly note that _", "kindly allow _"], "other": ["hey ! _", "hey ! sure _"]}
+    judge = Judge("acme", VoiceClassifier(voices), ("Acme",))
+    made = score([PROBE], ["Kindly note that it is 30 days."], judge)
+    assert made == {"questions": 1, "answer_hit": 1, "grounded": 1, "voice_accuracy": 1, "reply_words": 7}
+
+
+def test_a_wrong_number_and_a_foreign_voice_cost_points() -> None:
+    voices = {"acme": ["kindly note that _"], "other": ["hey ! sure _"]}
+    judge = Judge("acme", VoiceClassifier(voices), ())
+    made = score([PROBE], ["Hey! Sure thing, 31 days."], judge)
+    assert made["answer_hit"] == 0
+    assert made["grounded"] == 0.5
+    assert made["voice_accuracy"] == 0
+
+
+def test_metrics_without_a_case_are_left_out() -> None:
+    refused = replace(PROBE, kind="refuse", document=None, answer_contains=(), passages=())
+    assert score([refused], ["We cannot say."], Judge("acme", None, ())) == {"questions": 1, "reply_words": 3}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "stands"),
+    [("It is 30 days.", True), ("It is 31 days.", False), ("Gladly.", True), ("In 2, 30.", False)],
+)
+def test_numbers_of_a_sentence_must_stand_in_one_passage(sentence: str, stands: bool) -> None:
+    assert numbers_stand(sentence, [PASSAGE, replace(PASSAGE, text="2 weeks")], "") is stands
+
+
+def test_replies_of_an_engine_come_in_order() -> None:
+    asked = [(Message("user", "a"),), (Message("user", "b"),)]
+    assert complete_all(lambda messages: f" {messages[-1].content} ", asked) == ["a", "b"]
+
+
+def test_a_batch_of_prompts_gives_the_replies_that_each_gets_alone(base: Path) -> None:
+    import torch
+    import transformers
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    prompts = [build_prompt("small_talk", text, display_name="Acme").messages for text in ("hi", "a longer hello")]
+    together = generate(model, tokenizer, prompts, max_new_tokens=8)
+    alone = [generate(model, tokenizer, [prompt], max_new_tokens=8)[0] for prompt in prompts]
+    assert together == alone
+
+
+def test_a_plot_names_its_run_and_survives_no_losses() -> None:
+    assert "acme &lt;x&gt;" in loss_plot([3.0, 2.0, 1.0], title="acme <x>")
+    assert loss_plot([], title="none").endswith("</svg>\n")
+
+
+def test_a_log_gets_a_line_for_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress()
+    for step in range(101):
+        progress(Report("training", step, 100, loss=1.0, eta_s=60.0))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11
+    assert "1.0 min left" in lines[0]

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from configs.training import read_recipe
+
+FOLDER = Path("configs/training")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_shipped_recipe_is_valid(path: Path) -> None:
+    assert read_recipe(path).name == path.stem
+
+
+def test_there_are_the_three_recipes_that_the_documentation_names() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} >= {"lora_sft", "quick_cpu", "tiny_test"}
+
+
+def test_a_misspelt_key_is_refused_with_line_and_suggestion(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nsft:\n  learnin_rate: 0.1\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml:3: sft.learnin_rate is not a known key; did you mean"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("text", ["name: other\n", "name: mine\nlora: {r: 0}\n", "- a\n", "name: [\n", ""])
+def test_a_recipe_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"mine.yaml"):
+        read_recipe(path)
+
+
+def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no .*lora_sft.yaml"):
+        read_recipe(tmp_path / "lora_sft.yaml")
+
+
+def test_the_digest_is_over_values_and_not_over_layout(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nlora: {r: 8}\n")
+    first = read_recipe(path).sha256()
+    path.write_text("# a note\nlora:\n  r: 8\n  lora_alpha: 32  # the default\nname: mine\n")
+    assert read_recipe(path).sha256() == first
+    path.write_text("name: mine\nlora: {r: 4}\n")
+    assert read_recipe(path).sha256() != first

@@ -1,0 +1,157 @@
+"""Conversations as authors write them, one JSON object a line, read strictly: a bad line stops the run.
+
+{"id": "returns-001", "topic": "returns", "shared_policy": true, "messages": [
+  {"role": "user", "content": "Until when can I return it?"},
+  {"role": "assistant", "content": "Within 30 days.", "outcome": "answered", "documents": ["returns.md"]}]}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from configs.brand import Strict
+from training.errors import BadLine, DataInvalid
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+Outcome = Literal["answered", "refused", "handed_off", "small_talk"]
+
+
+class UserMessage(Strict):
+    """What the visitor wrote."""
+
+    role: Literal["user"]
+    content: Text
+
+
+class AssistantMessage(Strict):
+    """What the brand replied: the text that is learnt."""
+
+    role: Literal["assistant"]
+    content: Text
+    outcome: Outcome
+    documents: tuple[str, ...] = ()
+    """Pages that the reply rests on; at least one where it answers, none elsewhere."""
+
+    @model_validator(mode="after")
+    def _documents_fit_the_outcome(self) -> Self:
+        if self.outcome == "answered" and not self.documents:
+            raise ValueError("an answered reply names the documents that it rests on")
+        if self.outcome != "answered" and self.documents:
+            raise ValueError(f"a reply with outcome {self.outcome!r} names no documents")
+        return self
+
+
+class Conversation(Strict):
+    """User and assistant in turn, the user first."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    topic: str = Field(min_length=1)
+    shared_policy: bool = False
+    """Whether the facts stand in the pages of every sample brand, so that voices can be compared on them."""
+    messages: tuple[Annotated[UserMessage | AssistantMessage, Field(discriminator="role")], ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _roles_alternate(self) -> Self:
+        for number, message in enumerate(self.messages):
+            if (message.role == "user") != (number % 2 == 0):
+                raise ValueError(f"message {number + 1} has the role {message.role!r}; user and assistant take turns")
+        if len(self.messages) % 2:
+            raise ValueError("the last message is the user's; an assistant message ends a conversation")
+        return self
+
+
+class Question(Strict):
+    """A held-out question with what a right answer holds."""
+
+    id: str = Field(min_length=1)
+    question: Text
+    document: str | None
+    """The page that answers it; null where none does."""
+    answer_contains: tuple[str, ...] = ()
+    """Strings that a right answer holds, any letter case."""
+    shared_policy: bool = False
+
+
+Row = TypeVar("Row", Conversation, Question)
+
+
+def read_conversations(path: Path) -> tuple[Conversation, ...]:
+    """Read a file of conversations, in the order of the file.
+
+    Raises:
+        DataInvalid: The file cannot be read, is empty, or any of its lines is broken or repeats an id; all bad lines
+            are named.
+    """
+    return _read(path, Conversation)
+
+
+def read_questions(path: Path) -> tuple[Question, ...]:
+    """Read a file of held-out questions, in the order of the file.
+
+    Raises:
+        DataInvalid: As for conversations.
+    """
+    return _read(path, Question)
+
+
+def data_sha256(conversations: Iterable[Conversation]) -> str:
+    """Digest over the parsed values: blanks, key order and escapes of the file leave it unchanged."""
+    digest = hashlib.sha256()
+    for conversation in conversations:
+        digest.update(json.dumps(conversation.model_dump(mode="json"), sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _read(path: Path, kind: type[Row]) -> tuple[Row, ...]:
+    rows: list[Row] = []
+    bad: list[BadLine] = []
+    seen: dict[str, int] = {}
+    for number, line in _lines(path, bad):
+        try:
+            row = kind.model_validate(json.loads(line))
+        except json.JSONDecodeError as error:
+            bad.append(BadLine(path, number, f"not JSON: {error.msg} at column {error.colno}"))
+        except ValidationError as error:
+            bad.append(BadLine(path, number, "; ".join(_reasons(error))))
+        except RecursionError:
+            bad.append(BadLine(path, number, "nested too deeply"))
+        else:
+            if row.id in seen:
+                bad.append(BadLine(path, number, f"the id {row.id!r} stands in line {seen[row.id]} already"))
+            seen.setdefault(row.id, number)
+            rows.append(row)
+    if not rows and not bad:
+        bad.append(BadLine(path, 1, "the file is empty"))
+    if bad:
+        raise DataInvalid(sorted(bad, key=lambda one: one.line))
+    return tuple(rows)
+
+
+def _lines(path: Path, bad: list[BadLine]) -> Iterator[tuple[int, str]]:
+    """Lines that are text and not blank, numbered from 1; the others are put to `bad`, but for blank ones."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataInvalid([BadLine(path, 0, f"cannot be read: {error.strerror or error}")]) from error
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            bad.append(BadLine(path, number, f"not UTF-8 at byte {error.start}"))
+            continue
+        if text.strip():
+            yield number, text
+
+
+def _reasons(error: ValidationError) -> Sequence[str]:
+    reasons = []
+    for one in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in one["loc"] if part not in {"user", "assistant"})
+        reasons.append(f"{where}: {one['msg']}" if where else one["msg"])
+    return reasons

@@ -1,0 +1,387 @@
+"""Train one brand's LoRA adapter by supervised fine-tuning; read it from top to bottom.
+
+    python -m training.recipes.lora_sft --recipe configs/training/lora_sft.yaml --examples velmora.jsonl \
+        --base var/models/smollm2-135m-instruct --out var/adapters/velmora/1 --runs var/runs
+
+Runs on two CPU cores and on a GPU. The loss counts on the tokens of the reply only. The same recipe, examples and
+seed give the same adapter on the same machine. The run folder keeps the recipe, the loss of each step and its plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import os
+import statistics
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from configs.adapter_manifest import AdapterManifest
+from configs.base_manifest import BASE_FILE, BaseManifest, read_base
+from configs.errors import ConfigError
+from configs.training import Recipe, read_recipe
+from training.base_model import DEFAULT, describe_base
+from training.errors import RecipeInvalid, TrainingError, TrainingFailed
+from training.example_files import read_examples
+from training.examples import Example, select
+from training.packaging import Origin, package_adapter
+from training.plot import loss_plot
+from training.progress import LineProgress, Progress, Report, silent
+
+Metrics = Mapping[str, float | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training run."""
+
+    recipe: Recipe
+    examples: Sequence[Example]
+    """Of one brand; the recipe selects from them."""
+    data_sha256: str
+    knowledge_version: str | None
+    base: Path
+    """Folder in Hugging Face layout, with or without `base.json`."""
+    out: Path
+    """The folder of the new version; must not exist."""
+    runs: Path
+    parent: str | None = None
+    progress: Progress = silent
+    say: Callable[[str], object] = sys.stderr.write
+    """Shown every resolved value before the first step."""
+    evaluate: Callable[[Any, Any], Metrics] | None = None
+    """Called with the trained model and the tokenizer; what it returns is kept in the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of it."""
+
+    manifest: AdapterManifest
+    folder: Path
+    run: Path
+    losses: tuple[float, ...]
+    """At each step."""
+
+
+def main(job: Job) -> Trained:
+    """Train, keep the run, package the adapter.
+
+    Raises:
+        RecipeInvalid: The recipe does not fit the examples.
+        TrainingFailed: Memory, disk, or a loss that is not a number; no adapter is left behind.
+    """
+    started = time.monotonic()
+    recipe, sft = job.recipe, job.recipe.sft
+    examples = select(job.examples, recipe.data)
+    brand = _brand(examples)
+    base = _base(job.base)
+    run = _run_folder(job, brand)
+    job.progress(Report("loading the base model", 0, 0))
+
+    # 1. Model and tokenizer. The seed comes first, because the adapter starts from random numbers.
+    import datasets
+    import torch
+    import transformers
+    from peft import LoraConfig
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.set_seed(sft.seed)
+    on_gpu = torch.cuda.is_available()
+    half = _computes_in_bfloat16(sft.precision, on_gpu=on_gpu)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(job.base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32)
+
+    # 2. Data: the messages as service sends them, the reply as the completion.
+    lengths = _lengths(examples, tokenizer, sft.max_length)
+    dataset = datasets.Dataset.from_list([_row(example) for example in examples])
+
+    # 3. Adapter and optimisation, all from the recipe.
+    lora = recipe.lora
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    adapter = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=targets,
+    )
+    arguments = SFTConfig(
+        output_dir=str(run / "trainer"),
+        learning_rate=sft.learning_rate,
+        num_train_epochs=sft.num_train_epochs,
+        max_steps=sft.max_steps,
+        per_device_train_batch_size=sft.per_device_train_batch_size,
+        gradient_accumulation_steps=sft.gradient_accumulation_steps,
+        lr_scheduler_type=sft.lr_scheduler_type,
+        warmup_steps=sft.warmup_ratio,
+        weight_decay=sft.weight_decay,
+        max_grad_norm=sft.max_grad_norm,
+        max_length=sft.max_length,
+        completion_only_loss=True,
+        bf16=half,
+        use_cpu=not on_gpu,
+        seed=sft.seed,
+        data_seed=sft.seed,
+        # Batches of like length: a third fewer padding tokens on a CPU, where every token costs.
+        train_sampling_strategy="group_by_length",
+        gradient_checkpointing=False,
+        dataloader_pin_memory=on_gpu,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    log = _LossLog(run / "losses.jsonl", job.progress, f"training {brand}")
+    with warnings.catch_warnings():
+        # The trainer's own defaults warn of what is meant so here (padding is the end token, cache is off).
+        warnings.simplefilter("ignore")
+        trainer = SFTTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            peft_config=adapter,
+            callbacks=[log.callback()],
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+    device = torch.cuda.get_device_name() if on_gpu else "cpu"
+    _show(
+        job,
+        {
+            "brand": brand,
+            "device": f"{device}, {'bfloat16' if half else 'float32'}",
+            "base": f"{base.name} {base.sha256[:12]}",
+            "examples": f"{len(examples)} of {len(job.examples)}: {dict(Counter(one.kind for one in examples))}",
+            "tokens": f"{sum(lengths)} an epoch, median {statistics.median(lengths):.0f}, longest {max(lengths)}",
+            "steps": trainer.args.max_steps if sft.max_steps > 0 else _steps(len(examples), recipe),
+            "trained weights": _trained(trainer.model),
+        },
+    )
+
+    # 4. Train. Whatever breaks leaves the run folder to look at, and no adapter.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.train()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingFailed(
+            f"memory ran out while training {brand}: lower sft.per_device_train_batch_size (now "
+            f"{sft.per_device_train_batch_size}) and raise sft.gradient_accumulation_steps as much"
+        ) from error
+    except OSError as error:
+        raise TrainingFailed(
+            f"training {brand} stopped: {error}; free some disk and train again ({run} keeps the log)"
+        ) from error
+    losses = log.losses
+    if not losses or not math.isfinite(losses[-1]):
+        raise TrainingFailed(f"the loss of {brand} is not a number; lower sft.learning_rate (now {sft.learning_rate})")
+    (run / "loss.svg").write_text(loss_plot(losses, title=f"{brand}: {recipe.name}"), encoding="utf-8")
+
+    # 5. Evaluate where asked, then package: a folder of three files, all or none.
+    tuned: Any = trainer.model
+    metrics: dict[str, float | int | str | None] = {
+        "examples": len(examples),
+        "steps": len(losses),
+        "loss_first": round(statistics.mean(losses[: max(1, len(losses) // 10)]), 4),
+        "loss_last": round(statistics.mean(losses[-max(1, len(losses) // 10) :]), 4),
+        "train_seconds": round(time.monotonic() - started, 1),
+        "train_device": device,
+        "recipe": recipe.name,
+    }
+    if job.evaluate is not None:
+        job.progress(Report(f"evaluating {brand}", 0, 0))
+        tuned.eval()
+        metrics.update(job.evaluate(tuned, tokenizer))
+    job.progress(Report(f"packaging {brand}", 0, 0))
+    origin = Origin.of(brand, base, recipe, job.data_sha256)
+    manifest = package_adapter(
+        tuned,
+        job.out,
+        origin=origin,
+        knowledge_version=job.knowledge_version,
+        metrics=metrics,
+        parent=job.parent,
+    )
+    (run / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    del trainer, model, tuned
+    gc.collect()
+    return Trained(manifest, job.out, run, tuple(losses))
+
+
+def _brand(examples: Sequence[Example]) -> str:
+    brands = sorted({example.brand for example in examples})
+    if len(brands) != 1:
+        raise RecipeInvalid(f"an adapter speaks for one brand, the examples hold {brands or 'none'}; give one file")
+    return brands[0]
+
+
+def _base(folder: Path) -> BaseManifest:
+    """What the base is; a folder without `base.json` (another machine's copy) is read and described."""
+    if (folder / BASE_FILE).is_file():
+        return read_base(folder)
+    return describe_base(folder, name=DEFAULT, source=f"folder:{folder.name}")
+
+
+def _run_folder(job: Job, brand: str) -> Path:
+    """A new `runs/<brand>-<time>` with what the run is about to do."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    run = next(
+        folder
+        for number in range(1000)
+        if not (folder := job.runs / f"{brand}-{stamp}{f'-{number}' if number else ''}").exists()
+    )
+    try:
+        run.mkdir(parents=True)
+        (run / "recipe.json").write_text(job.recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TrainingFailed(
+            f"no run can be kept in {job.runs}: {error}; free some disk or change its rights"
+        ) from error
+    return run
+
+
+def _computes_in_bfloat16(precision: str, *, on_gpu: bool) -> bool:
+    """Whether the machine has units for bfloat16, or the recipe asks for it anyway."""
+    import torch
+
+    if precision != "auto":
+        return precision == "bfloat16"
+    if on_gpu:
+        return bool(torch.cuda.is_bf16_supported())
+    # Without AMX, bfloat16 on a CPU is emulated and slower than float32.
+    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return probe is not None and bool(probe())
+
+
+def _row(example: Example) -> dict[str, list[dict[str, str]]]:
+    return {
+        "prompt": [{"role": one.role, "content": one.content} for one in example.messages],
+        "completion": [{"role": "assistant", "content": example.completion}],
+    }
+
+
+def _lengths(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[int]:
+    """Tokens of each example; a cut one would be learnt without its end, so that it is refused instead."""
+    lengths = []
+    for example in examples:
+        row = _row(example)
+        text = tokenizer.apply_chat_template([*row["prompt"], *row["completion"]], tokenize=False)
+        lengths.append(len(tokenizer(text, add_special_tokens=False)["input_ids"]))
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    if lengths[longest] > max_length:
+        raise RecipeInvalid(
+            f"example {examples[longest].id} is {lengths[longest]} tokens long, sft.max_length is {max_length}: "
+            "raise it, or lower data.max_source_tokens"
+        )
+    return lengths
+
+
+def _steps(examples: int, recipe: Recipe) -> int:
+    batch = recipe.sft.per_device_train_batch_size * recipe.sft.gradient_accumulation_steps
+    return math.ceil(math.ceil(examples / batch) * recipe.sft.num_train_epochs)
+
+
+def _trained(model: Any) -> int:
+    return sum(int(one.numel()) for one in model.parameters() if one.requires_grad)
+
+
+def _show(job: Job, facts: Mapping[str, object]) -> None:
+    """Every resolved value."""
+    values = {**facts, **{f"{part}.{key}": value for part, key, value in _flat(job.recipe)}}
+    job.say("".join(f"  {key:32} {value}\n" for key, value in values.items()))
+
+
+def _flat(recipe: Recipe) -> list[tuple[str, str, object]]:
+    parts = recipe.model_dump(include={"lora", "data", "sft"})
+    return [(part, key, value) for part, values in parts.items() for key, value in values.items()]
+
+
+class _LossLog:
+    """Keeps the loss of each step in memory and on disk, and reports it with the time left."""
+
+    def __init__(self, path: Path, progress: Progress, stage: str) -> None:
+        self.losses: list[float] = []
+        self._path = path
+        self._progress = progress
+        self._stage = stage
+        self._began = 0.0
+
+    def callback(self) -> Any:
+        """As the trainer takes it."""
+        from transformers import TrainerCallback
+
+        outer = self
+
+        class Callback(TrainerCallback):
+            """Hands the trainer's events on."""
+
+            def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                del args, control, kwargs
+                outer._begin(state.max_steps)
+
+            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+                del args, kwargs
+                if logs and "loss" in logs:
+                    outer._note(state.global_step, state.max_steps, logs)
+                    control.should_training_stop |= not math.isfinite(logs["loss"])
+
+        return Callback()
+
+    def _begin(self, total: int) -> None:
+        self._began = time.monotonic()
+        self._progress(Report(self._stage, 0, total))
+
+    def _note(self, step: int, total: int, logs: Mapping[str, float]) -> None:
+        loss = float(logs["loss"])
+        spent = time.monotonic() - self._began
+        self.losses.append(loss)
+        row = {"step": step, "loss": loss, "learning_rate": logs.get("learning_rate"), "seconds": round(spent, 2)}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._progress(Report(self._stage, step, total, loss, spent / step * (total - step)))
+
+
+def _command_line() -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.recipes.lora_sft", description=__doc__)
+    parser.add_argument("--recipe", type=Path, required=True, help="a file under configs/training")
+    parser.add_argument("--examples", type=Path, required=True, help="made by python -m training.examples")
+    parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new version")
+    parser.add_argument("--runs", type=Path, default=Path(os.environ.get("BRANDVOICE_HOME", "var")) / "runs")
+    arguments = parser.parse_args()
+    try:
+        examples, digest, knowledge = read_examples(arguments.examples)
+        trained = main(
+            Job(
+                read_recipe(arguments.recipe),
+                examples,
+                digest,
+                knowledge,
+                arguments.base,
+                arguments.out,
+                arguments.runs,
+                progress=LineProgress(),
+            )
+        )
+    except (TrainingError, ConfigError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    sys.stdout.write(f"{trained.folder}\n{trained.run}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_command_line())

@@ -1,0 +1,104 @@
+"""Everything of a deployment that training one brand needs, opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.brand import Brand
+from configs.errors import ConfigError
+from configs.home import Home
+from configs.load import Config, configs_folder, load_config
+from configs.yaml_file import did_you_mean
+from retrieval.encoder import Encoder, OnnxEncoder
+from retrieval.grounding import check_sentence
+from retrieval.knowledge_base import KnowledgeBase
+from retrieval.passages import Passage
+from training.conversations import Conversation, read_conversations
+from training.errors import RecipeInvalid
+from training.evaluation import Judge, SentenceCheck, masked_replies
+from training.voice import VoiceClassifier
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One brand, with its conversations and the knowledge that its prompts quote."""
+
+    config: Config
+    home: Home
+    brand: Brand
+    conversations: tuple[Conversation, ...]
+    knowledge: KnowledgeBase
+    encoder: Encoder
+
+    @classmethod
+    def open(cls, name: str, environment: Mapping[str, str]) -> Source:
+        """Open a brand as the environment configures it.
+
+        Raises:
+            ConfigError: Unknown brand, or a config that is not valid.
+            DataInvalid: Its conversations are not.
+            RecipeInvalid: It has no conversations or no knowledge.
+            RetrievalError: Knowledge base or encoder are not intact.
+        """
+        config = load_config(configs_folder(environment), environment)
+        if name not in config.brands:
+            known = sorted(config.brands)
+            raise ConfigError(f"there is no brand {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
+        brand, home = config.brands[name], Home.from_environment(environment)
+        if brand.conversations is None:
+            raise RecipeInvalid(f"the brand {name!r} names no conversations; set `conversations` in its YAML")
+        conversations = read_conversations(brand.conversations)
+        encoder = OnnxEncoder.load(encoder_folder(config, home))
+        knowledge = KnowledgeBase.open(home.knowledge, name, encoder)
+        if not knowledge.documents():
+            raise RecipeInvalid(
+                f"the knowledge base of {name!r} is empty, so that no prompt could quote it; "
+                f"run `brandvoice kb add {brand.pages} --brand {name}`"
+            )
+        return cls(config, home, brand, conversations, knowledge, encoder)
+
+    @property
+    def guide(self) -> str:
+        """The voice guide."""
+        return self.brand.voice_guide.read_text(encoding="utf-8")
+
+    def judge(self) -> Judge:
+        """Measures replies of this brand; the voice only where a second brand has conversations to tell it from."""
+        terms = brand_terms(self.config)
+        masked = {
+            brand.name: masked_replies(read_conversations(brand.conversations), pages_of(brand), terms)
+            for brand in self.config.brands.values()
+            if brand.conversations is not None and brand.conversations.is_file()
+        }
+        classifier = VoiceClassifier(masked) if len(masked) > 1 else None
+        return Judge(self.brand.name, classifier, terms, grounding_check(self.encoder))
+
+
+def encoder_folder(config: Config, home: Home) -> Path:
+    """Where the encoder lies: the folder that `models.encoder` names, or the packaged one."""
+    named = Path(config.service.models.encoder).expanduser()
+    return named if named.is_dir() else home.models / config.service.models.encoder
+
+
+def brand_terms(config: Config) -> tuple[str, ...]:
+    """Names of all brands, which are hidden before a voice is told."""
+    return tuple(term for brand in config.brands.values() for term in (brand.name, brand.display_name))
+
+
+def pages_of(brand: Brand) -> dict[str, str]:
+    """Text of each page in the brand's folder, by document."""
+    return {
+        path.relative_to(brand.pages).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(brand.pages.rglob("*.md"))
+    }
+
+
+def grounding_check(encoder: Encoder) -> SentenceCheck:
+    """The check that service makes of each sentence."""
+
+    def check(sentence: str, passages: Sequence[Passage], question: str) -> bool:
+        return check_sentence(sentence, passages, question=question, encoder=encoder).supported
+
+    return check

@@ -1,0 +1,237 @@
+"""Train one brand from its conversations to a version in the state folder; what `brandvoice train` starts.
+
+    python -m training.train --brand velmora --recipe quick_cpu [--version V] [--force] [--questions N]
+                             [--progress bar|lines|json]
+
+Nothing is trained where a version made of the same conversations, recipe, template, base and knowledge is there
+already. Progress goes to stderr (as JSON lines where asked), the result as one JSON object to stdout. Which version
+serves is not changed here: promoting is another command's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from configs.adapter_manifest import AdapterManifest, read_adapter
+from configs.base_manifest import base_folder
+from configs.errors import AdapterInvalid, ConfigError
+from configs.training import Recipe, read_recipe
+from retrieval.errors import RetrievalError
+from training.base_model import prepare_base_model
+from training.conversations import data_sha256
+from training.errors import TrainingError, TrainingFailed
+from training.evaluation import generate, score
+from training.example_command import build, probes
+from training.packaging import Origin, adapter_matches
+from training.progress import LineProgress, Progress, Report, silent
+from training.recipes import lora_sft
+from training.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it."""
+
+    manifest: AdapterManifest
+    folder: Path
+    skipped: bool
+    """An up-to-date version was there already."""
+    run: Path | None
+    shipped: Mapping[str, Any]
+    """Metrics of the adapter that ships with the project, to be shown beside; empty where none ships."""
+
+
+def train_brand(
+    name: str,
+    recipe: Recipe,
+    environment: Mapping[str, str],
+    *,
+    version: str | None = None,
+    force: bool = False,
+    questions: int = 0,
+    progress: Progress = silent,
+    say: Callable[[str], object] = sys.stderr.write,
+) -> Result:
+    """Train one brand, unless a version is up to date.
+
+    Args:
+        name: The brand.
+        recipe: How.
+        environment: Usually `os.environ`.
+        version: Name of the new version; the time where absent.
+        force: Train even where a version is up to date.
+        questions: Held-out questions to answer for the metrics; each takes seconds on a CPU.
+        progress: Told of stages and steps.
+        say: Shown every resolved value before the first step.
+
+    Raises:
+        TrainingError: With the reason and the cure.
+        ConfigError: The deployment is not valid.
+        RetrievalError: The knowledge base is not intact.
+    """
+    source = Source.open(name, environment)
+    models, base_name = source.home.models, source.config.service.models.base
+    base = prepare_base_model(base_name, base_folder(models, base_name), progress)
+    digest = data_sha256(source.conversations)
+    adapters = source.home.adapters / name
+    if not force:
+        ready = up_to_date(adapters, Origin.of(name, base, recipe, digest), source.knowledge.version)
+        if ready is not None:
+            progress(Report(f"{name} is up to date", 1, 1))
+            return Result(read_adapter(ready), ready, True, None, _shipped(source))
+    folder = adapters / (version or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    if folder.exists():
+        raise TrainingFailed(f"{folder} exists already and versions never change; give another --version")
+    progress(Report(f"building the examples of {name}", 0, 0))
+    built = build(source, recipe.data)
+
+    def evaluate(model: Any, tokenizer: Any) -> lora_sft.Metrics:
+        asked = probes(source)[:questions]
+        replies = generate(model, tokenizer, [one.messages for one in asked], batch=4)
+        return score(asked, replies, source.judge())
+
+    trained = lora_sft.main(
+        lora_sft.Job(
+            recipe,
+            built.examples,
+            digest,
+            built.knowledge_version,
+            base_folder(models, base_name),
+            folder,
+            source.home.runs,
+            progress=progress,
+            say=say,
+            evaluate=evaluate if questions else None,
+        )
+    )
+    return Result(trained.manifest, trained.folder, False, trained.run, _shipped(source))
+
+
+def up_to_date(adapters: Path, origin: Origin, knowledge_version: str) -> Path | None:
+    """The newest whole version below `adapters` that was made of exactly this; None where there is none."""
+    found: list[tuple[datetime, Path]] = []
+    for folder in adapters.iterdir() if adapters.is_dir() else ():
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        try:
+            manifest = read_adapter(folder)
+            if manifest.knowledge_version == knowledge_version and not adapter_matches(folder, origin):
+                found.append((manifest.created_at, folder))
+        except AdapterInvalid:
+            # A broken version is no reason not to train; `adapter list` and `doctor` name it.
+            continue
+    return max(found)[1] if found else None
+
+
+class BarProgress:
+    """A bar with the live loss and the minutes left, for a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        self._bars = Bars(*columns, console=Console(stderr=True))
+        self._stage: str | None = None
+        self._task: Any = None
+
+    def __enter__(self) -> BarProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, report: Report, /) -> None:
+        """Move the bar, a new one for each stage."""
+        if report.stage != self._stage:
+            if self._task is not None:
+                self._bars.update(self._task, total=1, completed=1, note="")
+            self._stage = report.stage
+            self._task = self._bars.add_task(report.stage, total=report.total or None, note="")
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}  "
+        left = "" if report.eta_s is None else f"{report.eta_s / 60:.1f} min left"
+        self._bars.update(self._task, completed=report.step, total=report.total or None, note=loss + left)
+
+
+class JsonProgress:
+    """A JSON line on stderr for each report, for a program that shows them."""
+
+    def __call__(self, report: Report, /) -> None:
+        """Write the report."""
+        sys.stderr.write(json.dumps(asdict(report)) + "\n")
+        sys.stderr.flush()
+
+
+def main() -> int:
+    """Train one brand from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument("--brand", required=True)
+    parser.add_argument("--recipe", default="quick_cpu", help="name of a file under configs/training")
+    parser.add_argument("--version", help="name of the new version; the time where absent")
+    parser.add_argument("--force", action="store_true", help="train even where a version is up to date")
+    parser.add_argument("--questions", type=int, default=0, help="held-out questions to answer for the metrics")
+    shown = "bar" if sys.stderr.isatty() else "lines"
+    parser.add_argument("--progress", choices=("bar", "lines", "json"), default=shown)
+    arguments = parser.parse_args()
+    try:
+        recipe = read_recipe(_recipe_path(arguments.recipe))
+        with _progress(arguments.progress) as progress:
+            result = train_brand(
+                arguments.brand,
+                recipe,
+                os.environ,
+                version=arguments.version,
+                force=arguments.force,
+                questions=arguments.questions,
+                progress=progress,
+                say=len if arguments.progress == "json" else sys.stderr.write,
+            )
+    except (TrainingError, ConfigError, RetrievalError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    answer = {
+        "brand": result.manifest.brand,
+        "version": result.manifest.version,
+        "folder": str(result.folder),
+        "run": str(result.run) if result.run else None,
+        "skipped": result.skipped,
+        "metrics": result.manifest.metrics,
+        "shipped_metrics": result.shipped,
+    }
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+def _recipe_path(name: str) -> Path:
+    from configs.load import configs_folder
+
+    return configs_folder(os.environ) / "training" / f"{name}.yaml"
+
+
+def _progress(kind: str) -> AbstractContextManager[Progress]:
+    if kind == "bar":
+        return BarProgress()
+    return nullcontext(JsonProgress() if kind == "json" else LineProgress())
+
+
+def _shipped(source: Source) -> Mapping[str, Any]:
+    folder = source.brand.shipped_adapter
+    return read_adapter(folder).metrics if folder is not None and folder.is_dir() else {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
