@@ -78,7 +78,7 @@ def _export(source: Path, target: Path) -> int:
     from transformers import AutoModel
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     model = AutoModel.from_pretrained(str(source), attn_implementation="eager").eval()
 
     class Tokens(torch.nn.Module):

@@ -1,12 +1,24 @@
-"""How good search and refusal are on held-out questions."""
+"""How good search and refusal are on held-out questions.
+
+    python -m retrieval.evaluation ENCODER_FOLDER BRAND_FOLDER...
+
+A brand folder holds `pages/` and `questions.jsonl`; one JSON line is printed for each.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Protocol
 
+from retrieval.encoder import Encoder, OnnxEncoder
+from retrieval.knowledge_base import KnowledgeBase
 from retrieval.passages import SearchResult
+from retrieval.store import add
 
 TOP_K = 5
 
@@ -101,3 +113,35 @@ def evaluate_retrieval(
 
 def _share(part: float, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: str
+    question: str
+    document: str | None
+
+
+def evaluate_folder(folder: Path, encoder: Encoder) -> RetrievalReport:
+    """Build a brand's knowledge beside the one that serves, and ask its held-out questions."""
+    lines = (folder / "questions.jsonl").read_text("utf-8").splitlines()
+    rows = [_Row(row["id"], row["question"], row["document"]) for row in map(json.loads, lines)]
+    with tempfile.TemporaryDirectory() as scratch:
+        add(Path(scratch), folder.name, folder / "pages", encoder)
+        return evaluate_retrieval(KnowledgeBase.open(Path(scratch), folder.name, encoder), rows)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Evaluate and print."""
+    if len(arguments) < 2:
+        sys.stderr.write("usage: python -m retrieval.evaluation ENCODER_FOLDER BRAND_FOLDER...\n")
+        return 2
+    encoder = OnnxEncoder.load(Path(arguments[0]))
+    for folder in map(Path, arguments[1:]):
+        report = asdict(evaluate_folder(folder, encoder))
+        sys.stdout.write(json.dumps({"brand": folder.name} | report) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

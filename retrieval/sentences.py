@@ -16,7 +16,7 @@ _NEVER_END = re.compile(
     r"inc|ltd|co)$",
     re.IGNORECASE,
 )
-_ENDS_BEFORE_CAPITAL = frozenset({"etc", "no", "inc", "ltd", "co", "min", "max", "ext", "st"})
+_ENDS_BEFORE_CAPITAL = frozenset({"etc", "no", "inc", "ltd", "co", "min", "max", "ext"})
 _HOUR = re.compile(r"(?:^|[\s\d(])[ap]\.m$", re.IGNORECASE)
 _INITIAL = re.compile(r"(?:^|\s)[A-Z]$")
 _LIST_NUMBER = re.compile(r"^\s*\d{1,3}$")

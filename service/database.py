@@ -158,7 +158,8 @@ def _engine(url: URL) -> AsyncEngine:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Customers' words: for the owner's eyes only.
         path.touch(mode=0o600)
-    engine = create_async_engine(url, pool_pre_ping=True, json_serializer=_to_json)
+    # Parameters are customers' words: they must not stand in an error, and so in no log.
+    engine = create_async_engine(url, pool_pre_ping=True, hide_parameters=True, json_serializer=_to_json)
     if sqlite_file:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -35,6 +35,8 @@ class GroundedText:
     passages: Sequence[Passage]
     question: str
     encoder: Encoder
+    brand_name: str
+    """May be said without standing in a passage."""
     checked: list[Checked] = field(default_factory=list)
     shown: list[Sentence] = field(default_factory=list)
     has_claim: bool = False
@@ -45,7 +47,13 @@ class GroundedText:
         text = strip_marks(text)
         if not text:
             return []
-        check = check_sentence(text, self.passages, question=self.question, encoder=self.encoder)
+        check = check_sentence(
+            text,
+            self.passages,
+            question=self.question,
+            encoder=self.encoder,
+            allowed_names=(self.brand_name,),
+        )
         passed = check.supported and check.kind != "promise"
         self.checked.append(Checked(text, check, passed))
         if not passed:

@@ -163,7 +163,7 @@ class ChatPipeline:
                     yield event
             return
         for attempt in range(2):
-            text = GroundedText(prompt.passages, turn.question, self._encoder)
+            text = GroundedText(prompt.passages, turn.question, self._encoder, turn.brand.display_name)
             stream = SentenceStream()
             sampling = self._sampling if attempt == 0 else _warmer(self._sampling)
             async with aclosing(self._generate(prompt, voice, sampling, trace)) as pieces:
@@ -209,7 +209,7 @@ class ChatPipeline:
 
     def _mark_sentences(self, turn: Turn, prompt: Prompt, text: str) -> list[tuple[Checked, Sentence]]:
         """Check a finished text; every sentence stays, a supported claim gets its citation."""
-        grounded = GroundedText(prompt.passages, turn.question, self._encoder)
+        grounded = GroundedText(prompt.passages, turn.question, self._encoder, turn.brand.display_name)
         for raw in split_sentences(text):
             grounded.add(raw)
         marked = []
@@ -245,7 +245,7 @@ class ChatPipeline:
         yield self._finish(OUTCOMES[prompt.kind], shown, (), voice, trace)
 
     def _speakable(self, turn: Turn, kind: PromptKind, texts: list[str]) -> tuple[bool, list[dict[str, Any]]]:
-        text = GroundedText((), turn.question, self._encoder)
+        text = GroundedText((), turn.question, self._encoder, turn.brand.display_name)
         texts[:] = [clean for raw in texts if (clean := strip_marks(raw))]
         for raw in texts:
             text.add(raw)

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("visitor_hash", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
-        sa.UniqueConstraint("channel", "account", "external_key", name=op.f("uq_conversations_channel")),
+        sa.UniqueConstraint("brand", "channel", "account", "external_key", name=op.f("uq_conversations_brand")),
     )
     op.create_table(
         "unbound_events",

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from retrieval.testing import HashEncoder
 
 from configs.brand import Brand, BrandRetrieval, Widget, Words
 from retrieval.passages import Passage
 from retrieval.prompt import Message
+from retrieval.testing import HashEncoder
 from service.errors import ModelUnavailable
 from service.events import Reply, Sentence, Status, Token
 from service.pipeline import ChatPipeline, Turn

@@ -79,7 +79,7 @@ async def test_the_transcript_shows_what_is_done_runs_failed_and_waits(db: Datab
     times = [turn.pop("at") for turn in shown]
     assert times == sorted(times)
     assert all(time.endswith("+00:00") for time in times)
-    blank = {
+    blank: dict[str, object] = {
         "question": "Returns?", "sentences": [], "text": "", "outcome": None, "citations": [], "feedback": None,
         "error": None,
     }  # fmt: skip

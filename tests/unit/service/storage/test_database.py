@@ -149,10 +149,19 @@ def _foreign() -> list[type[Exception]]:
     return sorted((kind for kind in found if kind.__module__ == "sqlalchemy.exc"), key=lambda kind: kind.__name__)
 
 
-@pytest.mark.parametrize("kind", _foreign())
-async def test_every_error_of_the_library_becomes_ours(db: Database, kind: type[Exception]) -> None:
+def _example(kind: type[Exception]) -> Exception:
+    if issubclass(kind, sqlalchemy.exc.DBAPIError):
+        return kind("INSERT", {}, sqlite3.Error("foreign"))
+    if issubclass(kind, sqlalchemy.exc.StatementError):
+        return kind("foreign", "INSERT", {}, None)
     error = kind.__new__(kind)
     error.args = ("foreign",)
+    return error
+
+
+@pytest.mark.parametrize("kind", _foreign())
+async def test_every_error_of_the_library_becomes_ours(db: Database, kind: type[Exception]) -> None:
+    error = _example(kind)
     with pytest.raises(StorageError) as caught:
         async with db.begin():
             raise error

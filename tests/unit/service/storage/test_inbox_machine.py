@@ -151,7 +151,7 @@ class InboxMachine(RuleBasedStateMachine):
 
 
 TestInbox = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="copies files")(InboxMachine.TestCase)
-TestInbox.settings = settings(  # type: ignore[attr-defined]
+TestInbox.settings = settings(
     max_examples=20,
     stateful_step_count=25,
     deadline=None,

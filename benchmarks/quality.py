@@ -1,0 +1,243 @@
+"""How well the two sample brands answer, and whether their voices can be told apart.
+
+    python -m benchmarks.quality [--out benchmarks/results/FILE.md]
+
+Opens the gateway's own parts with a real engine (about six minutes on two cores). Answers: the held-out questions of
+both brands through the whole pipeline. Voice: questions about shared policies, the same passages for both brands, raw
+replies with words of passages, brands and products masked; a classifier trained on the brands' own masked replies
+tells whose they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from configs.base_manifest import base_folder
+from configs.home import Home
+from configs.load import Config, load_config
+from retrieval.passages import Passage
+from retrieval.prompt import Message, build_prompt
+from service.bootstrap import Gateway, open_gateway
+from service.events import Reply
+from service.pipeline import Turn
+from service.ports import BASE_VERSION, Sampling
+from training.voice import Accuracy, VoiceClassifier, mask
+
+CONDITIONS = ("base, no guide", "base, voice guide", "adapter")
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Question:
+    """A held-out question."""
+
+    text: str
+    document: str | None
+    contains: tuple[str, ...]
+    shared: bool
+
+
+def questions_of(path: Path) -> list[Question]:
+    """Read a brand's held-out questions."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    return [
+        Question(row["question"], row["document"], tuple(row["answer_contains"]), row["shared_policy"]) for row in rows
+    ]
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+async def answers(gateway: Gateway, brand: str, questions: Sequence[Question]) -> list[Reply]:
+    """Ask everything through the pipeline."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(question: Question) -> Reply:
+        async with slots:
+            return await gateway.pipeline.reply(Turn(gateway.config.brands[brand], question.text))
+
+    return list(await asyncio.gather(*(ask(question) for question in questions)))
+
+
+def answer_figures(
+    gateway: Gateway, brand: str, questions: Sequence[Question], replies: Sequence[Reply]
+) -> dict[str, str]:
+    """The row of one brand."""
+    answerable = [(q, r) for q, r in zip(questions, replies, strict=True) if q.document]
+    others = [r for q, r in zip(questions, replies, strict=True) if not q.document]
+    found = [gateway.knowledge[brand].search(q.text, top_k=5).passages for q, _ in answerable]
+    hits = sum(any(p.document == q.document for p in ps) for (q, _), ps in zip(answerable, found, strict=True))
+    answered = [(q, r) for q, r in answerable if r.outcome == "answered"]
+    right_page = sum(any(c.document == q.document for c in r.citations) for q, r in answered)
+    right_fact = sum(all(part.lower() in r.text.lower() for part in q.contains) for q, r in answered)
+    not_answered = sum(r.outcome != "answered" for r in others)
+    return {
+        "retrieval hit@5": _share(hits, len(answerable)),
+        "answered": _share(len(answered), len(answerable)),
+        "correct page cited": _share(right_page, len(answerable)),
+        "right fact": _share(right_fact, len(answerable)),
+        "unanswerable not answered": _share(not_answered, len(others)),
+        "answerable wrongly refused": _share(len(answerable) - len(answered), len(answerable)),
+    }
+
+
+# --- voice ----------------------------------------------------------------------------------------------------------
+
+
+async def voices(gateway: Gateway, questions: Mapping[str, Sequence[Question]]) -> dict[str, Any]:
+    """Raw replies of both brands to the same shared-policy questions on the same passages, by condition."""
+    config = gateway.config
+    asked = [(home, q) for home, known in questions.items() for q in known if q.shared and q.document]
+    slots = asyncio.Semaphore(AT_ONCE)
+    counts = _token_counter(gateway)
+    found: dict[str, Any] = {
+        name: {"replies": {b: [] for b in config.brands}, "prompt": [], "guide": []} for name in CONDITIONS
+    }
+
+    async def one(condition: str, brand: str, home: str, question: Question) -> tuple[str, str, str, int, int]:
+        passages = gateway.knowledge[home].search(question.text).passages
+        version = None if condition == "adapter" else BASE_VERSION
+        voice = await gateway.voices.voice(brand, version)
+        guide = config.brands[brand].voice_guide.read_text("utf-8") if condition == "base, voice guide" else None
+        prompt = build_prompt(
+            "answer", question.text, display_name=config.brands[brand].display_name, passages=passages, guide=guide
+        )
+        async with slots:
+            sampling = Sampling(max_tokens=80)
+            stream = gateway.pipeline._generator.stream(prompt.messages, model=voice.model, sampling=sampling)
+            text = "".join([piece.text async for piece in stream])
+        masked = mask(text, brand_terms=_names(config), passages=[*_texts(passages), question.text])
+        return condition, brand, masked, counts(prompt.messages), counts(prompt.messages[:1])
+
+    jobs = [one(c, b, home, q) for c in CONDITIONS for b in config.brands for home, q in asked]
+    for condition, brand, masked, whole, instruction in await asyncio.gather(*jobs):
+        found[condition]["replies"][brand].append(masked)
+        found[condition]["prompt"].append(whole)
+        found[condition]["guide"].append(instruction)
+    return found
+
+
+def classifier(config: Config, gateway: Gateway) -> VoiceClassifier:
+    """Trained on the brands' own replies, masked in the same way."""
+    masked: dict[str, list[str]] = {}
+    for name, brand in config.brands.items():
+        if brand.conversations is None:
+            continue
+        masked[name] = []
+        for line in brand.conversations.read_text("utf-8").splitlines():
+            messages = json.loads(line)["messages"]
+            for asked, said in zip(messages[::2], messages[1::2], strict=True):
+                if said["outcome"] != "answered":
+                    continue
+                passages = gateway.knowledge[name].search(asked["content"]).passages
+                texts = [*_texts(passages), asked["content"]]
+                masked[name].append(mask(said["content"], brand_terms=_names(config), passages=texts))
+    return VoiceClassifier(masked)
+
+
+def _texts(passages: Sequence[Passage]) -> list[str]:
+    return [f"{passage.title} {passage.heading} {passage.text}" for passage in passages]
+
+
+def _names(config: Config) -> list[str]:
+    return [word for name, brand in config.brands.items() for word in (name, brand.display_name)]
+
+
+def _token_counter(gateway: Gateway) -> Any:
+    folder = base_folder(gateway.home.models, gateway.config.service.models.base)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def count(messages: Sequence[Message]) -> int:
+        return sum(len(tokenizer.encode(message.content).ids) for message in messages)
+
+    return count
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part}/{whole} ({part / whole:.0%})" if whole else "-"
+
+
+def _mean(values: Sequence[int]) -> str:
+    return f"{sum(values) / len(values):.0f}"
+
+
+# --- the run --------------------------------------------------------------------------------------------------------
+
+
+async def run() -> str:
+    """Measure and render."""
+    config = load_config(Path("configs"), {})
+    home = Home.from_environment(os.environ)
+    questions = {name: questions_of(brand.questions) for name, brand in config.brands.items() if brand.questions}
+    async with open_gateway(config, home) as gateway:
+        await gateway.engine.ready()
+        rows: dict[str, dict[str, str]] = {}
+        told: list[str] = []
+        for brand, known in questions.items():
+            replies = await answers(gateway, brand, known)
+            rows[brand] = answer_figures(gateway, brand, known, replies)
+            told += [f"- **{brand}** {q.text}\n  - {r.outcome}: {r.text}" for q, r in zip(known, replies, strict=True)]
+        spoken = await voices(gateway, questions)
+        judge = classifier(config, gateway)
+        accuracies = {name: judge.accuracy(spoken[name]["replies"]) for name in CONDITIONS}
+    return _render(rows, spoken, accuracies, told)
+
+
+def _render(
+    rows: Mapping[str, Mapping[str, str]],
+    spoken: Mapping[str, Any],
+    accuracies: Mapping[str, Accuracy],
+    told: Sequence[str],
+) -> str:
+    figures = list(next(iter(rows.values())))
+    lines = [
+        f"# Answers and voice, {date.today().isoformat()}",
+        "",
+        f"`python -m benchmarks.quality` on {os.cpu_count()} cores ({platform.machine()}), SmolLM2-135M-Instruct with the "
+        "shipped adapters, temperature 0.",
+        "",
+        "## Answers to the held-out questions",
+        "",
+        "| brand | " + " | ".join(figures) + " |",
+        "|---" * (len(figures) + 1) + "|",
+        *("| " + " | ".join([brand, *row.values()]) + " |" for brand, row in rows.items()),
+        "",
+        "## Voice on shared policies, same passages, subject masked",
+        "",
+        "| who speaks | told apart | 95 % interval | instruction tokens | whole prompt, tokens |",
+        "|---|---|---|---|---|",
+    ]
+    for name in CONDITIONS:
+        low, high = accuracies[name].interval
+        lines.append(
+            f"| {name} | {accuracies[name].right}/{accuracies[name].total} ({accuracies[name].share:.0%}) "
+            f"| {low:.0%} to {high:.0%} | {_mean(spoken[name]['guide'])} | {_mean(spoken[name]['prompt'])} |"
+        )
+    return "\n".join([*lines, "", "## Every answer", "", *told, ""])
+
+
+def main() -> None:
+    """Run, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    text = asyncio.run(run())
+    sys.stdout.write(text)
+    if arguments.out:
+        arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

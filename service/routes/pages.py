@@ -1,0 +1,172 @@
+"""What people open in a browser: the chooser, the sample shops, the bench and the widget's script."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import Field
+
+from configs.brand import Brand, Strict
+from configs.yaml_file import read_yaml
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",  # same-origin WebSockets too, since CSP level 3
+            "img-src 'self' data:",
+            "form-action 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # kept by browsers, but asked about each time by its ETag
+}
+
+
+class Product(Strict):
+    """One product on a shop page."""
+
+    name: str
+    price: str
+    detail: str
+    picture: str = Field(pattern=r"^[a-z0-9-]+\.svg$", description="File in the folder of static files.")
+
+
+class Fact(Strict):
+    """One line of the strip below the hero."""
+
+    title: str
+    text: str
+
+
+class Shop(Strict):
+    """What a sample shop shows besides its brand; a brand without such a file gets a neutral page."""
+
+    eyebrow: str = ""
+    headline: str = ""
+    intro: str = ""
+    picture: str | None = Field(default=None, pattern=r"^[a-z0-9-]+\.svg$")
+    navigation: tuple[str, ...] = ()
+    products_title: str = ""
+    products_intro: str = ""
+    products: tuple[Product, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    ask_title: str = "Ask us anything"
+    ask_text: str = "We answer from our own help pages and show you where each answer comes from."
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it is sent: read once, when the server starts."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+    @staticmethod
+    def of(content: bytes, media_type: str) -> _File:
+        return _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+    def answer(self, request: Request, status: int = 200) -> Response:
+        """The file, or 304 where the browser has this very one."""
+        headers = {**HEADERS, "ETag": self.etag}
+        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+        if status == 200 and self.etag in known:
+            return Response(status_code=304, headers=headers)
+        return Response(self.content, status, headers=headers, media_type=self.media_type)
+
+
+def pages_router(brands: Mapping[str, Brand]) -> APIRouter:
+    """The routes `/`, `/shop/<brand>`, `/bench`, `/widget.js` and `/static/<file>`."""
+    router = APIRouter(include_in_schema=False)
+    site = _Site(brands)
+
+    @router.get("/")
+    async def index(request: Request) -> Response:
+        return site.index.answer(request)
+
+    @router.get("/bench")
+    async def bench(request: Request) -> Response:
+        return site.bench.answer(request)
+
+    @router.get("/shop/{brand}")
+    async def shop(brand: str, request: Request) -> Response:
+        page = site.shops.get(brand)
+        return page.answer(request) if page else site.missing.answer(request, 404)
+
+    @router.get("/widget.js")
+    async def widget(request: Request) -> Response:
+        return site.widget.answer(request)
+
+    @router.get("/static/{name}")
+    async def static(name: str, request: Request) -> Response:
+        file = site.static.get(name)
+        return file.answer(request) if file else site.missing.answer(request, 404)
+
+    return router
+
+
+class _Site:
+    """Every page and file, built once: names that are not among them do not exist, so no path is ever opened."""
+
+    def __init__(self, brands: Mapping[str, Brand]) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(WEB / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.static = {
+            path.name: _File.of(path.read_bytes(), MEDIA_TYPES[path.suffix])
+            for path in sorted((WEB / "static").iterdir())
+            if path.suffix in MEDIA_TYPES
+        }
+        for name, brand in brands.items():
+            self.static[f"accent-{name}.css"] = _accent(brand)
+        self.widget = _File.of((WEB / "widget.js").read_bytes(), MEDIA_TYPES[".js"])
+        in_order = [brands[name] for name in sorted(brands)]
+        self.index = self._page("index.html", brands=in_order)
+        self.bench = self._page("bench.html", brands=in_order)
+        self.missing = self._page("missing.html", brands=in_order)
+        self.shops = {
+            name: self._page(
+                "shop.html",
+                brand=brand,
+                shop=_shop(name),
+                own_style=f"shop-{name}.css" if f"shop-{name}.css" in self.static else None,
+            )
+            for name, brand in brands.items()
+        }
+
+    def _page(self, template: str, **values: object) -> _File:
+        html = self._templates.get_template(template).render(**values)
+        return _File.of(html.encode(), "text/html; charset=utf-8")
+
+
+def _accent(brand: Brand) -> _File:
+    """The brand's colour as a style sheet, because the policy forbids inline style."""
+    rule = f".brand-{brand.name} {{ --accent: {brand.theme.accent}; }}\n"
+    return _File.of(rule.encode(), MEDIA_TYPES[".css"])
+
+
+def _shop(name: str) -> Shop:
+    path = WEB / "shops" / f"{name}.yaml"
+    return Shop.model_validate(read_yaml(path).values) if path.is_file() else Shop()
