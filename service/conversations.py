@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import or_, select, update
 
-from service.database import Database, now
+from service.database import Database, now, whole
 from service.errors import ConversationUnknown
 from service.events import Reply
 from service.outbox import OutboxItem, insert_item
@@ -56,6 +56,7 @@ class PastTurn:
     text: str
 
 
+@whole
 async def open_visitor_conversation(
     db: Database, brand: str, conversation: str | None, visitor_token: str | None
 ) -> VisitorConversation:
@@ -86,6 +87,7 @@ async def open_visitor_conversation(
     return VisitorConversation(fresh, token, created=True)
 
 
+@whole
 async def history(db: Database, conversation: str, *, limit: int) -> list[PastTurn]:
     """The last finished exchanges, oldest first."""
     query = (
@@ -99,6 +101,7 @@ async def history(db: Database, conversation: str, *, limit: int) -> list[PastTu
     return [PastTurn(row.question, row.text) for row in reversed(rows)]
 
 
+@whole
 async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TURNS) -> list[TurnView]:
     """The last turns, oldest first, then messages that wait."""
     async with db.read() as connection:
@@ -167,6 +170,7 @@ def to_json(view: TurnView) -> dict[str, Any]:
     }
 
 
+@whole
 async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | None, handoff: str | None) -> None:
     """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing."""
     async with db.begin() as connection:
@@ -212,6 +216,7 @@ async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | 
             )
 
 
+@whole
 async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxItem | None = None) -> None:
     """End a turn without a reply; the text is what the visitor reads."""
     async with db.begin() as connection:
@@ -224,6 +229,7 @@ async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxI
             await connection.execute(insert_item(turn, outbox))
 
 
+@whole
 async def evidence(db: Database, turn: str) -> dict[str, Any]:
     """A turn with everything that explains it.
 

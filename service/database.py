@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -29,6 +30,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.errors import StorageError, StorageUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 5000
@@ -84,7 +88,7 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes: committed at the end, rolled back on an error.
+        """A transaction that writes: committed at the end, rolled back on an error; see `whole`.
 
         Raises:
             StorageUnavailable: Locked, full or gone; nothing was written.
@@ -99,7 +103,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads; in SQLite all of its reads see one moment."""
+        """A transaction that only reads, in SQLite all of one moment; see `whole`."""
         async with self._transaction(self._engine) as connection:
             yield connection
 
@@ -109,8 +113,7 @@ class Database:
         Raises:
             StorageUnavailable: No answer.
         """
-        async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+        await _ping(self)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -139,9 +142,37 @@ class Database:
             raise _refused(error) from error
 
 
+def whole(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let a function that makes a transaction come to its end, even if its caller is cancelled meanwhile.
+
+    A statement that is cancelled half-way (a visitor closes the page) leaves its SQLite connection behind with an open
+    transaction, and all others would wait for that lock. Every function that calls `begin` or `read` carries this.
+    """
+
+    @functools.wraps(function)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.ensure_future(function(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            # Looked at, so that asyncio does not report it: nobody waits for it any more.
+            if not task.cancelled():
+                task.exception()
+            raise
+
+    return run
+
+
 def now() -> datetime:
     """The present moment, in UTC."""
     return datetime.now(UTC)
+
+
+@whole
+async def _ping(db: Database) -> None:
+    async with db.read() as connection:
+        await connection.execute(text("SELECT 1"))
 
 
 def storable(text: str) -> str:

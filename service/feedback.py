@@ -6,11 +6,12 @@ from typing import Literal
 
 from sqlalchemy import delete, select
 
-from service.database import Database, now
+from service.database import Database, now, whole
 from service.errors import ConversationUnknown
 from service.tables import feedback, turns
 
 
+@whole
 async def set_feedback(db: Database, turn: str, value: Literal["up", "down"] | None, *, conversation_id: str) -> None:
     """Keep the latest thumb of a turn; None takes it back.
 

@@ -11,18 +11,18 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import aiohttp
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Row, func, or_, select, update
 
 from configs.errors import ConfigError
-from service.database import Database, now
+from service.database import Database, now, whole
 from service.errors import ConversationUnknown
-from service.outbox import SCHEDULE_S, wait_s
+from service.outbox import BATCH, SCHEDULE_S, wait_s
 from service.tables import conversations, handoffs, turns
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Handoff:
     question: str | None
 
 
+@whole
 async def open_handoff(db: Database, *, brand: str, reason: str) -> str:
     """Note a hand-over that has no conversation here; returns its id."""
     fresh = secrets.token_urlsafe(12)
@@ -62,6 +63,7 @@ async def open_handoff(db: Database, *, brand: str, reason: str) -> str:
     return fresh
 
 
+@whole
 async def list_handoffs(
     db: Database, *, brand: str | None = None, state: State | None = None, limit: int = 200
 ) -> list[Handoff]:
@@ -111,6 +113,7 @@ def to_json(handoff: Handoff) -> dict[str, Any]:
     }
 
 
+@whole
 async def close_handoff(db: Database, handoff: str) -> bool:
     """Somebody has taken over; returns whether it was open until now.
 
@@ -126,6 +129,7 @@ async def close_handoff(db: Database, handoff: str) -> bool:
     return bool(state == "open")
 
 
+@whole
 async def count_open(db: Database) -> int:
     """How many wait for somebody."""
     async with db.read() as connection:
@@ -171,34 +175,9 @@ async def notify_due(db: Database, url: str, secret: str, post: Post, *, clock: 
         ConfigError: The secret is none.
     """
     at = clock()
-    query = (
-        select(handoffs)
-        .where(
-            handoffs.c.notified_at.is_(None),
-            handoffs.c.state == "open",
-            handoffs.c.attempts <= len(SCHEDULE_S),
-            or_(handoffs.c.next_attempt_at.is_(None), handoffs.c.next_attempt_at <= at),
-        )
-        .order_by(handoffs.c.created_at)
-        .limit(50)
-    )
-    async with db.read() as connection:
-        rows = (await connection.execute(query)).all()
     taken = 0
-    for row in rows:
-        body = json.dumps(
-            {
-                "type": "handoff.opened",
-                "timestamp": row.created_at.isoformat(),
-                "data": {
-                    "id": row.id,
-                    "brand": row.brand,
-                    "conversation": row.conversation_id,
-                    "turn": row.turn_id,
-                    "reason": row.reason,
-                },
-            }
-        ).encode()
+    for row in await _due(db, at):
+        body = _payload(row)
         timestamp = int(at.timestamp())
         headers = {
             "content-type": "application/json",
@@ -211,12 +190,50 @@ async def notify_due(db: Database, url: str, secret: str, post: Post, *, clock: 
         except (OSError, aiohttp.ClientError) as error:
             log.warning("handoff_not_told", extra={"handoff": row.id, "reason": f"{type(error).__name__}: {error}"})
             status = 0
-        async with db.begin() as connection:
-            await connection.execute(
-                update(handoffs).where(handoffs.c.id == row.id).values(**_outcome(status, row.attempts + 1, clock()))
-            )
+        await _note(db, row.id, _outcome(status, row.attempts + 1, clock()))
         taken += 200 <= status < 300
     return taken
+
+
+@whole
+async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
+    """Open hand-overs that nobody outside has taken, and whose time has come."""
+    query = (
+        select(handoffs)
+        .where(
+            handoffs.c.notified_at.is_(None),
+            handoffs.c.state == "open",
+            handoffs.c.attempts <= len(SCHEDULE_S),
+            or_(handoffs.c.next_attempt_at.is_(None), handoffs.c.next_attempt_at <= at),
+        )
+        .order_by(handoffs.c.created_at)
+        .limit(BATCH)
+    )
+    async with db.read() as connection:
+        return (await connection.execute(query)).all()
+
+
+@whole
+async def _note(db: Database, handoff: str, values: Mapping[str, Any]) -> None:
+    async with db.begin() as connection:
+        await connection.execute(update(handoffs).where(handoffs.c.id == handoff).values(**values))
+
+
+def _payload(row: Row[Any]) -> bytes:
+    """The same bytes at every attempt. No customer's words: who may read them asks for the turn."""
+    return json.dumps(
+        {
+            "type": "handoff.opened",
+            "timestamp": row.created_at.isoformat(),
+            "data": {
+                "id": row.id,
+                "brand": row.brand,
+                "conversation": row.conversation_id,
+                "turn": row.turn_id,
+                "reason": row.reason,
+            },
+        }
+    ).encode()
 
 
 def _outcome(status: int, attempts: int, at: datetime) -> dict[str, Any]:

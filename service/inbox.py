@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 
 from channels.base import InboundMessage
-from service.database import Database, now, storable
+from service.database import Database, now, storable, whole
 from service.tables import conversations, inbox, turns
 
 
@@ -38,6 +38,7 @@ class PendingTurn:
     """What the widget called its messages."""
 
 
+@whole
 async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
     """Store a message; when this returns, it is on disk.
 
@@ -86,6 +87,7 @@ async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
         return Accepted(first.scalar_one(), duplicate=True)
 
 
+@whole
 async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or take up the one that a crash left running."""
     async with db.begin() as connection:
@@ -150,6 +152,7 @@ async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
     )
 
 
+@whole
 async def unfinished(db: Database) -> list[str]:
     """Conversations with messages that wait or turns that a crash left running."""
     waiting = select(inbox.c.conversation_id).where(inbox.c.turn_id.is_(None))
@@ -159,6 +162,7 @@ async def unfinished(db: Database) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
+@whole
 async def count_waiting(db: Database) -> int:
     """How many messages no turn has taken up yet."""
     async with db.read() as connection:

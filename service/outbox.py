@@ -25,7 +25,7 @@ from sqlalchemy import Insert, Row, func, select, update
 
 from channels.base import Channel, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
-from service.database import Database, now, storable
+from service.database import Database, now, storable, whole
 from service.errors import StorageUnavailable
 from service.tables import outbox, turns
 
@@ -82,6 +82,7 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
     )
 
 
+@whole
 async def recover(db: Database) -> int:
     """After a start: the part that was in flight when we died is unknown, those after it are planned.
 
@@ -142,6 +143,7 @@ async def deliver_due(
     return totals
 
 
+@whole
 async def counts(db: Database) -> Mapping[str, int]:
     """How many replies are in each state."""
     async with db.read() as connection:
@@ -149,6 +151,7 @@ async def counts(db: Database) -> Mapping[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+@whole
 async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     """Planned replies whose time has come and whose conversation waits for no earlier one."""
     earlier, its_turn = outbox.alias("earlier"), turns.alias("its_turn")
@@ -212,6 +215,7 @@ def _render(channels: Channels, row: Row[Any]) -> Sequence[Request]:
         ) from error
 
 
+@whole
 async def _claim(db: Database, item: str) -> list[str] | None:
     """Note that the next part is on its way; returns the parts before it, None when another worker has the reply."""
     async with db.begin() as connection:
@@ -282,6 +286,7 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+@whole
 async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> None:
     """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again."""
     while True:

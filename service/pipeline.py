@@ -33,8 +33,9 @@ OUTCOMES: Mapping[PromptKind, Outcome] = {
     "hand_over": "handed_off",
     "small_talk": "small_talk",
 }
-OWN_WORDS_COSINE = 0.45
-"""A generated refusal or hand-over must be this close to one that the brand wrote (measured on both sample brands)."""
+OWN_WORDS_COSINE = 0.36
+"""A generated refusal or hand-over must be this close to one that the brand wrote. 95 % of the sample brands' answers
+lie below it; a refusal that does too is replaced by the brand's own words, which are always right."""
 SHORT_REPLY_TOKENS = 60
 RETRY_TEMPERATURE = 0.3
 

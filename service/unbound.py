@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, func, select
 
-from service.database import Database, now, storable
+from service.database import Database, now, storable, whole
 from service.tables import unbound_events
 
 MAX_CHARS = 100_000
@@ -12,6 +12,7 @@ MAX_KEPT = 1_000
 """A workspace that nobody bound must not fill the disk."""
 
 
+@whole
 async def keep(db: Database, *, channel: str, app: str, account: str, reason: str, payload: bytes) -> None:
     """Store an event aside, and let go of the oldest beyond `MAX_KEPT`."""
     text = storable(payload.decode("utf-8", "replace"))[:MAX_CHARS]
@@ -31,6 +32,7 @@ async def keep(db: Database, *, channel: str, app: str, account: str, reason: st
         await connection.execute(delete(unbound_events).where(unbound_events.c.id <= stored.scalar_one() - MAX_KEPT))
 
 
+@whole
 async def count(db: Database) -> int:
     """How many are kept."""
     async with db.read() as connection:

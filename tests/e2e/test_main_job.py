@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -77,8 +78,6 @@ def test_an_unknown_brand_gets_openais_error_form(gateway: Running) -> None:
 
 
 def _site_key(brand: str) -> str:
-    from pathlib import Path
-
     from configs.load import load_config
 
     return load_config(Path("configs"), {}).brands[brand].widget.site_key
@@ -193,6 +192,61 @@ def test_the_docs_page_asks_no_other_host_for_anything(gateway: Running) -> None
     with urllib.request.urlopen(f"{gateway.url}/docs") as page:
         text = page.read().decode()
     assert not re.findall(r"(?:src|href)=\"https?://", text)
+
+
+def test_a_freshly_trained_adapter_speaks_once_promoted_and_is_rolled_back(gateway: Running) -> None:
+    done = gateway.cli("train", "--brand", "velmora", "--recipe", "tiny_test", "--json", timeout_s=400)
+    assert done.returncode == 0, done.stderr
+    version = json.loads(done.stdout)["version"]
+    listed = json.loads(gateway.cli("adapter", "list", "--json").stdout)["adapters"]
+    assert {one["version"]: one["active"] for one in listed if one["brand"] == "velmora"} == {
+        "v1": True,
+        version: False,
+    }
+    promoted = gateway.cli("adapter", "promote", f"velmora@{version}")
+    assert promoted.returncode == 0, promoted.stderr
+    assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == version
+    assert gateway.cli("adapter", "rollback", "--brand", "velmora").returncode == 0
+    assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
+
+
+def test_a_damaged_adapter_is_refused_with_exit_code_3_and_what_serves_stays(gateway: Running) -> None:
+    import shutil
+
+    source = gateway.home / "adapters/velmora/v1"
+    damaged = gateway.home / "adapters/velmora/damaged"
+    shutil.copytree(source, damaged)
+    weights = damaged / "adapter_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 0xFF
+    weights.write_bytes(data)
+    try:
+        done = gateway.cli("adapter", "promote", "velmora@damaged")
+        assert done.returncode == 3, done.stderr
+        assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
+    finally:
+        shutil.rmtree(damaged)
+
+
+def test_a_document_added_while_serving_is_answered_from_and_a_removed_one_is_not(
+    gateway: Running, tmp_path: Path
+) -> None:
+    page = tmp_path / "piano-tuning.md"
+    page.write_text("# Piano tuning\n\nThe house tunes grand pianos for $410 on Thursdays.\n", encoding="utf-8")
+    assert gateway.cli("kb", "add", str(page), "--brand", "velmora").returncode == 0
+    found = json.loads(gateway.cli("kb", "search", "piano tuning price", "--brand", "velmora", "--json").stdout)
+    assert found["passages"][0]["document"] == "piano-tuning.md"
+    time.sleep(2)
+    assert "$410" in gateway.ask("How much does the tuning of a grand piano cost?", "velmora")["text"]
+    assert gateway.cli("kb", "remove", "piano-tuning.md", "--brand", "velmora").returncode == 0
+    time.sleep(2)
+    assert "$410" not in gateway.ask("How much does the tuning of a grand piano cost?", "velmora")["text"]
+
+
+def test_a_second_demo_on_the_same_state_is_refused_in_plain_words(gateway: Running) -> None:
+    done = gateway.cli("demo")
+    assert done.returncode == 1
+    assert "another brandvoice runs" in done.stderr
 
 
 def test_an_engine_that_is_killed_comes_back_and_the_question_is_still_answered(gateway: Running) -> None:

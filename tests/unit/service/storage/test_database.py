@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
+import re
 import signal
 import sqlite3
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from service import conversations, inbox
+from service import conversations, feedback, handoffs, inbox, outbox, unbound
 from service.database import MIGRATIONS, Database
 from service.errors import ServiceError, StorageError, StorageUnavailable
 from service.tables import inbox as inbox_table
@@ -93,8 +96,9 @@ async def test_a_reader_sees_one_moment(db: Database) -> None:
         assert (await connection.execute(query)).scalar_one() == 0
 
 
-async def test_cancelled_callers_leave_the_database_working(db: Database) -> None:
-    chance = random.Random(7)  # noqa: S311
+@pytest.mark.parametrize("seed", range(8))
+async def test_cancelled_callers_leave_the_database_working(db: Database, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
     tasks = [asyncio.create_task(inbox.accept(db, BRAND, message(f"m{n}", key=f"k{n}"))) for n in range(60)]
     for task in tasks:
         await asyncio.sleep(chance.uniform(0, 0.002))
@@ -104,7 +108,20 @@ async def test_cancelled_callers_leave_the_database_working(db: Database) -> Non
     stored = {row.message_id for row in await rows(db, inbox_table)}
     assert acknowledged <= stored
     assert len(acknowledged) < 60
-    assert not (await inbox.accept(db, BRAND, message("after"))).duplicate
+    async with asyncio.timeout(2):
+        assert not (await inbox.accept(db, BRAND, message("after"))).duplicate
+
+
+@pytest.mark.parametrize("module", [conversations, feedback, handoffs, inbox, outbox, unbound])
+def test_every_function_with_a_transaction_comes_to_its_end(module: ModuleType) -> None:
+    found = [
+        function
+        for function in vars(module).values()
+        if inspect.iscoroutinefunction(inspect.unwrap(function)) and function.__module__ == module.__name__
+    ]
+    using = [function for function in found if re.search(r"\bdb\.(begin|read)\(", inspect.getsource(function))]
+    assert using
+    assert [function.__name__ for function in using if not hasattr(function, "__wrapped__")] == []
 
 
 @pytest.mark.usefixtures("sqlite_only")
