@@ -224,7 +224,7 @@ async def measure(
                         rate, cpu = await paced([widget.turn for widget in widgets], server)
                         await asyncio.gather(*(widget.__aexit__() for widget in widgets))
                     else:
-                        turns = [lambda s=server: http_turn(session, s.url, stream=True)] * streams  # type: ignore[misc]
+                        turns = [lambda s=server: http_turn(session, s.url, stream=True)] * streams
                         rate, cpu = await paced(turns, server)  # type: ignore[arg-type]
                     note(name, f"tok_s_{streams}", rate)
                     note(name, f"cpu_us_{streams}", cpu)

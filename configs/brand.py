@@ -75,7 +75,7 @@ Binding = Annotated[SlackBinding | WhatsAppBinding, Field(discriminator="channel
 class BrandRetrieval(Strict):
     """How this brand's knowledge is searched."""
 
-    top_k: int = Field(default=4, ge=1, le=10, description="Passages in a prompt.")
+    top_k: int = Field(default=3, ge=1, le=10, description="Passages in a prompt.")
     min_answerability: float = Field(
         default=0.5, ge=0, le=1, description="Below this probability the question is refused."
     )

@@ -123,7 +123,7 @@ class Generation(Strict):
 
     temperature: float = Field(default=0.0, ge=0, le=2, description="0 gives the same words each time.")
     max_tokens: int = Field(default=120, ge=16, le=1024, description="Longest reply.")
-    repetition_penalty: float = Field(default=1.05, ge=1, le=2, description="1 leaves repetition alone.")
+    repetition_penalty: float = Field(default=1.0, ge=1, le=2, description="1 leaves repetition alone.")
 
 
 class Database(Strict):

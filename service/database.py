@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATING = threading.Lock()
 BUSY_MS = 5000
 OURS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Faults of a statement, which the same statement meets again; everything else of a driver's is the server's."""
@@ -68,10 +70,8 @@ class Database:
                 "sqlite+aiosqlite:///brandvoice.db or, with `pip install brandvoice[postgres]`, "
                 "postgresql+asyncpg://user@host/brandvoice."
             ) from error
-        db = cls(engine)
         try:
-            async with db._writer.begin() as connection:
-                await connection.run_sync(_migrate)
+            await asyncio.to_thread(_migrate, parsed)
         except (SQLAlchemyError, OSError) as error:
             await engine.dispose()
             raise StorageUnavailable(
@@ -84,7 +84,7 @@ class Database:
                 f"The database {parsed.render_as_string(hide_password=True)} was made by another version of brandvoice "
                 f"({error}). Start the newer version, or name another database in database.url."
             ) from error
-        return db
+        return cls(engine)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -221,7 +221,22 @@ def _refused(error: SQLAlchemyError | OSError) -> StorageError:
     return StorageError(f"The database refused a statement ({_reason(error)}). Nothing was stored; please report it.")
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(url: URL) -> None:
+    """Bring the tables up to date, in a thread: alembic blocks, and keeps its context in a global."""
+
+    async def run() -> None:
+        engine = _engine(url)
+        try:
+            async with engine.execution_options(begin="IMMEDIATE").begin() as connection:
+                await connection.run_sync(_upgrade)
+        finally:
+            await engine.dispose()
+
+    with _MIGRATING:
+        asyncio.run(run())
+
+
+def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ EngineState = Literal["starting", "ready", "down"]
 RESTARTS_IN_A_ROW = 3
 """An engine that dies this often before it was ready once is broken, and starting it again would hide that."""
 POLL_S = 0.5
+PR_SET_PDEATHSIG = 1
 CPU_ENVIRONMENT = {"VLLM_TARGET_DEVICE": "cpu"}
 
 
@@ -158,6 +160,7 @@ class EngineProcess:
                 # A process group of its own: the server's workers end with it, and a Ctrl-C in the terminal
                 # reaches us alone, so that we end things in order.
                 start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
         self._process = process
         return process
@@ -259,6 +262,12 @@ class RemoteEngine:
                 self.state = state
                 self._on_change(state)
             await asyncio.sleep(2.0)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end the engine when we are killed and cannot do it ourselves (prctl(2), Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:

@@ -16,7 +16,7 @@ class Sampling:
 
     temperature: float = 0.0
     max_tokens: int = 120
-    repetition_penalty: float = 1.05
+    repetition_penalty: float = 1.0
     seed: int | None = None
 
 

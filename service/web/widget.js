@@ -445,7 +445,7 @@
     .foot button:hover { color: var(--ink); background: var(--raised); }
     .foot [aria-pressed=true] { color: var(--ink); } .foot [aria-pressed=true] svg { fill: currentColor; fill-opacity: .3; }
     .note { margin: 4px 4px 0; color: var(--muted); font-size: 13px; display: flex; gap: 8px; align-items: center; flex-wrap: wrap; }
-    .user + .note { justify-content: flex-end; }
+    .user + .note { justify-content: flex-end; text-align: end; }
     .note svg { width: 15px; height: 15px; }
     .trouble { color: var(--danger); font-size: 14px; }
     .trouble.message { border-color: currentColor; background: none; margin-block-start: 12px; }
@@ -469,6 +469,7 @@
     .field { display: flex; align-items: flex-end; gap: 6px; padding: 5px 5px 5px 14px; border: 1px solid #8b8781; border-radius: 22px; }
     .field:focus-within { outline: 2px solid var(--ink); outline-offset: -1px; border-color: transparent; }
     .field[data-invalid] { border-color: var(--danger); }
+    .field textarea:focus-visible { outline: 0; } /* the field around it shows the focus */
     textarea { flex: 1; min-width: 0; resize: none; border: 0; outline: 0; background: none; padding: 4px 0; max-height: 132px;
       line-height: 24px; font-size: 16px; scrollbar-width: thin; }
     ::placeholder { color: var(--muted); opacity: 1; }
@@ -503,7 +504,7 @@
     @media (max-width: 639.98px) {
       .panel { inset: var(--top, 0) 0 auto 0; width: 100%; height: var(--height, 100dvh); border: 0; border-radius: 0;
         padding-block-start: env(safe-area-inset-top); background: linear-gradient(var(--fill) 50%, var(--surface) 0); }
-      .panel > * { background-color: var(--surface); } .panel > header { background: var(--fill); }
+      .panel > :where(:not(.banner)) { background-color: var(--surface); } .panel > header { background: var(--fill); }
       .panel > .veil { background: rgb(0 0 0 / .38); }
       .root[data-open] .launcher { visibility: hidden; }
       textarea { max-height: 96px; }

@@ -120,3 +120,14 @@ async def test_conversations_do_not_wait_for_each_other(db: Database, many: int)
     accepted = await asyncio.gather(*(inbox.accept(db, BRAND, message(f"m{n}", key=f"k{n}")) for n in range(many)))
     turns_ = await asyncio.gather(*(_turn(db, one.conversation_id) for one in accepted))
     assert len({turn.id for turn in turns_}) == many
+
+
+async def test_two_processes_share_one_database(db: Database, url: str) -> None:
+    other = await Database.open(url)
+    both = [inbox.accept(one, BRAND, message(f"m{n}", key=f"k{n % 2}")) for n in range(30) for one in (db, other)]
+    accepted = await asyncio.gather(*both)
+    assert sum(not one.duplicate for one in accepted) == 30
+    conversation = accepted[0].conversation_id
+    got = await asyncio.gather(*(_turn(one, conversation) for one in (db, other) * 5))
+    assert len({turn.id for turn in got}) == 1
+    await other.close()
