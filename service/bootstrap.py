@@ -187,7 +187,14 @@ async def open_gateway(
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
-        housekeeper = asyncio.create_task(_housekeeping(gateway, session, environment), name="housekeeping")
+        hook = settings.handoff.webhook_secret
+        hook_secret = read_secret(hook, environment) if hook else None
+        if hook_secret:
+            handoffs.signing_key(hook_secret)
+        # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
+        fresh = aiohttp.TCPConnector(limit=0, force_close=True)
+        outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
+        housekeeper = asyncio.create_task(_housekeeping(gateway, outside, hook_secret), name="housekeeping")
         stack.push_async_callback(_cancelled, housekeeper)
         stack.push_async_callback(lanes.drain)
         await outbox.recover(db)
@@ -197,10 +204,9 @@ async def open_gateway(
         hub.broadcast(None)
 
 
-async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, environment: Mapping[str, str]) -> None:
+async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret: str | None) -> None:
     """Deliver replies, tell of hand-overs, take up new knowledge versions; the outermost loop, so it survives all."""
     settings = gateway.config.service.handoff
-    secret = read_secret(settings.webhook_secret, environment) if settings.webhook_secret else None
 
     async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -219,7 +225,8 @@ async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, enviro
 
     while True:
         try:
-            await outbox.deliver_due(gateway.db, gateway.channels, send)
+            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send)).items():
+                gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
             for knowledge in gateway.knowledge.values():

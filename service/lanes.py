@@ -17,7 +17,7 @@ from configs.service import Service
 from retrieval.prompt import Message
 from service import conversations, inbox
 from service.database import Database
-from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError
+from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
 from service.events import Reply, Sentence, Status, Token
 from service.grounded import strip_marks
 from service.hub import Hub, LiveTurn
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 ENGINE_PATIENCE_S = 120.0
 """How long an accepted message waits for an engine that is being started again before the visitor is told no."""
+STORAGE_PATIENCE_S = 5.0
 HISTORY_MESSAGES = 6
 
 
@@ -106,6 +107,12 @@ class Lanes:
                         continue
                 if conversation not in self._again:
                     return
+        except StorageUnavailable:
+            # The rows stay in the inbox, and the same turn is handed out again once the database is back.
+            log.warning("lane_waits_for_storage", extra={"conversation": conversation})
+            self._metrics.lane_failures.inc()
+            await asyncio.sleep(STORAGE_PATIENCE_S)
+            self._again.add(conversation)
         except Exception:
             # The outermost loop of a lane: the rows stay in the inbox and the next message or start takes them up.
             log.exception("lane_failed", extra={"conversation": conversation})

@@ -119,7 +119,7 @@ class Metrics:
             "brandvoice_ignored_events", "Events that are no message.", ["channel", "reason"], registry=r
         )
         self.unbound = Counter("brandvoice_unbound_events", "Signed events bound to no brand.", ["channel"], registry=r)
-        self.deliveries = Counter("brandvoice_deliveries", "Replies sent.", ["channel", "result"], registry=r)
+        self.deliveries = Counter("brandvoice_deliveries", "Replies to platforms.", ["result"], registry=r)
         self.feedback = Counter("brandvoice_feedback", "Thumbs.", ["brand", "value"], registry=r)
         self.sockets = Gauge("brandvoice_sockets", "Open widget connections.", registry=r)
         self.engine_ready = Gauge("brandvoice_engine_ready", "1 while the engine answers.", registry=r)
