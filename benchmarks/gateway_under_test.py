@@ -6,7 +6,6 @@ python -m benchmarks.gateway_under_test --engine URL --port 9002 --check off --r
 from __future__ import annotations
 
 import argparse
-import asyncio
 import tempfile
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from configs.load import Config, load_config
 from retrieval.encoder import Encoder
 from retrieval.passages import Passage
 from service import bootstrap
-from service.serve import serve
+from service.serve import run, serve
 from service.testing import FixedRetriever
 
 PASSAGES = (
@@ -84,7 +83,7 @@ def main() -> None:
         bootstrap._knowledge = _stubbed  # type: ignore[assignment]
     # The engine under test serves one model only; adapters would be loaded from an engine that has none.
     bootstrap.serving_adapters = _no_adapters  # type: ignore[attr-defined]
-    asyncio.run(serve(config, home))
+    run(serve(config, home))
 
 
 if __name__ == "__main__":

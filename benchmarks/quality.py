@@ -205,8 +205,8 @@ def _render(
     lines = [
         f"# Answers and voice, {date.today().isoformat()}",
         "",
-        f"`python -m benchmarks.quality` on {os.cpu_count()} cores ({platform.machine()}), SmolLM2-135M-Instruct with the "
-        "shipped adapters, temperature 0.",
+        f"`python -m benchmarks.quality` on {os.cpu_count()} cores ({platform.machine()}), SmolLM2-135M-Instruct with "
+        "the shipped adapters, temperature 0.",
         "",
         "## Answers to the held-out questions",
         "",

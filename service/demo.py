@@ -5,7 +5,6 @@ What needs torch runs in processes of its own, so that this one, which becomes t
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -362,6 +361,7 @@ def run_gateway(config: Config, home: Home, on_open: Callable[[Gateway, str], Aw
         Failure: It did not open. Errors of `on_open` pass through.
         KeyboardInterrupt: It was interrupted before it was open.
     """
+    from service.serve import run as run_loop
     from service.serve import serve
 
     opened = False
@@ -374,7 +374,7 @@ def run_gateway(config: Config, home: Home, on_open: Callable[[Gateway, str], Aw
     failures = LastError()
     logging.getLogger().addHandler(failures)
     try:
-        asyncio.run(serve(config, home, on_open=opening))
+        run_loop(serve(config, home, on_open=opening))
     except KeyboardInterrupt:
         if not opened:
             raise
