@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, select, update
 
@@ -36,6 +36,8 @@ class PendingTurn:
     """Of the newest message."""
     client_ids: tuple[str, ...]
     """What the widget called its messages."""
+    taken_up: bool = field(default=False, compare=False)
+    """A crash had left it running, so newer messages may wait behind it."""
 
 
 @whole
@@ -149,6 +151,7 @@ async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
         question,
         messages[-1].reply_to if messages else {},
         tuple(message.message_id.rpartition(":")[2] for message in messages),
+        taken_up=running is not None,
     )
 
 

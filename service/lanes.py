@@ -104,8 +104,9 @@ class Lanes:
                     turn = await inbox.next_turn(self._db, conversation)
                     if turn is not None:
                         await self._answer(turn)
-                        continue
-                if conversation not in self._again:
+                # A fresh turn took everything that waited; what came since has called `submit`.
+                more = turn is not None and turn.taken_up
+                if not more and conversation not in self._again:
                     return
         except StorageUnavailable:
             # The rows stay in the inbox, and the same turn is handed out again once the database is back.
