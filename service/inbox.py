@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from channels.base import InboundMessage
 from service.database import Database, now, storable, whole
@@ -92,39 +93,29 @@ async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
 @whole
 async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or take up the one that a crash left running."""
-    async with db.begin() as connection:
+    # Not durable: after a power cut the same turn is made again from the messages, which are on disk.
+    async with db.begin(durable=False) as connection:
         about = (
             await connection.execute(select(conversations).where(conversations.c.id == conversation).with_for_update())
         ).one_or_none()
         if about is None:
             return None
-        running = (
-            await connection.execute(
-                select(turns.c.id, turns.c.question)
-                .where(turns.c.conversation_id == conversation, turns.c.state == "running")
-                .order_by(turns.c.number)
-            )
-        ).first()
-        if running is None:
-            waiting = (
-                await connection.execute(
-                    select(inbox.c.id, inbox.c.text)
-                    .where(inbox.c.conversation_id == conversation, inbox.c.turn_id.is_(None))
-                    .order_by(inbox.c.id)
-                )
-            ).all()
-            if not waiting:
-                return None
+        messages = (await connection.execute(_open_messages(conversation))).all()
+        if not messages:
+            return None
+        taken_up = messages[0].turn_id is not None
+        if taken_up:
+            turn, question = messages[0].turn_id, messages[0].question
+            messages = [message for message in messages if message.turn_id == turn]
+        else:
             turn = secrets.token_urlsafe(12)
-            question = "\n".join(row.text for row in waiting if row.text)
-            number = select(func.coalesce(func.max(turns.c.number), 0) + 1).where(
-                turns.c.conversation_id == conversation
-            )
+            question = "\n".join(message.text for message in messages if message.text)
+            last = select(func.coalesce(func.max(turns.c.number), 0)).where(turns.c.conversation_id == conversation)
             await connection.execute(
                 turns.insert().values(
                     id=turn,
                     conversation_id=conversation,
-                    number=(await connection.execute(number)).scalar_one(),
+                    number=last.scalar_subquery() + 1,
                     question=question,
                     state="running",
                     text="",
@@ -132,16 +123,8 @@ async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
                     created_at=now(),
                 )
             )
-            await connection.execute(
-                update(inbox).where(inbox.c.id.in_([row.id for row in waiting])).values(turn_id=turn)
-            )
-        else:
-            turn, question = running.id, running.question
-        messages = (
-            await connection.execute(
-                select(inbox.c.message_id, inbox.c.reply_to).where(inbox.c.turn_id == turn).order_by(inbox.c.id)
-            )
-        ).all()
+            taken = inbox.c.id.in_([message.id for message in messages])
+            await connection.execute(update(inbox).where(taken).values(turn_id=turn))
     return PendingTurn(
         turn,
         conversation,
@@ -149,9 +132,22 @@ async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
         about.channel,
         about.account,
         question,
-        messages[-1].reply_to if messages else {},
+        messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
-        taken_up=running is not None,
+        taken_up=taken_up,
+    )
+
+
+def _open_messages(conversation: str) -> Select[Any]:
+    """Messages of a turn that runs, first; then those that no turn has taken."""
+    return (
+        select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to, inbox.c.turn_id, turns.c.question)
+        .outerjoin(turns, turns.c.id == inbox.c.turn_id)
+        .where(
+            inbox.c.conversation_id == conversation,
+            or_(inbox.c.turn_id.is_(None), turns.c.state == "running"),
+        )
+        .order_by(inbox.c.turn_id.is_(None), turns.c.number, inbox.c.id)
     )
 
 
