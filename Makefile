@@ -43,11 +43,13 @@ test-slow: setup chromium ## The long stories, before an issue is resolved
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow $(TESTS)
 
 .PHONY: check
-check: setup ## Lint, format, types, import rules: the same as CI and pre-commit
+check: setup ## Lint, format, types, import rules, Dockerfile: the same as CI and pre-commit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/compose-lint compose.yaml >/dev/null || $(BIN)/compose-lint compose.yaml
 
 .PHONY: adapters
 adapters: setup ## Train the adapters that ship again (a GPU takes minutes, two CPU cores take hours)

@@ -30,6 +30,7 @@ from retrieval.statements import (
     Clause,
     Held,
     Unit,
+    as_written,
     claim_of,
     clause_of,
     clause_texts,
@@ -158,7 +159,7 @@ def _check_claim(claim: Claim, passages: Sequence[Passage], question: str, encod
         False,
         None,
         round(_coverage(claim, helds[fit[0]]), 4),
-        tuple(sorted(claim.topics - helds[fit[0]].stems)) or (claim.text,),
+        as_written(claim.text, claim.topics - helds[fit[0]].stems) or (claim.text,),
     )
     if _contradicted(claim, helds):
         return refused

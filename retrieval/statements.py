@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -138,6 +138,13 @@ def stems_of(text: str) -> set[str]:
         if part not in STOPWORDS and word not in STOPWORDS and not part[0].isdigit()
     }
     return {meaning(one) for one in found} - _NUMBER_STEMS
+
+
+def as_written(text: str, stems: Iterable[str]) -> tuple[str, ...]:
+    """The words of a text that these stems stand for, in order: people read words, not stems."""
+    wanted = set(stems)
+    found = {word: None for word in words(text) if meaning(stem(word)) in wanted}
+    return tuple(found)
 
 
 _NUMBER_STEMS = frozenset(

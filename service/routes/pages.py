@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+WIDGET_PARTS = ("words", "colours", "storage", "elements", "markdown", "connection", "view", "chat", "page")
+"""The widget's files in order: each may use what stands in those before it."""
 HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
@@ -141,7 +144,7 @@ class _Site:
         }
         for name, brand in brands.items():
             self.static[f"accent-{name}.css"] = _accent(brand)
-        self.widget = _File.of((WEB / "widget.js").read_bytes(), MEDIA_TYPES[".js"])
+        self.widget = _File.of(_widget().encode(), MEDIA_TYPES[".js"])
         in_order = [brands[name] for name in sorted(brands)]
         self.index = self._page("index.html", brands=in_order)
         self.bench = self._page("bench.html", brands=in_order)
@@ -159,6 +162,14 @@ class _Site:
     def _page(self, template: str, **values: object) -> _File:
         html = self._templates.get_template(template).render(**values)
         return _File.of(html.encode(), "text/html; charset=utf-8")
+
+
+def _widget() -> str:
+    """One script of many small files, so that a shop's page asks for it once."""
+    folder = WEB / "widget"
+    looks = json.dumps((folder / "looks.css").read_text("utf-8"), ensure_ascii=False)
+    parts = [f"const LOOKS = {looks};", *((folder / f"{name}.js").read_text("utf-8") for name in WIDGET_PARTS)]
+    return (folder / "frame.js").read_text("utf-8").replace("/* parts */", "\n".join(parts))
 
 
 def _accent(brand: Brand) -> _File:

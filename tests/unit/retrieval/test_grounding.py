@@ -199,3 +199,9 @@ def test_rule_without_any_passage_fails(sentence: str) -> None:
 
 def test_citation_marks_of_the_model_are_not_read_as_numbers() -> None:
     assert check("An unopened item can be returned within 30 days of delivery [7].").source == 2
+
+
+def test_what_is_missing_is_named_in_the_words_that_were_written() -> None:
+    found = check("Returns of unopened items are a common practice in the industry.")
+    assert not found.supported
+    assert {"common", "practice", "industry"} <= set(found.missing)
