@@ -35,7 +35,7 @@ def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
             ),
             "generation": settings.generation.model_copy(update={"max_tokens": 64}),
             "database": settings.database.model_copy(
-                update={"url": f"sqlite+aiosqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"}
+                update={"url": f"sqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"}
             ),
             "apps": settings.apps.model_copy(update={"slack": {}, "whatsapp": {}}),
         }

@@ -113,7 +113,7 @@ async def open_gateway(
         stack.callback(executor.shutdown, cancel_futures=True)
         encoder = _encoder(home.models / settings.models.encoder)
         knowledge = _knowledge(config, home, encoder)
-        db = await Database.open(settings.database.url or f"sqlite+aiosqlite:///{home.database}")
+        db = await Database.open(settings.database.url or f"sqlite:///{home.database}")
         stack.push_async_callback(db.close)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
@@ -179,7 +179,7 @@ async def open_gateway(
             settings=settings.service,
             metrics=metrics,
             engine_ready=engine.ready,
-            on_finished=lambda: gateway.wake(),
+            to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),

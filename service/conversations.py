@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
-from service.database import Database, now, whole
+from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
 from service.outbox import OutboxItem, insert_item
@@ -48,81 +48,36 @@ class TurnView:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PastTurn:
-    """A finished exchange."""
-
-    question: str
-    text: str
-
-
-@whole
 async def open_visitor_conversation(
     db: Database, brand: str, conversation: str | None, visitor_token: str | None
 ) -> VisitorConversation:
     """Open a visitor's conversation; a wrong token or an unknown id gives a new one, never somebody else's."""
     if conversation and visitor_token:
-        async with db.read() as connection:
-            query = select(conversations.c.visitor_hash).where(
-                conversations.c.id == conversation, conversations.c.channel == "web", conversations.c.brand == brand
-            )
-            known = (await connection.execute(query)).scalar_one_or_none()
+        query = select(conversations.c.visitor_hash).where(
+            conversations.c.id == conversation, conversations.c.channel == "web", conversations.c.brand == brand
+        )
+        known = await db.read(lambda connection: connection.execute(query).scalar_one_or_none())
         if known and hmac.compare_digest(known, _hash(visitor_token)):
             return VisitorConversation(conversation, visitor_token, created=False)
     # 128 bits from the system: ids cannot be guessed (OWASP ASVS 5.0, 11.5.1).
     fresh = secrets.token_urlsafe(16)
     token = secrets.token_urlsafe(16)
-    async with db.begin() as connection:
-        await connection.execute(
-            conversations.insert().values(
-                id=fresh,
-                brand=brand,
-                channel="web",
-                account=brand,
-                external_key=fresh,
-                visitor_hash=_hash(token),
-                created_at=now(),
-            )
-        )
+    row = {
+        "id": fresh,
+        "brand": brand,
+        "channel": "web",
+        "account": brand,
+        "external_key": fresh,
+        "visitor_hash": _hash(token),
+        "created_at": now(),
+    }
+    await db.write(lambda connection: connection.execute(conversations.insert(), row))
     return VisitorConversation(fresh, token, created=True)
 
 
-@whole
-async def history(db: Database, conversation: str, *, limit: int) -> list[PastTurn]:
-    """The last finished exchanges, oldest first."""
-    query = (
-        select(turns.c.question, turns.c.text)
-        .where(turns.c.conversation_id == conversation, turns.c.state == "done")
-        .order_by(turns.c.number.desc())
-        .limit(limit)
-    )
-    async with db.read() as connection:
-        rows = (await connection.execute(query)).all()
-    return [PastTurn(row.question, row.text) for row in reversed(rows)]
-
-
-@whole
 async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TURNS) -> list[TurnView]:
     """The last turns, oldest first, then messages that wait."""
-    async with db.read() as connection:
-        query = (
-            select(turns, feedback.c.value.label("thumb"))
-            .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
-            .where(turns.c.conversation_id == conversation)
-            .order_by(turns.c.number.desc())
-            .limit(limit)
-        )
-        rows = list(reversed((await connection.execute(query)).all()))
-        messages = (
-            await connection.execute(
-                select(inbox.c.message_id, inbox.c.turn_id, inbox.c.text, inbox.c.received_at)
-                .where(
-                    inbox.c.conversation_id == conversation,
-                    or_(inbox.c.turn_id.is_(None), inbox.c.turn_id.in_([row.id for row in rows])),
-                )
-                .order_by(inbox.c.id)
-            )
-        ).all()
+    rows, messages = await db.read(lambda connection: _last_turns(connection, conversation, limit))
     client_ids: dict[str | None, list[str]] = {}
     for message in messages:
         client_ids.setdefault(message.turn_id, []).append(message.message_id.rpartition(":")[2])
@@ -152,6 +107,27 @@ async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TU
     return views
 
 
+def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Turns with their thumbs, oldest first, and the messages of these turns and of none."""
+    query = (
+        select(turns, feedback.c.value.label("thumb"))
+        .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
+        .where(turns.c.conversation_id == conversation)
+        .order_by(turns.c.number.desc())
+        .limit(limit)
+    )
+    rows = list(reversed(connection.execute(query).all()))
+    theirs = (
+        select(inbox.c.message_id, inbox.c.turn_id, inbox.c.text, inbox.c.received_at)
+        .where(
+            inbox.c.conversation_id == conversation,
+            or_(inbox.c.turn_id.is_(None), inbox.c.turn_id.in_([row.id for row in rows])),
+        )
+        .order_by(inbox.c.id)
+    )
+    return rows, connection.execute(theirs).all()
+
+
 def to_json(view: TurnView) -> dict[str, Any]:
     """A turn in the widget's protocol."""
     failed = view.state == "failed"
@@ -170,66 +146,56 @@ def to_json(view: TurnView) -> dict[str, Any]:
     }
 
 
-@whole
 async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | None, handoff: str | None) -> None:
     """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing."""
-    async with db.begin() as connection:
-        done = await connection.execute(
-            update(turns)
-            .where(turns.c.id == turn, turns.c.state == "running")
-            .values(
-                state="done",
-                text=reply.text,
-                outcome=reply.outcome,
-                citations=citations_json(reply.citations),
-                adapter_version=reply.adapter["version"],
-                prompt_tokens=reply.usage["prompt_tokens"],
-                completion_tokens=reply.usage["completion_tokens"],
-                timings=dict(reply.timings_ms),
-                evidence=dict(reply.evidence),
-                finished_at=now(),
-            )
-        )
-        if done.rowcount == 0:
+    values = {
+        "running_turn": turn,
+        "state": "done",
+        "text": reply.text,
+        "outcome": reply.outcome,
+        "citations": citations_json(reply.citations),
+        "adapter_version": reply.adapter["version"],
+        "prompt_tokens": reply.usage["prompt_tokens"],
+        "completion_tokens": reply.usage["completion_tokens"],
+        "timings": dict(reply.timings_ms),
+        "evidence": dict(reply.evidence),
+        "finished_at": now(),
+    }
+
+    def store(connection: Connection) -> None:
+        if connection.execute(_END, values).rowcount == 0:
             return
         if outbox:
-            await connection.execute(insert_item(turn, outbox))
+            connection.execute(insert_item(turn, outbox))
         if handoff:
-            row = (
-                await connection.execute(
-                    select(conversations.c.id, conversations.c.brand)
-                    .join(turns, turns.c.conversation_id == conversations.c.id)
-                    .where(turns.c.id == turn)
-                )
-            ).one()
-            await connection.execute(
-                handoffs.insert().values(
-                    id=secrets.token_urlsafe(12),
-                    brand=row.brand,
-                    conversation_id=row.id,
-                    turn_id=turn,
-                    reason=handoff,
-                    state="open",
-                    created_at=now(),
-                    attempts=0,
-                )
-            )
+            about = connection.execute(_WHOSE, {"turn": turn}).one()
+            row = {"brand": about.brand, "conversation_id": about.id, "turn_id": turn, "reason": handoff}
+            fresh = {"id": secrets.token_urlsafe(12), "state": "open", "created_at": now(), "attempts": 0}
+            connection.execute(handoffs.insert(), row | fresh)
+
+    await db.write(store)
 
 
-@whole
 async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxItem | None = None) -> None:
     """End a turn without a reply; the text is what the visitor reads."""
-    async with db.begin() as connection:
-        done = await connection.execute(
-            update(turns)
-            .where(turns.c.id == turn, turns.c.state == "running")
-            .values(state="failed", text=text, error_code=code, finished_at=now())
-        )
-        if done.rowcount and outbox:
-            await connection.execute(insert_item(turn, outbox))
+    values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
+
+    def store(connection: Connection) -> None:
+        if connection.execute(_END, values).rowcount and outbox:
+            connection.execute(insert_item(turn, outbox))
+
+    await db.write(store)
 
 
-@whole
+# Only a turn that runs can end, so that a late second end changes nothing.
+_END = update(turns).where(turns.c.id == bindparam("running_turn"), turns.c.state == "running")
+_WHOSE = (
+    select(conversations.c.id, conversations.c.brand)
+    .join(turns, turns.c.conversation_id == conversations.c.id)
+    .where(turns.c.id == bindparam("turn"))
+)
+
+
 async def evidence(db: Database, turn: str) -> dict[str, Any]:
     """A turn with everything that explains it.
 
@@ -241,8 +207,7 @@ async def evidence(db: Database, turn: str) -> dict[str, Any]:
         .join(conversations, conversations.c.id == turns.c.conversation_id)
         .where(turns.c.id == turn)
     )
-    async with db.read() as connection:
-        row = (await connection.execute(query)).one_or_none()
+    row = await db.read(lambda connection: connection.execute(query).one_or_none())
     if row is None:
         raise ConversationUnknown(f"There is no turn {turn!r}.")
     return {

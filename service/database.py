@@ -1,21 +1,26 @@
-"""The connection to the database: SQLite by default, PostgreSQL by URL; migrated when it is opened."""
+"""The database: SQLite by default, PostgreSQL by URL; migrated when it is opened.
+
+A transaction is a plain function of a connection. SQLite runs it in one go on a thread of its own: an asynchronous
+driver would cross to that thread and back for each statement, ten times a turn. PostgreSQL runs the same function over
+an asynchronous driver.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import orjson
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Table, event, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -28,70 +33,78 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import StorageError, StorageUnavailable
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATING = threading.Lock()
+"""Alembic keeps its context in a global."""
 BUSY_MS = 5000
 OURS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Faults of a statement, which the same statement meets again; everything else of a driver's is the server's."""
 
 
-class Database:
-    """A pool of connections; every use is one transaction."""
+class _Runner(Protocol):
+    """Runs a function in a transaction of one kind of database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._writer = engine.execution_options(begin="IMMEDIATE")
-        self._lazy_writer = engine.execution_options(begin="IMMEDIATE", synchronous="NORMAL")
-        # SQLite has one writer. Waiting here is fair and cheap; waiting in its busy handler is neither.
-        self._writing = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+    async def migrate(self) -> None: ...
+
+    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class Database:
+    """Runs transactions, each a function that gets a connection."""
+
+    def __init__(self, runner: _Runner) -> None:
+        self._runner = runner
 
     @classmethod
     async def open(cls, url: str) -> Database:
         """Connect and bring the tables up to date.
 
         Args:
-            url: SQLAlchemy URL with an async driver, such as `sqlite+aiosqlite:///brandvoice.db`.
+            url: SQLAlchemy URL, such as `sqlite:///brandvoice.db` or `postgresql+asyncpg://user@host/brandvoice`.
 
         Raises:
             StorageUnavailable: It cannot be opened or migrated.
         """
         try:
             parsed = make_url(url)
-            engine = _engine(parsed)
+            runner: _Runner = _File(parsed) if parsed.get_backend_name() == "sqlite" else _Server(parsed)
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise StorageUnavailable(
                 f"The database cannot be opened ({_reason(error)}). Check database.url, such as "
-                "sqlite+aiosqlite:///brandvoice.db or, with `pip install brandvoice[postgres]`, "
+                "sqlite:///brandvoice.db or, with `pip install brandvoice[postgres]`, "
                 "postgresql+asyncpg://user@host/brandvoice."
             ) from error
         try:
-            await asyncio.to_thread(_migrate, parsed)
+            await runner.migrate()
         except (SQLAlchemyError, OSError) as error:
-            await engine.dispose()
+            await runner.close()
             raise StorageUnavailable(
                 f"The database {parsed.render_as_string(hide_password=True)} cannot be opened ({_reason(error)}). "
                 "Check database.url, the folder's permissions and the free space."
             ) from error
         except CommandError as error:
-            await engine.dispose()
+            await runner.close()
             raise StorageError(
                 f"The database {parsed.render_as_string(hide_password=True)} was made by another version of brandvoice "
                 f"({error}). Start the newer version, or name another database in database.url."
             ) from error
-        return cls(engine)
+        return cls(runner)
 
-    @asynccontextmanager
-    async def begin(self, *, durable: bool = True) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes: committed at the end, rolled back on an error; see `whole`.
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run a function in a transaction that writes: committed when it returns, rolled back when it raises.
+
+        A transaction comes to its end even if its caller is cancelled meanwhile (a visitor closes the page).
 
         Args:
+            work: Gets the connection; it must not block on anything else.
             durable: Whether it must survive a power cut. What can be made again from what is on disk need not, and
                 spares the visitor the wait for the disk; the order of commits holds either way (SQLite only).
 
@@ -99,19 +112,11 @@ class Database:
             StorageUnavailable: Locked, full or gone; nothing was written.
             StorageError: The statement cannot be carried out.
         """
-        writer = self._writer if durable else self._lazy_writer
-        if self._writing is None:
-            async with self._transaction(writer) as connection:
-                yield connection
-            return
-        async with self._writing, self._transaction(writer) as connection:
-            yield connection
+        return await self._whole(work, write=True, durable=durable)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads, in SQLite all of one moment; see `whole`."""
-        async with self._transaction(self._engine) as connection:
-            yield connection
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a function in a transaction that only reads, in SQLite all of one moment; raises as `write`."""
+        return await self._whole(work, write=False, durable=False)
 
     async def ping(self) -> None:
         """Ask it for the number one.
@@ -119,24 +124,26 @@ class Database:
         Raises:
             StorageUnavailable: No answer.
         """
-        await _ping(self)
+        await self.read(lambda connection: connection.execute(_ONE).scalar_one())
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._engine.dispose()
+        await self._runner.close()
 
-    def insert_new(self, table: Table, **values: Any) -> sqlite.Insert | postgresql.Insert:
-        """INSERT that leaves an existing row with the same unique key alone; both dialects know it."""
-        if self._engine.dialect.name == "sqlite":
-            return sqlite.insert(table).values(**values).on_conflict_do_nothing()
-        return postgresql.insert(table).values(**values).on_conflict_do_nothing()
-
-    @staticmethod
-    @asynccontextmanager
-    async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _whole(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:
+        task = asyncio.ensure_future(self._translated(work, write=write, durable=durable))
         try:
-            async with engine.begin() as connection:
-                yield connection
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            # Looked at, so that asyncio does not report it: nobody waits for it any more.
+            if not task.cancelled():
+                task.exception()
+            raise
+
+    async def _translated(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:
+        try:
+            return await self._runner.run(work, write=write, durable=durable)
         except (DatabaseError, InterfaceError, PoolTimeout, OSError) as error:
             if isinstance(error, OURS):
                 raise _refused(error) from error
@@ -148,26 +155,90 @@ class Database:
             raise _refused(error) from error
 
 
-def whole(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a function that makes a transaction come to its end, even if its caller is cancelled meanwhile.
+class _File:
+    """SQLite: one thread writes, since it has one writer, and one reads beside it."""
 
-    A statement that is cancelled half-way (a visitor closes the page) leaves its SQLite connection behind with an open
-    transaction, and all others would wait for that lock. Every function that calls `begin` or `read` carries this.
-    """
+    def __init__(self, url: URL) -> None:
+        if not url.database or url.database == ":memory:":
+            raise OSError("a database in memory has one connection and ends with it; name a file")
+        path = Path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Customers' words: for the owner's eyes only.
+        path.touch(mode=0o600)
+        engine = create_engine(url.set(drivername="sqlite"), **_OPTIONS)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        self._engine = engine
+        self._writers = {
+            durable: engine.execution_options(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL")
+            for durable in (True, False)
+        }
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="database-write")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="database-read")
 
-    @functools.wraps(function)
-    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        task = asyncio.ensure_future(function(*args, **kwargs))
+    async def migrate(self) -> None:
+        def upgrade() -> None:
+            with _MIGRATING:
+                _in_transaction(self._writers[True], _upgrade)
+
+        await asyncio.get_running_loop().run_in_executor(self._writing, upgrade)
+
+    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:
+        loop = asyncio.get_running_loop()
+        if write:
+            return await loop.run_in_executor(self._writing, _in_transaction, self._writers[durable], work)
+        return await loop.run_in_executor(self._reading, _in_transaction, self._engine, work)
+
+    async def close(self) -> None:
+        for pool in (self._writing, self._reading):
+            await asyncio.to_thread(pool.shutdown)
+        self._engine.dispose()
+
+
+class _Server:
+    """PostgreSQL, or whatever else has an asynchronous driver."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        # A file does not hang up; a server does.
+        self._engine: AsyncEngine = create_async_engine(url, pool_pre_ping=True, **_OPTIONS)
+
+    async def migrate(self) -> None:
+        def upgrade() -> None:
+            with _MIGRATING:
+                asyncio.run(self._upgrade())
+
+        # In a thread with a loop of its own: alembic blocks.
+        await asyncio.to_thread(upgrade)
+
+    async def _upgrade(self) -> None:
+        engine = create_async_engine(self._url, **_OPTIONS)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait({task})
-            # Looked at, so that asyncio does not report it: nobody waits for it any more.
-            if not task.cancelled():
-                task.exception()
-            raise
+            async with engine.begin() as connection:
+                await connection.run_sync(_upgrade)
+        finally:
+            await engine.dispose()
 
-    return run
+    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:  # noqa: ARG002
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.begin() as connection:
+        return work(connection)
+
+
+def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """INSERT that leaves an existing row with the same unique key alone; both dialects know it."""
+    made = _INSERT_NEW.get((connection.dialect.name, table.name))
+    if made is None:
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        made = _INSERT_NEW[connection.dialect.name, table.name] = insert(table).on_conflict_do_nothing()
+    return made
 
 
 def now() -> datetime:
@@ -175,38 +246,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@whole
-async def _ping(db: Database) -> None:
-    async with db.read() as connection:
-        await connection.execute(text("SELECT 1"))
-
-
 def storable(text: str) -> str:
     """The text without what UTF-8 or PostgreSQL cannot hold: lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
-
-
-def _engine(url: URL) -> AsyncEngine:
-    sqlite_file = url.get_backend_name() == "sqlite"
-    if sqlite_file:
-        if not url.database or url.database == ":memory:":
-            raise OSError("a database in memory has one connection and ends with it; name a file")
-        path = Path(url.database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Customers' words: for the owner's eyes only.
-        path.touch(mode=0o600)
-    # Parameters are customers' words: they must not stand in an error, and so in no log.
-    engine = create_async_engine(
-        url,
-        # A file does not hang up; a server does.
-        pool_pre_ping=not sqlite_file,
-        hide_parameters=True,
-        json_serializer=_to_json,
-    )
-    if sqlite_file:
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -231,26 +273,25 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _to_json(value: object) -> str:
     """JSON of anything: evidence holds numbers of array libraries, and must never keep a reply from being stored."""
-    return json.dumps(value, default=lambda odd: odd.item() if hasattr(odd, "item") else str(odd))
+    try:
+        return orjson.dumps(value, default=_odd, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+    except orjson.JSONEncodeError:  # half a surrogate pair, a number beyond 64 bits
+        return json.dumps(value, default=_odd)
+
+
+def _odd(value: Any) -> object:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+_ONE = text("SELECT 1")
+_INSERT_NEW: dict[tuple[str, str], Any] = {}
+"""Statements are made once: making one takes longer than carrying it out."""
+# Parameters are customers' words: they must not stand in an error, and so in no log.
+_OPTIONS: Mapping[str, Any] = {"hide_parameters": True, "json_serializer": _to_json, "json_deserializer": json.loads}
 
 
 def _refused(error: SQLAlchemyError | OSError) -> StorageError:
     return StorageError(f"The database refused a statement ({_reason(error)}). Nothing was stored; please report it.")
-
-
-def _migrate(url: URL) -> None:
-    """Bring the tables up to date, in a thread: alembic blocks, and keeps its context in a global."""
-
-    async def run() -> None:
-        engine = _engine(url)
-        try:
-            async with engine.execution_options(begin="IMMEDIATE").begin() as connection:
-                await connection.run_sync(_upgrade)
-        finally:
-            await engine.dispose()
-
-    with _MIGRATING:
-        asyncio.run(run())
 
 
 def _upgrade(connection: Connection) -> None:

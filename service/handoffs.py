@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import aiohttp
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 
 from configs.errors import ConfigError
-from service.database import Database, now, whole
+from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.outbox import BATCH, SCHEDULE_S, wait_s
 from service.tables import conversations, handoffs, turns
@@ -52,18 +52,14 @@ class Handoff:
     question: str | None
 
 
-@whole
 async def open_handoff(db: Database, *, brand: str, reason: str) -> str:
     """Note a hand-over that has no conversation here; returns its id."""
     fresh = secrets.token_urlsafe(12)
-    async with db.begin() as connection:
-        await connection.execute(
-            handoffs.insert().values(id=fresh, brand=brand, reason=reason, state="open", created_at=now(), attempts=0)
-        )
+    row = {"id": fresh, "brand": brand, "reason": reason, "state": "open", "created_at": now(), "attempts": 0}
+    await db.write(lambda connection: connection.execute(handoffs.insert(), row))
     return fresh
 
 
-@whole
 async def list_handoffs(
     db: Database, *, brand: str | None = None, state: State | None = None, limit: int = 200
 ) -> list[Handoff]:
@@ -86,8 +82,7 @@ async def list_handoffs(
         query = query.where(handoffs.c.brand == brand)
     if state:
         query = query.where(handoffs.c.state == state)
-    async with db.read() as connection:
-        rows = (await connection.execute(query)).all()
+    rows = await db.read(lambda connection: connection.execute(query).all())
     return [
         Handoff(
             row.id, row.brand, row.conversation_id, row.turn_id, row.channel, row.reason, row.state, row.created_at,
@@ -113,28 +108,28 @@ def to_json(handoff: Handoff) -> dict[str, Any]:
     }
 
 
-@whole
 async def close_handoff(db: Database, handoff: str) -> bool:
     """Somebody has taken over; returns whether it was open until now.
 
     Raises:
         ConversationUnknown: No such hand-over.
     """
-    async with db.begin() as connection:
+
+    def close(connection: Connection) -> bool:
         query = select(handoffs.c.state).where(handoffs.c.id == handoff).with_for_update()
-        state = (await connection.execute(query)).scalar_one_or_none()
+        state = connection.execute(query).scalar_one_or_none()
         if state is None:
             raise ConversationUnknown(f"There is no hand-over {handoff!r}. See `brandvoice handoffs list`.")
-        await connection.execute(update(handoffs).where(handoffs.c.id == handoff).values(state="closed"))
-    return bool(state == "open")
+        connection.execute(update(handoffs).where(handoffs.c.id == handoff).values(state="closed"))
+        return bool(state == "open")
+
+    return await db.write(close)
 
 
-@whole
 async def count_open(db: Database) -> int:
     """How many wait for somebody."""
-    async with db.read() as connection:
-        query = select(func.count()).select_from(handoffs).where(handoffs.c.state == "open")
-        return int((await connection.execute(query)).scalar_one())
+    query = select(func.count()).select_from(handoffs).where(handoffs.c.state == "open")
+    return int(await db.read(lambda connection: connection.execute(query).scalar_one()))
 
 
 def signing_key(secret: str) -> bytes:
@@ -195,7 +190,6 @@ async def notify_due(db: Database, url: str, secret: str, post: Post, *, clock: 
     return taken
 
 
-@whole
 async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     """Open hand-overs that nobody outside has taken, and whose time has come."""
     query = (
@@ -209,14 +203,12 @@ async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
         .order_by(handoffs.c.created_at)
         .limit(BATCH)
     )
-    async with db.read() as connection:
-        return (await connection.execute(query)).all()
+    return await db.read(lambda connection: connection.execute(query).all())
 
 
-@whole
 async def _note(db: Database, handoff: str, values: Mapping[str, Any]) -> None:
-    async with db.begin() as connection:
-        await connection.execute(update(handoffs).where(handoffs.c.id == handoff).values(**values))
+    change = update(handoffs).where(handoffs.c.id == handoff).values(**values)
+    await db.write(lambda connection: connection.execute(change))
 
 
 def _payload(row: Row[Any]) -> bytes:

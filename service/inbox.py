@@ -5,13 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from channels.base import InboundMessage
-from service.database import Database, now, storable, whole
-from service.tables import conversations, inbox, turns
+from service.database import Database, insert_new, now, storable
+from service.tables import conversations, inbox, is_running, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,14 @@ class Accepted:
     conversation_id: str
     duplicate: bool
     """It was already."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastTurn:
+    """A finished exchange."""
+
+    question: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,94 +44,102 @@ class PendingTurn:
     """Of the newest message."""
     client_ids: tuple[str, ...]
     """What the widget called its messages."""
+    past: tuple[PastTurn, ...] = ()
+    """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
     """A crash had left it running, so newer messages may wait behind it."""
 
 
-@whole
 async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
     """Store a message; when this returns, it is on disk.
 
     Raises:
         StorageUnavailable: It is not; the platform must send it again.
     """
+    return await db.write(lambda connection: _store(connection, brand, message))
+
+
+async def accept_and_begin(
+    db: Database, brand: str, message: InboundMessage, *, past: int
+) -> tuple[Accepted, PendingTurn | None]:
+    """Store a message and begin its turn, in one transaction: for a visitor who waits while nothing else runs.
+
+    Raises:
+        StorageUnavailable: It is not stored; the sender must send it again.
+    """
+
+    def work(connection: Connection) -> tuple[Accepted, PendingTurn | None]:
+        accepted = _store(connection, brand, message)
+        if accepted.duplicate:
+            return accepted, None
+        turn = _next_turn(connection, accepted.conversation_id, past)
+        # A turn that runs already has its lane.
+        return accepted, None if turn and turn.taken_up else turn
+
+    return await db.write(work)
+
+
+def _store(connection: Connection, brand: str, message: InboundMessage) -> Accepted:
     key = {
         "brand": brand,
         "channel": message.channel,
         "account": storable(message.account),
         "external_key": storable(message.conversation_key),
     }
-    # Locked (in PostgreSQL; SQLite has one writer), so that rows of a conversation are numbered in the order in which
-    # they become visible, and no message is left behind by a turn that begins meanwhile.
-    query = select(conversations.c.id).filter_by(**key).with_for_update()
-    async with db.begin() as connection:
-        found = (await connection.execute(query)).scalar_one_or_none()
-        if found is None:
-            await connection.execute(
-                db.insert_new(
-                    conversations,
-                    id=secrets.token_urlsafe(16),
-                    created_at=now(),
-                    **key,
-                )
-            )
-            found = (await connection.execute(query)).scalar_one()
-        identity = {
-            "channel": message.channel,
-            "account": storable(message.account),
-            "message_id": storable(message.message_id),
-        }
-        stored = await connection.execute(
-            db.insert_new(
-                inbox,
-                conversation_id=found,
-                text=storable(message.text),
-                reply_to=dict(message.reply_to),
-                received_at=now(),
-                **identity,
-            ).returning(inbox.c.id)
-        )
-        if stored.scalar_one_or_none() is not None:
-            return Accepted(found, duplicate=False)
-        first = await connection.execute(select(inbox.c.conversation_id).filter_by(**identity))
-        return Accepted(first.scalar_one(), duplicate=True)
+    found = connection.execute(_CONVERSATION, key).scalar_one_or_none()
+    if found is None:
+        fresh = {"id": secrets.token_urlsafe(16), "created_at": now(), **key}
+        connection.execute(insert_new(connection, conversations), fresh)
+        found = connection.execute(_CONVERSATION, key).scalar_one()
+    row = {
+        "conversation_id": found,
+        "channel": message.channel,
+        "account": storable(message.account),
+        "message_id": storable(message.message_id),
+        "text": storable(message.text),
+        "reply_to": dict(message.reply_to),
+        "received_at": now(),
+    }
+    if connection.execute(insert_new(connection, inbox), row).rowcount:
+        return Accepted(found, duplicate=False)
+    return Accepted(connection.execute(_STORED, row).scalar_one(), duplicate=True)
 
 
-@whole
-async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
-    """Make one turn of all unanswered messages, or take up the one that a crash left running."""
+async def next_turn(db: Database, conversation: str, *, past: int = 0) -> PendingTurn | None:
+    """Make one turn of all unanswered messages, or take up the one that a crash left running.
+
+    Args:
+        db: Holds the messages.
+        conversation: Whose messages.
+        past: How many of the last finished exchanges come with it.
+    """
     # Not durable: after a power cut the same turn is made again from the messages, which are on disk.
-    async with db.begin(durable=False) as connection:
-        about = (
-            await connection.execute(select(conversations).where(conversations.c.id == conversation).with_for_update())
-        ).one_or_none()
-        if about is None:
-            return None
-        messages = (await connection.execute(_open_messages(conversation))).all()
-        if not messages:
-            return None
-        taken_up = messages[0].turn_id is not None
-        if taken_up:
-            turn, question = messages[0].turn_id, messages[0].question
-            messages = [message for message in messages if message.turn_id == turn]
-        else:
-            turn = secrets.token_urlsafe(12)
-            question = "\n".join(message.text for message in messages if message.text)
-            last = select(func.coalesce(func.max(turns.c.number), 0)).where(turns.c.conversation_id == conversation)
-            await connection.execute(
-                turns.insert().values(
-                    id=turn,
-                    conversation_id=conversation,
-                    number=last.scalar_subquery() + 1,
-                    question=question,
-                    state="running",
-                    text="",
-                    citations=[],
-                    created_at=now(),
-                )
-            )
-            taken = inbox.c.id.in_([message.id for message in messages])
-            await connection.execute(update(inbox).where(taken).values(turn_id=turn))
+    return await db.write(lambda connection: _next_turn(connection, conversation, past), durable=False)
+
+
+def _next_turn(connection: Connection, conversation: str, past: int) -> PendingTurn | None:
+    about = connection.execute(_ABOUT, {"conversation": conversation}).one_or_none()
+    if about is None:
+        return None
+    mine = {"conversation": conversation}
+    running = connection.execute(_RUNNING, mine).one_or_none()
+    if running:
+        messages = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all()
+    else:
+        messages = connection.execute(_WAITING, mine).all()
+    if not messages:
+        return None
+    if running:
+        turn, question = running.id, running.question
+    else:
+        turn = secrets.token_urlsafe(12)
+        question = "\n".join(message.text for message in messages if message.text)
+        number = connection.execute(_LAST_NUMBER, mine).scalar_one() + 1
+        fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
+        connection.execute(
+            turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()}
+        )
+        connection.execute(_TAKE, [{"message": message.id, "turn": turn} for message in messages])
     return PendingTurn(
         turn,
         conversation,
@@ -134,36 +149,63 @@ async def next_turn(db: Database, conversation: str) -> PendingTurn | None:
         question,
         messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
-        taken_up=taken_up,
+        _past(connection, conversation, past),
+        taken_up=running is not None,
     )
 
 
-def _open_messages(conversation: str) -> Select[Any]:
-    """Messages of a turn that runs, first; then those that no turn has taken."""
-    return (
-        select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to, inbox.c.turn_id, turns.c.question)
-        .outerjoin(turns, turns.c.id == inbox.c.turn_id)
-        .where(
-            inbox.c.conversation_id == conversation,
-            or_(inbox.c.turn_id.is_(None), turns.c.state == "running"),
-        )
-        .order_by(inbox.c.turn_id.is_(None), turns.c.number, inbox.c.id)
-    )
+def _past(connection: Connection, conversation: str, limit: int) -> tuple[PastTurn, ...]:
+    if not limit:
+        return ()
+    found = connection.execute(_PAST, {"conversation": conversation, "past": limit}).all()
+    return tuple(PastTurn(row.question, row.text) for row in reversed(found))
 
 
-@whole
 async def unfinished(db: Database) -> list[str]:
     """Conversations with messages that wait or turns that a crash left running."""
     waiting = select(inbox.c.conversation_id).where(inbox.c.turn_id.is_(None))
-    running = select(turns.c.conversation_id).where(turns.c.state == "running")
-    async with db.read() as connection:
-        rows = (await connection.execute(waiting.union(running))).all()
+    running = select(turns.c.conversation_id).where(is_running)
+    rows = await db.read(lambda connection: connection.execute(waiting.union(running)).all())
     return sorted(row[0] for row in rows)
 
 
-@whole
 async def count_waiting(db: Database) -> int:
     """How many messages no turn has taken up yet."""
-    async with db.read() as connection:
-        query = select(func.count()).select_from(inbox).where(inbox.c.turn_id.is_(None))
-        return int((await connection.execute(query)).scalar_one())
+    query = select(func.count()).select_from(inbox).where(inbox.c.turn_id.is_(None))
+    return int(await db.read(lambda connection: connection.execute(query).scalar_one()))
+
+
+# --- statements, made once: making one takes longer than carrying it out ---------------------------------------------
+
+_MINE = inbox.c.conversation_id == bindparam("conversation")
+# Conversations are locked (in PostgreSQL; SQLite has one writer), so that messages are numbered in the order in which
+# they become visible, and none is left behind by a turn that begins meanwhile.
+_CONVERSATION = (
+    select(conversations.c.id)
+    .where(*(conversations.c[name] == bindparam(name) for name in ("brand", "channel", "account", "external_key")))
+    .with_for_update()
+)
+_STORED = select(inbox.c.conversation_id).where(
+    *(inbox.c[name] == bindparam(name) for name in ("channel", "account", "message_id"))
+)
+_ABOUT = select(conversations).where(conversations.c.id == bindparam("conversation")).with_for_update()
+# What runs comes before what waits; each by an index of its own, however long the conversation is.
+_RUNNING = (
+    select(turns.c.id, turns.c.question)
+    .where(turns.c.conversation_id == bindparam("conversation"), is_running)
+    .order_by(turns.c.number)
+    .limit(1)
+)
+_MESSAGES = select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to).where(_MINE).order_by(inbox.c.id)
+_WAITING = _MESSAGES.where(inbox.c.turn_id.is_(None))
+_MESSAGES_OF = _MESSAGES.where(inbox.c.turn_id == bindparam("turn"))
+_LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(
+    turns.c.conversation_id == bindparam("conversation")
+)
+_TAKE = update(inbox).where(inbox.c.id == bindparam("message")).values(turn_id=bindparam("turn"))
+_PAST = (
+    select(turns.c.question, turns.c.text)
+    .where(turns.c.conversation_id == bindparam("conversation"), turns.c.state == "done")
+    .order_by(turns.c.number.desc())
+    .limit(bindparam("past"))
+)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from channels.base import Source
+from channels.base import InboundMessage, Source
 from configs.brand import Brand
 from configs.service import Service
 from retrieval.prompt import Message
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 ENGINE_PATIENCE_S = 120.0
 """How long an accepted message waits for an engine that is being started again before the visitor is told no."""
 STORAGE_PATIENCE_S = 5.0
-HISTORY_MESSAGES = 6
+HISTORY_TURNS = 3
 
 
 class Lanes:
@@ -47,7 +47,7 @@ class Lanes:
         settings: Service,
         metrics: Metrics,
         engine_ready: Callable[[], Awaitable[None]],
-        on_finished: Callable[[], None] = lambda: None,
+        to_deliver: Callable[[], None] = lambda: None,
     ) -> None:
         self._db = db
         self._pipeline = pipeline
@@ -56,7 +56,7 @@ class Lanes:
         self._settings = settings
         self._metrics = metrics
         self._engine_ready = engine_ready
-        self._on_finished = on_finished
+        self._to_deliver = to_deliver
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -71,13 +71,26 @@ class Lanes:
         if self._draining or len(self._lanes) >= self._settings.max_turns + self._settings.max_waiting:
             raise Busy("Too many conversations are waiting for an answer. Try again in a few seconds.")
 
-    def submit(self, conversation: str) -> None:
-        """There is something unanswered in this conversation."""
+    def submit(self, conversation: str, begun: inbox.PendingTurn | None = None) -> None:
+        """There is something unanswered in this conversation; perhaps its turn has begun already."""
         if conversation in self._lanes:
             self._again.add(conversation)
             return
-        task = asyncio.create_task(self._run(conversation), name=f"lane-{conversation}")
+        task = asyncio.create_task(self._run(conversation, begun), name=f"lane-{conversation}")
         self._lanes[conversation] = task
+
+    async def accept(self, brand: str, message: InboundMessage) -> inbox.Accepted:
+        """Store a message of a visitor who waits for the answer here, and let it be answered.
+
+        Raises:
+            StorageUnavailable: It is not stored.
+        """
+        if message.conversation_key in self._lanes:
+            accepted, begun = await inbox.accept(self._db, brand, message), None
+        else:
+            accepted, begun = await inbox.accept_and_begin(self._db, brand, message, past=HISTORY_TURNS)
+        self.submit(accepted.conversation_id, begun)
+        return accepted
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -96,12 +109,13 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, conversation: str) -> None:
+    async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
         try:
             while not self._draining:
                 self._again.discard(conversation)
                 async with self._slots:
-                    turn = await inbox.next_turn(self._db, conversation)
+                    turn = begun or await inbox.next_turn(self._db, conversation, past=HISTORY_TURNS)
+                    begun = None
                     if turn is not None:
                         await self._answer(turn)
                 # A fresh turn took everything that waited; what came since has called `submit`.
@@ -149,7 +163,6 @@ class Lanes:
             turn_log(turn, reply)
         finally:
             self._hub.live.pop(turn.conversation_id, None)
-            self._on_finished()
 
     async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         """Generate; an engine that dies in the middle gets one more try once it is back."""
@@ -175,10 +188,9 @@ class Lanes:
         raise AssertionError("unreachable")
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
-        history = await conversations.history(self._db, turn.conversation_id, limit=HISTORY_MESSAGES // 2)
         messages = [
             message
-            for past in history
+            for past in turn.past
             for message in (Message("user", past.question), Message("assistant", strip_marks(past.text)))
         ]
         request = Turn(brand, turn.question, tuple(messages))
@@ -210,6 +222,8 @@ class Lanes:
             )
         handoff = "asked for a person" if reply.outcome == "handed_off" else None
         await conversations.finish(self._db, turn.id, reply, outbox=item, handoff=handoff)
+        if item or handoff:
+            self._to_deliver()
         self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
 
     async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
@@ -221,6 +235,8 @@ class Lanes:
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
         await conversations.fail(self._db, turn.id, error.code, text, outbox=item)
+        if item:
+            self._to_deliver()
         self._hub.publish(
             turn.conversation_id, {"type": "failed", "turn": turn.id, "error": {"code": error.code, "message": text}}
         )

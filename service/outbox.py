@@ -21,11 +21,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
-from sqlalchemy import Insert, Row, func, select, update
+from sqlalchemy import Connection, Insert, Row, bindparam, func, select, update
 
 from channels.base import Channel, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
-from service.database import Database, now, storable, whole
+from service.database import Database, now, storable
 from service.errors import StorageUnavailable
 from service.tables import outbox, turns
 
@@ -82,7 +82,6 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
     )
 
 
-@whole
 async def recover(db: Database) -> int:
     """After a start: the part that was in flight when we died is unknown, those after it are planned.
 
@@ -91,24 +90,24 @@ async def recover(db: Database) -> int:
     Returns:
         How many replies were in flight.
     """
-    async with db.begin() as connection:
-        cut = (
-            await connection.execute(select(outbox.c.id, outbox.c.provider_ids).where(outbox.c.state == "sending"))
-        ).all()
-        for row in cut:
-            await connection.execute(
-                update(outbox)
-                .where(outbox.c.id == row.id)
-                .values(
-                    state="planned",
-                    provider_ids=[*row.provider_ids, UNKNOWN],
-                    next_attempt_at=now(),
-                    last_error="the gateway stopped while this was being sent",
-                )
-            )
+
+    def plan(connection: Connection) -> int:
+        query = select(outbox.c.id, outbox.c.provider_ids).where(outbox.c.state == "sending")
+        found = connection.execute(query).all()
+        for row in found:
+            values = {
+                "state": "planned",
+                "provider_ids": [*row.provider_ids, UNKNOWN],
+                "next_attempt_at": now(),
+                "last_error": "the gateway stopped while this was being sent",
+            }
+            connection.execute(update(outbox).where(outbox.c.id == row.id), values)
+        return len(found)
+
+    cut = await db.write(plan)
     if cut:
-        log.warning("deliveries_unknown", extra={"count": len(cut)})
-    return len(cut)
+        log.warning("deliveries_unknown", extra={"count": cut})
+    return cut
 
 
 async def deliver_due(
@@ -143,39 +142,16 @@ async def deliver_due(
     return totals
 
 
-@whole
 async def counts(db: Database) -> Mapping[str, int]:
     """How many replies are in each state."""
-    async with db.read() as connection:
-        rows = (await connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state))).all()
+    query = select(outbox.c.state, func.count()).group_by(outbox.c.state)
+    rows = await db.read(lambda connection: connection.execute(query).all())
     return {row[0]: row[1] for row in rows}
 
 
-@whole
 async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     """Planned replies whose time has come and whose conversation waits for no earlier one."""
-    earlier, its_turn = outbox.alias("earlier"), turns.alias("its_turn")
-    held_up = (
-        select(earlier.c.id)
-        .join(its_turn, its_turn.c.id == earlier.c.turn_id)
-        .where(
-            its_turn.c.conversation_id == turns.c.conversation_id,
-            its_turn.c.number < turns.c.number,
-            earlier.c.state.in_(("planned", "sending")),
-            earlier.c.attempts <= IN_ORDER_ATTEMPTS,
-        )
-        .correlate(turns)
-        .exists()
-    )
-    query = (
-        select(outbox)
-        .join(turns, turns.c.id == outbox.c.turn_id)
-        .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= at, ~held_up)
-        .order_by(outbox.c.next_attempt_at)
-        .limit(BATCH)
-    )
-    async with db.read() as connection:
-        return (await connection.execute(query)).all()
+    return await db.read(lambda connection: connection.execute(_DUE, {"at": at}).all())
 
 
 async def _deliver(
@@ -215,16 +191,18 @@ def _render(channels: Channels, row: Row[Any]) -> Sequence[Request]:
         ) from error
 
 
-@whole
 async def _claim(db: Database, item: str) -> list[str] | None:
     """Note that the next part is on its way; returns the parts before it, None when another worker has the reply."""
-    async with db.begin() as connection:
+
+    def claim(connection: Connection) -> list[str] | None:
         query = select(outbox.c.provider_ids).where(outbox.c.id == item, outbox.c.state == "planned").with_for_update()
-        row = (await connection.execute(query)).one_or_none()
+        row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        await connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
-    return list(row.provider_ids)
+        connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
+        return list(row.provider_ids)
+
+    return await db.write(claim)
 
 
 async def _send_part(channel: Channel, request: Request, send: Send) -> str:
@@ -286,13 +264,12 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-@whole
 async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> None:
     """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again."""
+    change = update(outbox).where(outbox.c.id == item).values(**values)
     while True:
         try:
-            async with db.begin() as connection:
-                await connection.execute(update(outbox).where(outbox.c.id == item).values(**values))
+            await db.write(lambda connection: connection.execute(change))
         except StorageUnavailable as error:
             if stop.is_set():
                 raise
@@ -301,3 +278,25 @@ async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> N
                 await asyncio.wait_for(stop.wait(), RECORD_AGAIN_S)
         else:
             return
+
+
+_EARLIER, _ITS_TURN = outbox.alias("earlier"), turns.alias("its_turn")
+_HELD_UP = (
+    select(_EARLIER.c.id)
+    .join(_ITS_TURN, _ITS_TURN.c.id == _EARLIER.c.turn_id)
+    .where(
+        _ITS_TURN.c.conversation_id == turns.c.conversation_id,
+        _ITS_TURN.c.number < turns.c.number,
+        _EARLIER.c.state.in_(("planned", "sending")),
+        _EARLIER.c.attempts <= IN_ORDER_ATTEMPTS,
+    )
+    .correlate(turns)
+    .exists()
+)
+_DUE = (
+    select(outbox)
+    .join(turns, turns.c.id == outbox.c.turn_id)
+    .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= bindparam("at"), ~_HELD_UP)
+    .order_by(outbox.c.next_attempt_at)
+    .limit(BATCH)
+)

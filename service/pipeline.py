@@ -105,12 +105,11 @@ class ChatPipeline:
         """
         trace = _Trace()
         yield Status("searching")
-        way = await self._in_thread(route, turn.question, self._encoder)
-        kind, found = await self._decide(turn, way, trace)
+        way, found = await self._in_thread(self._look, turn, trace)
+        kind = self._decide(turn, way, found, trace)
         voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
         prompt = self.prompt(turn, kind, found, voice)
-        trace.evidence["route"] = asdict(way)
-        trace.evidence["prompt"] = [asdict(message) for message in prompt.messages]
+        trace.evidence["prompt"] = [{"role": message.role, "content": message.content} for message in prompt.messages]
         yield Status("writing")
         if kind == "answer":
             async with aclosing(self._answer(turn, prompt, voice, trace)) as events:
@@ -121,29 +120,34 @@ class ChatPipeline:
                 async for event in events:
                     yield event
 
-    async def _decide(self, turn: Turn, way: Route, trace: _Trace) -> tuple[PromptKind, SearchResult | None]:
-        """Choose how to answer; for a question that takes a search."""
-        if way.kind == "hand_over":
-            return "hand_over", None
-        if way.kind in ("small_talk", "empty"):
-            return "small_talk", None
+    def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
+        """Route a message, and search where it is a question (blocking, milliseconds)."""
+        way = route(turn.question, self._encoder)
+        if way.kind != "question":
+            return way, None
         since = time.perf_counter()
         earlier = [message.content for message in turn.history if message.role == "user"]
         retriever = self._retrievers[turn.brand.name]
-        found = await self._in_thread(
-            lambda: retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
-        )
+        found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
-        answerable = bool(found.passages) and found.answerability >= turn.brand.retrieval.min_answerability
+        return way, found
+
+    @staticmethod
+    def _decide(turn: Turn, way: Route, found: SearchResult | None, trace: _Trace) -> PromptKind:
+        """Choose how to answer."""
+        trace.evidence["route"] = asdict(way)
+        if found is None:
+            return "hand_over" if way.kind == "hand_over" else "small_talk"
+        enough = turn.brand.retrieval.min_answerability
         trace.evidence["search"] = {
             "query": found.query,
             "knowledge_version": found.knowledge_version,
             "answerability": round(found.answerability, 4),
-            "min_answerability": turn.brand.retrieval.min_answerability,
+            "min_answerability": enough,
             "features": dict(found.features),
             "passages": [asdict(passage) | {"scores": dict(passage.scores)} for passage in found.passages],
         }
-        return ("answer" if answerable else "refuse"), found
+        return "answer" if found.passages and found.answerability >= enough else "refuse"
 
     def prompt(self, turn: Turn, kind: PromptKind, found: SearchResult | None, voice: Voice) -> Prompt:
         """Build the prompt; the base model gets the voice guide, an adapter carries the voice itself."""

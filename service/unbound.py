@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
-from service.database import Database, now, storable, whole
+from service.database import Database, now, storable
 from service.tables import unbound_events
 
 MAX_CHARS = 100_000
@@ -12,28 +12,26 @@ MAX_KEPT = 1_000
 """A workspace that nobody bound must not fill the disk."""
 
 
-@whole
 async def keep(db: Database, *, channel: str, app: str, account: str, reason: str, payload: bytes) -> None:
     """Store an event aside, and let go of the oldest beyond `MAX_KEPT`."""
     text = storable(payload.decode("utf-8", "replace"))[:MAX_CHARS]
-    async with db.begin() as connection:
-        stored = await connection.execute(
-            unbound_events.insert()
-            .values(
-                channel=channel,
-                app=app,
-                account=storable(account),
-                reason=storable(reason),
-                payload=text,
-                received_at=now(),
-            )
-            .returning(unbound_events.c.id)
-        )
-        await connection.execute(delete(unbound_events).where(unbound_events.c.id <= stored.scalar_one() - MAX_KEPT))
+    row = {
+        "channel": channel,
+        "app": app,
+        "account": storable(account),
+        "reason": storable(reason),
+        "payload": text,
+        "received_at": now(),
+    }
+
+    def store(connection: Connection) -> None:
+        stored = connection.execute(unbound_events.insert().returning(unbound_events.c.id), row)
+        connection.execute(delete(unbound_events).where(unbound_events.c.id <= stored.scalar_one() - MAX_KEPT))
+
+    await db.write(store)
 
 
-@whole
 async def count(db: Database) -> int:
     """How many are kept."""
-    async with db.read() as connection:
-        return int((await connection.execute(select(func.count()).select_from(unbound_events))).scalar_one())
+    query = select(func.count()).select_from(unbound_events)
+    return int(await db.read(lambda connection: connection.execute(query).scalar_one()))

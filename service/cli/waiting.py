@@ -39,7 +39,7 @@ async def _stored(deployment: Deployment, brand: str | None) -> list[dict[str, A
     url = deployment.config.service.database.url
     if url is None and not deployment.home.database.exists():
         return []
-    db = await Database.open(url or f"sqlite+aiosqlite:///{deployment.home.database}")
+    db = await Database.open(url or f"sqlite:///{deployment.home.database}")
     try:
         return [handoffs.to_json(one) for one in await handoffs.list_handoffs(db, brand=brand)]
     finally:

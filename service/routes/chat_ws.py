@@ -13,7 +13,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from channels.base import InboundMessage
 from configs.brand import Brand
-from service import conversations, feedback, inbox
+from service import conversations, feedback
 from service.bootstrap import Gateway
 from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
 from service.hub import Subscription
@@ -130,8 +130,7 @@ class _Session:
             raise RequestInvalid("A message needs a client_id of 8 to 64 letters and digits.", code="bad_frame")
         text = self._gateway.clean_text(frame.get("text"))
         self._gateway.lanes.admit()
-        accepted = await inbox.accept(
-            self._gateway.db,
+        accepted = await self._gateway.lanes.accept(
             self._brand.name,
             InboundMessage(
                 channel="web",
@@ -145,7 +144,6 @@ class _Session:
         await self._send({"type": "accepted", "client_id": client_id, "turn": None})
         if accepted.duplicate:
             self._gateway.metrics.inbox_repeats.labels("web").inc()
-        self._gateway.lanes.submit(self._conversation)
 
     async def _feedback(self, frame: Mapping[str, Any]) -> None:
         value: Literal["up", "down"] | None

@@ -59,7 +59,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("conversation_id", "number", name=op.f("uq_turns_conversation_id")),
     )
     with op.batch_alter_table("turns", schema=None) as batch_op:
-        batch_op.create_index("ix_turns_state", ["state"], unique=False)
+        running = sa.text("state = 'running'")
+        batch_op.create_index(
+            "ix_turns_running", ["conversation_id"], unique=False, sqlite_where=running, postgresql_where=running
+        )
 
     op.create_table(
         "feedback",
@@ -141,7 +144,7 @@ def downgrade() -> None:
     op.drop_table("handoffs")
     op.drop_table("feedback")
     with op.batch_alter_table("turns", schema=None) as batch_op:
-        batch_op.drop_index("ix_turns_state")
+        batch_op.drop_index("ix_turns_running")
 
     op.drop_table("turns")
     op.drop_table("unbound_events")

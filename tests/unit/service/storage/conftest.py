@@ -16,7 +16,7 @@ async def url(tmp_path: Path) -> str:
     """A database of one's own: a file, or what TEST_DATABASE_URL names, emptied first."""
     given = os.environ.get("TEST_DATABASE_URL")
     if not given:
-        return f"sqlite+aiosqlite:///{tmp_path}/brandvoice.db"
+        return f"sqlite:///{tmp_path}/brandvoice.db"
     engine = create_async_engine(given)
     async with engine.begin() as connection:
         await connection.execute(text("DROP SCHEMA public CASCADE"))

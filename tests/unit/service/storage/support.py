@@ -56,8 +56,8 @@ async def answered(db: Database, *, key: str = "thread-1", text: str = "one", ha
 
 
 async def rows(db: Database, table: Table) -> list[Any]:
-    async with db.read() as connection:
-        return list((await connection.execute(select(table).order_by(*table.primary_key.columns))).all())
+    query = select(table).order_by(*table.primary_key.columns)
+    return list(await db.read(lambda connection: connection.execute(query).all()))
 
 
 @dataclass

@@ -120,7 +120,7 @@ async def test_a_long_transcript_is_cut_at_its_beginning(db: Database) -> None:
     ]
 
 
-async def test_history_holds_the_last_answered_turns_of_this_conversation(db: Database) -> None:
+async def test_a_turn_brings_the_last_answered_turns_of_its_conversation(db: Database) -> None:
     for number in range(4):
         accepted = await inbox.accept(db, BRAND, message(f"m{number}", f"question {number}"))
         turn = await _turn(db, accepted.conversation_id)
@@ -130,11 +130,10 @@ async def test_history_holds_the_last_answered_turns_of_this_conversation(db: Da
             await conversations.finish(db, turn.id, reply(f"answer {number}"), outbox=None, handoff=None)
     other = await inbox.accept(db, BRAND, message("x", "elsewhere", key="thread-2"))
     await conversations.finish(db, (await _turn(db, other.conversation_id)).id, reply(), outbox=None, handoff=None)
-    past = await conversations.history(db, accepted.conversation_id, limit=2)
-    assert past == [
-        conversations.PastTurn("question 1", "answer 1"),
-        conversations.PastTurn("question 3", "answer 3"),
-    ]
+    await inbox.accept(db, BRAND, message("next", "question 4"))
+    turn = await inbox.next_turn(db, accepted.conversation_id, past=2)
+    assert turn is not None
+    assert turn.past == (inbox.PastTurn("question 1", "answer 1"), inbox.PastTurn("question 3", "answer 3"))
 
 
 async def test_finishing_twice_sends_once_and_keeps_the_first_reply(db: Database) -> None:

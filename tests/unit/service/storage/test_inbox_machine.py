@@ -33,7 +33,7 @@ def _template() -> Path:
     folder = Path(tempfile.mkdtemp())
 
     async def make() -> None:
-        await (await Database.open(f"sqlite+aiosqlite:///{folder}/x.db")).close()
+        await (await Database.open(f"sqlite:///{folder}/x.db")).close()
 
     asyncio.run(make())
     return folder / "x.db"
@@ -47,7 +47,7 @@ class InboxMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         shutil.copy(_template(), self.folder / "x.db")
         self.runner = asyncio.Runner()
-        self.db = self.run(Database.open(f"sqlite+aiosqlite:///{self.folder}/x.db"))
+        self.db = self.run(Database.open(f"sqlite:///{self.folder}/x.db"))
         self.ids: dict[str, str] = {}
         self.accepted: dict[str, list[str]] = {"a": [], "b": [], "c": []}
         self.waiting: dict[str, list[str]] = {"a": [], "b": [], "c": []}
@@ -115,7 +115,7 @@ class InboxMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.run(self.db.close())
-        self.db = self.run(Database.open(f"sqlite+aiosqlite:///{self.folder}/x.db"))
+        self.db = self.run(Database.open(f"sqlite:///{self.folder}/x.db"))
         unanswered = {self.ids[thread] for thread, waiting in self.waiting.items() if waiting}
         cut = {self.ids[thread] for thread in self.running}
         assert self.run(inbox.unfinished(self.db)) == sorted(unanswered | cut)

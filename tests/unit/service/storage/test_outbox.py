@@ -245,14 +245,14 @@ class _FullDisk(Database):
     """The same database, whose disk is full for the next writes."""
 
     def __init__(self, db: Database) -> None:
-        super().__init__(db._engine)
+        super().__init__(db._runner)
         self.full_for = 0
 
-    def begin(self) -> Any:
+    async def write(self, work: Any, *, durable: bool = True) -> Any:
         if self.full_for:
             self.full_for -= 1
             raise StorageUnavailable("disk full")
-        return super().begin()
+        return await super().write(work, durable=durable)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -268,7 +268,7 @@ def test_no_part_is_ever_sent_twice_or_out_of_order(parts: int, script: list[str
     platform = Platform(script=list(script))
 
     async def story(folder: str) -> str:
-        url = f"sqlite+aiosqlite:///{folder}/x.db"
+        url = f"sqlite:///{folder}/x.db"
         db, clock = await Database.open(url), Clock()
         await answered(db, text="\n".join(texts))
         for _ in range(60):
