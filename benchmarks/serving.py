@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import platform
 import statistics
@@ -34,6 +35,9 @@ from service.engine import free_port
 SITE_KEY_BRAND = "velmora"
 LOGS = tempfile.mkdtemp(prefix="brandvoice-bench-")
 BODY = {"model": "velmora", "messages": [{"role": "user", "content": "How long do I have to return an item?"}]}
+TOKENS = 64
+PACE_S = 0.02
+PACED_TURNS = 3
 QUESTION = "How long do I have to return an unopened item?"
 
 
@@ -46,15 +50,16 @@ class Server:
     pid: int
 
     def cpu_s(self) -> float:
-        """User and system time of the process and its children so far, in seconds."""
-        total = 0.0
+        """Time on a CPU of all threads of the process and its children so far, in seconds.
+
+        From schedstat, which counts nanoseconds; `stat` counts ticks of 10 ms, a tenth of what is measured here.
+        """
+        total = 0
         for pid in [self.pid, *_children(self.pid)]:
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            total += sum(int(fields[at]) for at in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
-        return total
+            for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                with contextlib.suppress(OSError):
+                    total += int(thread.read_text().split()[0])
+        return total / 1e9
 
 
 def _children(pid: int) -> list[int]:
@@ -105,7 +110,7 @@ async def http_turn(session: aiohttp.ClientSession, url: str, *, stream: bool) -
         response.raise_for_status()
         if not stream:
             await response.read()
-            return 0.0, time.perf_counter() - since, 64
+            return 0.0, time.perf_counter() - since, TOKENS
         async for line in response.content:
             if b'"content":"' in line.replace(b" ", b"") and b'"content":""' not in line.replace(b" ", b""):
                 first = first or time.perf_counter() - since
@@ -122,13 +127,13 @@ class Widget:
         self._site_key = site_key
 
     async def __aenter__(self) -> Widget:
-        self._socket = await self._session.ws_connect(self._url)
-        await self._socket.send_str(orjson.dumps({"type": "hello", "site_key": self._site_key}).decode())
-        await self._socket.receive()
+        self.socket = await self._session.ws_connect(self._url)
+        await self.socket.send_str(orjson.dumps({"type": "hello", "site_key": self._site_key}).decode())
+        await self.socket.receive()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._socket.close()
+        await self.socket.close()
 
     async def turn(self, arrivals: list[float] | None = None) -> tuple[float, float, int]:
         """One question; as `http_turn`. `arrivals` collects the moment of each sentence frame."""
@@ -136,8 +141,8 @@ class Widget:
         first = 0.0
         chars = 0
         frame = {"type": "message", "client_id": uuid.uuid4().hex, "text": QUESTION}
-        await self._socket.send_str(orjson.dumps(frame).decode())
-        async for message in self._socket:
+        await self.socket.send_str(orjson.dumps(frame).decode())
+        async for message in self.socket:
             kind = message.data[:40]
             if '"type":"token"' in kind or '"type":"sentence"' in kind:
                 first = first or time.perf_counter() - since
@@ -145,7 +150,7 @@ class Widget:
                 if arrivals is not None and '"sentence"' in kind:
                     arrivals.append(time.monotonic())
             elif '"type":"reply"' in kind:
-                return first, time.perf_counter() - since, 64
+                return first, time.perf_counter() - since, TOKENS
             elif '"type":"failed"' in kind:
                 raise RuntimeError(message.data)
         raise RuntimeError("the socket closed")
@@ -159,12 +164,25 @@ async def first_token_ms(turn: Callable[[], Awaitable[tuple[float, float, int]]]
 
 
 async def paced(turns: list[Callable[[], Awaitable[tuple[float, float, int]]]], server: Server) -> tuple[float, float]:
-    """All turns at once; (tokens a second, server CPU in microseconds a token)."""
-    before, since = server.cpu_s(), time.perf_counter()
-    done = await asyncio.gather(*(turn() for turn in turns))
-    seconds = time.perf_counter() - since
-    tokens = sum(64 for _ in done)
-    return tokens / seconds, (server.cpu_s() - before) / tokens * 1e6
+    """Clients that each ask `PACED_TURNS` times: tokens a second, and server CPU in microseconds a token.
+
+    CPU is taken from clients that ask all at once, as it is mostly published; the rate from clients that begin evenly
+    over the length of one reply, as visitors come, summed over their own rates.
+    """
+
+    async def client(delay_s: float, turn: Callable[[], Awaitable[tuple[float, float, int]]]) -> float:
+        await asyncio.sleep(delay_s)
+        since = time.perf_counter()
+        for _ in range(PACED_TURNS):
+            await turn()
+        return PACED_TURNS * TOKENS / (time.perf_counter() - since)
+
+    before = server.cpu_s()
+    await asyncio.gather(*(client(0.0, turn) for turn in turns))
+    cpu_s = server.cpu_s() - before
+    step_s = TOKENS * PACE_S / len(turns)
+    rates = await asyncio.gather(*(client(number * step_s, turn) for number, turn in enumerate(turns)))
+    return sum(rates), cpu_s / (len(turns) * PACED_TURNS * TOKENS) * 1e6
 
 
 async def turns_per_s(

@@ -22,21 +22,25 @@ class Subscription:
     """The frames of one conversation for one socket, in order."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(MAX_BEHIND)
+        self._frames: list[Frame | None] = []
+        self._arrival: asyncio.Future[None] | None = None
         self.overrun = False
 
     def put(self, frame: Frame | None) -> None:
         """Queue a frame; None ends the subscription."""
-        try:
-            self._queue.put_nowait(frame)
-        except asyncio.QueueFull:
+        if len(self._frames) >= MAX_BEHIND:
             self.overrun = True
+            return
+        self._frames.append(frame)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
 
     async def next(self) -> list[Frame | None]:
-        """At least one frame, and all others that wait already."""
-        frames = [await self._queue.get()]
-        while not self._queue.empty():
-            frames.append(self._queue.get_nowait())
+        """At least one frame, and all others that wait already; for one reader."""
+        if not self._frames:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        frames, self._frames = self._frames, []
         return frames
 
 

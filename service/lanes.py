@@ -196,15 +196,15 @@ class Lanes:
         request = Turn(brand, turn.question, tuple(messages))
         async for event in self._pipeline.stream(request):
             match event:
-                case Status(state):
-                    live.state = state
-                    self._publish_status(turn, state)
+                case Token():
+                    live.text.append(event.text)
+                    self._hub.publish(turn.conversation_id, {"type": "token", "turn": turn.id, "text": event.text})
                 case Sentence():
                     live.sentences.append(event)
                     self._hub.publish(turn.conversation_id, sentence_frame(turn.id, event))
-                case Token(text):
-                    live.text.append(text)
-                    self._hub.publish(turn.conversation_id, {"type": "token", "turn": turn.id, "text": text})
+                case Status(state):
+                    live.state = state
+                    self._publish_status(turn, state)
                 case Reply():
                     return event
         raise AssertionError("a turn ends with a Reply")

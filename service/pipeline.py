@@ -303,7 +303,8 @@ class ChatPipeline:
 
     @staticmethod
     def _mark_first(trace: _Trace) -> None:
-        trace.timings_ms.setdefault("first_sentence", round((time.perf_counter() - trace.started) * 1000, 2))
+        if "first_sentence" not in trace.timings_ms:
+            trace.mark("first_sentence", trace.started)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work off the event loop."""

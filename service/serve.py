@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -58,6 +59,9 @@ async def serve(config: Config, home: Home, *, on_open: Ready | None = None) -> 
         await asyncio.wait((running, opened), return_when=asyncio.FIRST_COMPLETED)
         if opened.done():
             gateway = opened.result()
+            # What is loaded now stays: the collector need not look through it again while tokens stream.
+            gc.collect()
+            gc.freeze()
             if on_open is not None:
                 beside = asyncio.create_task(on_open(gateway, f"http://{host}:{port}"))
                 await asyncio.wait((running, beside), return_when=asyncio.FIRST_COMPLETED)

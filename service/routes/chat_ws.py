@@ -222,7 +222,7 @@ class _Session:
         await self._send(frame)
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
-        await self._socket.send_text(orjson.dumps(frame).decode())
+        await self._socket.send({"type": "websocket.send", "text": orjson.dumps(frame).decode()})
 
 
 def _text(frame: Mapping[str, Any], key: str) -> str | None:

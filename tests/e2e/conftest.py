@@ -91,32 +91,34 @@ def run_cli(*words: str, environment: dict[str, str], timeout_s: float = 180) ->
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_models(tmp_path_factory.mktemp("home"))
+
+
+def with_models(folder: Path) -> Path:
     """A state folder of its own; the models, which are large and never change, are the project's."""
-    folder = tmp_path_factory.mktemp("home")
     models = Path(os.environ.get("BRANDVOICE_HOME", ROOT / "var")).resolve() / "models"
     models.mkdir(parents=True, exist_ok=True)
     (folder / "models").symlink_to(models)
     return folder
 
 
-@pytest.fixture(scope="session")
-def environment(home: Path) -> dict[str, str]:
-    """Variables for every process of this suite."""
+def variables(home: Path, **more: str) -> dict[str, str]:
+    """Variables for every process of one gateway."""
     port = free_port()
     clean = {key: value for key, value in os.environ.items() if not key.startswith("BRANDVOICE_")}
-    return clean | {
+    ours = {
         "BRANDVOICE_HOME": str(home),
         "BRANDVOICE_SERVICE__PORT": str(port),
         "BRANDVOICE_SERVICE__SIMULATOR": "true",
         "BRANDVOICE_URL": f"http://127.0.0.1:{port}",
         "HF_HUB_OFFLINE": "1",
     }
+    return clean | ours | more
 
 
-@pytest.fixture(scope="session")
-def gateway(home: Path, environment: dict[str, str]) -> Iterator[Running]:
-    """`brandvoice demo`, as a newcomer starts it."""
-    with (home / "gateway.log").open("wb") as log:
+def start_demo(home: Path, environment: dict[str, str]) -> Running:
+    """`brandvoice demo`, as a newcomer starts it; its output goes to gateway.log in the state folder."""
+    with (home / "gateway.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "demo"],
             cwd=ROOT,
@@ -132,6 +134,17 @@ def gateway(home: Path, environment: dict[str, str]) -> Iterator[Running]:
         process.kill()
         sys.stderr.write((home / "gateway.log").read_text("utf-8", "replace")[-4000:])
         raise
+    return running
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path) -> dict[str, str]:
+    return variables(home)
+
+
+@pytest.fixture(scope="session")
+def gateway(home: Path, environment: dict[str, str]) -> Iterator[Running]:
+    running = start_demo(home, environment)
     yield running
-    process.send_signal(signal.SIGINT)
-    assert process.wait(40) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(40) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"

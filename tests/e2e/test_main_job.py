@@ -249,19 +249,29 @@ def test_a_second_demo_on_the_same_state_is_refused_in_plain_words(gateway: Runn
     assert "another brandvoice runs" in done.stderr
 
 
-def test_an_engine_that_is_killed_comes_back_and_the_question_is_still_answered(gateway: Running) -> None:
-    engines = [
-        int(entry)
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and b"vllm.entrypoints" in _command(entry) and str(gateway.home).encode() in _command(entry)
-    ]
-    assert engines
-    os.kill(engines[0], signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while gateway.get("/readyz")["checks"]["engine"] == "ready" and time.monotonic() < deadline:
-        time.sleep(0.1)
-    done = gateway.cli("channel", "simulate", "slack", QUESTION, "--brand", "velmora", "--json", timeout_s=240)
-    assert "30 days" in done.stdout, done.stderr
+async def test_an_engine_killed_in_mid_answer_comes_back_and_the_question_is_answered_once(gateway: Running) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{gateway.url}/ws/chat") as socket:
+            welcome = await _hello(socket, "velmora")
+            await socket.send_json({"type": "message", "client_id": uuid.uuid4().hex, "text": QUESTION})
+            while (await _until(socket, "status"))[-1]["state"] != "writing":
+                pass
+            engine = next(
+                int(entry)
+                for entry in os.listdir("/proc")
+                if entry.isdigit()
+                and b"vllm.entrypoints" in _command(entry)
+                and str(gateway.home).encode() in _command(entry)
+            )
+            os.kill(engine, signal.SIGKILL)
+            told = await _until(socket, "notice")
+            assert told[-1]["code"] == "engine_down"
+            frames = await _until(socket, "reply", "failed", timeout_s=200)
+            assert frames[-1]["type"] == "reply", frames[-1]
+            assert "30 days" in frames[-1]["text"]
+        async with session.ws_connect(f"{gateway.url}/ws/chat") as socket:
+            again = await _hello(socket, "velmora", visitor=welcome["visitor"], conversation=welcome["conversation"])
+            assert [turn["state"] for turn in again["turns"]] == ["done"]
     gateway.wait_ready()
 
 

@@ -1,0 +1,238 @@
+"""The gateway's doors on a real application, without an engine: keys, origins, webhooks, error forms."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from channels.base import Channel
+from configs.home import Home
+from configs.load import Config, load_config
+from retrieval.testing import HashEncoder
+from service import bootstrap
+from service.app import create_app
+from service.bootstrap import Gateway
+from service.lanes import Lanes
+from service.security import check_exposure, origin_allowed
+from service.simulator import simulated_apps
+from tests.unit.service.storage.support import rows
+
+KEY = "a-key-of-more-than-sixteen"
+NOBODY_LISTENS = "http://127.0.0.1:9"
+SENDERS = {"slack": "U0ABC123", "whatsapp": "15550101234"}
+
+
+class Door:
+    """A client of an open gateway, and the gateway behind it."""
+
+    def __init__(self, client: TestClient, gateway: Gateway) -> None:
+        self.client = client
+        self.gateway = gateway
+
+    def binding(self, channel: str) -> Any:
+        return next(
+            binding
+            for brand in self.gateway.config.brands.values()
+            for binding in brand.channels
+            if binding.channel == channel
+        )
+
+    def platform(self, channel: str) -> Channel:
+        return self.gateway.channels[channel, self.binding(channel).app]
+
+    def event(self, channel: str, account: str | None = None) -> bytes:
+        return self.platform(channel).simulate(
+            "Hello?",
+            account=account or self.binding(channel).account,
+            message_id="wamid.ABCDEF",
+            sender=SENDERS[channel],
+        )
+
+    def post(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        return self.client.post(f"/webhooks/{channel}/{self.binding(channel).app}", content=body, headers=dict(headers))
+
+    def count(self, table: Any) -> int:
+        portal = self.client.portal
+        assert portal is not None
+        return len(portal.call(rows, self.gateway.db, table))
+
+
+def _config(home: Home, **service: object) -> Config:
+    config = load_config(Path("configs"), {})
+    settings = config.service.model_copy(
+        update={
+            "engine": config.service.engine.model_copy(update={"url": NOBODY_LISTENS}),
+            "service": config.service.service.model_copy(update={"simulator": True, **service}),
+        }
+    )
+    return replace(config, service=simulated_apps(settings, home, "http://127.0.0.1:8000"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(bootstrap, "_encoder", lambda _folder: HashEncoder())
+    # No engine comes here, so there is nothing to wait for at the end.
+    monkeypatch.setattr(Lanes, "drain", functools.partialmethod(Lanes.drain, patience_s=0.1))
+    return Home(tmp_path)
+
+
+def _open(config: Config, home: Home) -> Iterator[Door]:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    opened: asyncio.Future[Gateway] = loop.create_future()
+    with TestClient(create_app(config, home, opened=opened)) as client:
+        yield Door(client, opened.result())
+    loop.close()
+
+
+@pytest.fixture
+def door(home: Home) -> Iterator[Door]:
+    yield from _open(_config(home), home)
+
+
+@pytest.fixture
+def locked(home: Home, tmp_path: Path) -> Iterator[Door]:
+    from configs.service import Secret
+
+    (tmp_path / "keys").write_text(f"another-key-of-sixteen,{KEY}", encoding="utf-8")
+    yield from _open(_config(home, api_keys=Secret(file=tmp_path / "keys")), home)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/handoffs", "/v1/brands", "/v1/turns/x"])
+def test_without_a_key_nothing_of_the_api_answers(locked: Door, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}, {"Authorization": KEY}):
+        answer = locked.client.get(path, headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["type"] == "authentication_error"
+    assert locked.client.get(path, headers={"Authorization": f"Bearer {KEY}"}).status_code in (200, 404)
+
+
+def test_health_widget_and_webhooks_need_no_key(locked: Door) -> None:
+    assert locked.client.get("/livez").status_code == 200
+    assert locked.client.get("/widget.js").status_code == 200
+    assert locked.post("slack", b"{}", {}).status_code == 401
+    assert "unauthorized" in locked.post("slack", b"{}", {}).text
+
+
+def test_an_engine_that_is_away_makes_the_gateway_not_ready_and_says_so(door: Door) -> None:
+    answer = door.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["engine"] != "ready"
+    assert answer.json()["checks"]["database"] == "ok"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
+def test_listening_beyond_this_machine_without_keys_is_refused(host: str) -> None:
+    from configs.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="api_keys"):
+        check_exposure(host, ())
+    check_exposure(host, (KEY,))
+    check_exposure("127.0.0.1", ())
+
+
+def test_only_listed_origins_and_our_own_may_open_a_chat(door: Door) -> None:
+    brand = next(iter(door.gateway.config.brands.values()))
+    listed = brand.model_copy(update={"widget": brand.widget.model_copy(update={"origins": ("https://shop.example",)})})
+    assert origin_allowed(listed, "https://shop.example", "chat.example")
+    assert origin_allowed(listed, "https://chat.example", "chat.example")
+    assert origin_allowed(listed, None, "chat.example")
+    for foreign in ("https://evil.example", "https://shop.example.evil.example", "http://shop.example", "null"):
+        assert not origin_allowed(listed, foreign, "chat.example")
+
+
+@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str) -> None:
+    from service.tables import inbox
+
+    platform = door.platform(channel)
+    body = platform.simulate(
+        "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=SENDERS[channel]
+    )
+    for _ in range(3):
+        assert door.post(channel, body, platform.sign(body)).status_code == 200
+    assert door.count(inbox) == 1
+
+
+@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, channel: str) -> None:
+    from service.tables import inbox, unbound_events
+
+    platform = door.platform(channel)
+    body = platform.simulate(
+        "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=SENDERS[channel]
+    )
+    signed = dict(platform.sign(body))
+    assert door.post(channel, body + b" ", signed).status_code == 401
+    assert door.post(channel, body, {name: value[:-1] + "0" for name, value in signed.items()}).status_code == 401
+    assert door.post(channel, body, {}).status_code == 401
+    assert (door.count(inbox), door.count(unbound_events)) == (0, 0)
+
+
+@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: Door, channel: str) -> None:
+    from service.tables import inbox, unbound_events
+
+    platform = door.platform(channel)
+    body = door.event(channel, account="NOBODY99")
+    assert door.post(channel, body, platform.sign(body)).status_code == 200
+    assert (door.count(inbox), door.count(unbound_events)) == (0, 1)
+    assert f'brandvoice_unbound_events_total{{channel="{channel}"}} 1.0' in door.client.get("/metrics").text
+
+
+def test_an_unknown_app_and_an_unknown_channel_are_not_found(door: Door) -> None:
+    assert door.client.post("/webhooks/slack/none", content=b"{}").status_code == 404
+    assert door.client.post("/webhooks/pigeon/main", content=b"{}").status_code == 404
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_read_whole(door: Door) -> None:
+    answer = door.post("slack", b"x" * (5 * 1024 * 1024), {})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "too_large"
+
+
+def test_a_database_that_takes_nothing_makes_the_platform_come_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.errors import StorageUnavailable
+
+    platform = door.platform("slack")
+    body = door.event("slack")
+
+    async def full(*_: object, **__: object) -> None:
+        raise StorageUnavailable("The disk is full.")
+
+    monkeypatch.setattr(type(door.gateway.db), "write", full)
+    answer = door.post("slack", body, platform.sign(body))
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{broken", 400),
+        (b"[]", 400),
+        (b'{"model": "velmora", "messages": []}', 400),
+        (b'{"model": "velmora", "messages": [{"role": "user", "content": ""}]}', 400),
+        (b'{"model": "velmora", "messages": [{"role": "assistant", "content": "x"}]}', 400),
+        (b'{"model": "velmora", "n": 2, "messages": [{"role": "user", "content": "x"}]}', 400),
+        (b'{"model": "nobody", "messages": [{"role": "user", "content": "x"}]}', 404),
+        (b'{"model": "velmora", "messages": [{"role": "user", "content": "' + b"x" * 100_000 + b'"}]}', 400),
+        (b"\xff\xfe\x00", 400),
+    ],
+    ids=["broken", "no object", "no messages", "empty", "last is not the user's", "n", "brand", "100 kB", "binary"],
+)
+def test_a_bad_request_gets_openais_error_form(door: Door, body: bytes, status: int) -> None:
+    answer = door.client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
