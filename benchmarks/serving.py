@@ -37,7 +37,7 @@ LOGS = tempfile.mkdtemp(prefix="brandvoice-bench-")
 BODY = {"model": "velmora", "messages": [{"role": "user", "content": "How long do I have to return an item?"}]}
 TOKENS = 64
 PACE_S = 0.02
-PACED_TURNS = 3
+PACED_TURNS = 2
 QUESTION = "How long do I have to return an unopened item?"
 
 

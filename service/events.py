@@ -18,6 +18,7 @@ class Citation:
     title: str
     passage: str
     score: float
+    """How well the passage supports what is said, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

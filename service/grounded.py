@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.encoder import Encoder
@@ -62,30 +62,42 @@ class GroundedText:
             if not self.has_claim:
                 self._held.append(text)
                 return []
-            return [self._show(text, None)]
+            return [self._show(text)]
         self.has_claim = True
-        released = [self._show(held, None) for held in self._held]
+        released = [self._show(held) for held in self._held]
         self._held.clear()
-        return [*released, self._show(text, check.source)]
+        return [*released, self._show(text, check)]
 
     def citations(self) -> tuple[Citation, ...]:
         """The citations of all shown sentences, each once, by number."""
-        found = {citation.number: citation for sentence in self.shown for citation in sentence.citations}
-        return tuple(found[number] for number in sorted(found))
+        return merged(self.shown)
 
-    def _show(self, text: str, source: int | None) -> Sentence:
+    def _show(self, text: str, claim: SentenceCheck | None = None) -> Sentence:
         citations: tuple[Citation, ...] = ()
-        if source is not None:
-            citations = (cite(source, self.passages[source - 1]),)
-            text = with_mark(text, source)
+        if claim is not None and claim.source is not None:
+            citations = (cite(claim, self.passages),)
+            text = with_mark(text, claim.source)
         sentence = Sentence(len(self.shown), text, citations)
         self.shown.append(sentence)
         return sentence
 
 
-def cite(number: int, passage: Passage) -> Citation:
-    """A passage as a citation."""
-    return Citation(number, passage.document, passage.title, passage.text, round(passage.score, 4))
+def cite(claim: SentenceCheck, passages: Sequence[Passage]) -> Citation:
+    """The passage that supports a claim; its score is how well, 0 to 1, not how it ranked in the search."""
+    if claim.source is None:
+        raise ValueError("only a supported claim has a source")
+    passage = passages[claim.source - 1]
+    return Citation(claim.source, passage.document, passage.title, passage.text, round(claim.score, 4))
+
+
+def merged(sentences: Iterable[Sentence]) -> tuple[Citation, ...]:
+    """The citations of sentences, each passage once, by number, with its best score."""
+    found: dict[int, Citation] = {}
+    for citation in (citation for sentence in sentences for citation in sentence.citations):
+        known = found.get(citation.number)
+        if known is None or citation.score > known.score:
+            found[citation.number] = citation
+    return tuple(found[number] for number in sorted(found))
 
 
 def strip_marks(text: str) -> str:

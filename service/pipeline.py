@@ -22,7 +22,7 @@ from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing import Route, route
 from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
-from service.grounded import Checked, GroundedText, cite, strip_marks, with_mark
+from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
 from service.ports import BASE_VERSION, Generator, Piece, Retriever, Sampling, Voice, Voices
 
 T = TypeVar("T")
@@ -209,8 +209,7 @@ class ChatPipeline:
         marked = await self._in_thread(self._mark_sentences, turn, prompt, text)
         trace.generations[-1]["sentences"] = [_evidence(checked) for checked, _ in marked]
         shown = [sentence for _, sentence in marked]
-        citations = {citation.number: citation for sentence in shown for citation in sentence.citations}
-        yield self._finish("answered", shown, tuple(citations[n] for n in sorted(citations)), voice, trace)
+        yield self._finish("answered", shown, merged(shown), voice, trace)
 
     def _mark_sentences(self, turn: Turn, prompt: Prompt, text: str) -> list[tuple[Checked, Sentence]]:
         """Check a finished text; every sentence stays, a supported claim gets its citation."""
@@ -223,7 +222,7 @@ class ChatPipeline:
             if source is None:
                 marked.append((checked, Sentence(at, checked.text)))
             else:
-                citation = cite(source, prompt.passages[source - 1])
+                citation = cite(checked.check, prompt.passages)
                 marked.append((checked, Sentence(at, with_mark(checked.text, source), (citation,))))
         return marked
 

@@ -29,7 +29,7 @@ const WORDS = {
   sources: 'Sources',
   source: (number, title) => `Source ${number}: ${title}`,
   closeSource: 'Close source',
-  match: (percent) => `Match ${percent} %`,
+  match: (percent) => `Supports the answer: ${percent} %`,
   helpful: 'Helpful',
   notHelpful: 'Not helpful',
   handedOff: 'Passed on to a person',
