@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -51,6 +52,31 @@ class Running:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             return json.load(error)
+
+    def processes(self) -> list[int]:
+        """The gateway and everything that it started, by process id."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+                if fields[0] != "Z":
+                    children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+        found = [self.process.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
+    def engine(self) -> int:
+        """The process id of vLLM."""
+        return next(pid for pid in self.processes() if b"vllm.entrypoints" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+    def interrupt(self) -> None:
+        """Ctrl-C: everything ends, nothing is left."""
+        before = self.processes()
+        assert len(before) > 2, "gateway, engine, the engine's workers"
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(40) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"
+        assert [pid for pid in before if Path(f"/proc/{pid}").exists()] == []
 
     def cli(self, *words: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
         """Run a `brandvoice` command against this gateway's state."""
@@ -146,5 +172,4 @@ def environment(home: Path) -> dict[str, str]:
 def gateway(home: Path, environment: dict[str, str]) -> Iterator[Running]:
     running = start_demo(home, environment)
     yield running
-    running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(40) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"
+    running.interrupt()
