@@ -203,7 +203,7 @@ async def run(rounds: int) -> str:
             "",
             f"`python -m benchmarks.throughput --rounds {rounds}` on {os.cpu_count()} cores ({platform.machine()}), "
             f"SmolLM2-135M-Instruct with both shipped adapters, at most {2 * QUESTIONS_EACH} questions a pass, "
-            f"temperature 0, {MAX_TOKENS} tokens at most, check off, search on; medians of {rounds} interleaved rounds.",
+            f"temperature 0, {MAX_TOKENS} tokens at most, check off, search on; medians of {rounds} rounds in turn.",
             "",
             "| at once | gateway tok/s | raw tok/s | ratio | gateway first token, ms | raw, ms | ratio | same words |",
             "|---|---|---|---|---|---|---|---|",
