@@ -62,21 +62,6 @@ class Change:
     """Chunks of the whole version that are not searched because another says the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionSummary:
-    """One version, and what it changed against the one that was made before it."""
-
-    name: str
-    created: str
-    """ISO 8601, UTC."""
-    documents: int
-    chunks: int
-    active: bool
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-
-
 def add(
     home_knowledge: Path,
     brand: str,
@@ -187,48 +172,6 @@ def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None 
         write_history(folder, history)
         point(folder, name)
         return name
-
-
-def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
-    """The versions that are kept, the newest first.
-
-    Raises:
-        IndexCorrupt: One of them cannot be read.
-    """
-    folder = brand_folder(home_knowledge, brand)
-    current = current_version(folder)
-    manifests = []
-    for name in version_names(folder):
-        try:
-            manifests.append(read_manifest(folder / name, checksums=False))
-        except IndexMismatch:  # of an older brandvoice; deleted at the next change
-            continue
-    summaries: list[VersionSummary] = []
-    before: dict[str, tuple[str, str, Metadata]] = {}
-    for manifest in sorted(manifests, key=lambda one: str(one["created"])):
-        name = manifest["name"]
-        now = {one.id: _identity(one) for one in read_entries(folder / name)}
-        summaries.append(
-            VersionSummary(
-                name,
-                manifest["created"],
-                manifest["documents"],
-                manifest["chunks"],
-                name == current,
-                added=tuple(sorted(now.keys() - before.keys())),
-                changed=tuple(sorted(one for one in now.keys() & before.keys() if now[one] != before[one])),
-                removed=tuple(sorted(before.keys() - now.keys())),
-            )
-        )
-        before = now
-    return tuple(reversed(summaries))
-
-
-def list_documents(home_knowledge: Path, brand: str) -> tuple[Entry, ...]:
-    """The documents of the version that serves, by name; none where nothing was added yet."""
-    folder = brand_folder(home_knowledge, brand)
-    name = current_version(folder)
-    return read_entries(folder / name) if name else ()
 
 
 def _serve(folder: Path, after: _Documents, encoder: Encoder, progress: Progress, change: Change) -> Change:
