@@ -61,6 +61,8 @@ class Metadata:
 
     def said(self) -> dict[str, str]:
         """What was said, as JSON has it; empty where nothing was."""
+        if self == PLAIN:
+            return {}
         return {
             name: value.isoformat() if isinstance(value, date) else value
             for name, value in asdict(self).items()
@@ -74,6 +76,8 @@ class Metadata:
         return cls(**{**said, **days})
 
 
+PLAIN = Metadata()
+"""Of a document that says nothing about itself."""
 _ADAPTER = TypeAdapter(Metadata)
 
 
@@ -110,7 +114,7 @@ def read_document_metadata(file: Path, text: str) -> tuple[Metadata, str]:
     beside = read_side_file(file)
     if inside is not None and beside is not None:
         raise MetadataInvalid(f"metadata at its top and in {side_file(file).name}; keep one of the two")
-    return beside or inside or Metadata(), text
+    return beside or inside or PLAIN, text
 
 
 def split_front_matter(text: str) -> tuple[Metadata | None, str]:
