@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
 
@@ -14,11 +15,12 @@ from retrieval.evaluation import evaluate_retrieval
 from retrieval.fusion import fuse, rerank
 from retrieval.knowledge_base import KnowledgeBase
 from retrieval.late import TokenIndex
-from retrieval.lexical import LexicalIndex
+from retrieval.lexical import K1, B, LexicalIndex
 from retrieval.passages import SearchResult
-from retrieval.spelling import Spelling
+from retrieval.postings import Postings
+from retrieval.spelling import Spelling, Vocabulary
 from retrieval.store import add
-from retrieval.testing import HashEncoder, write_pages
+from retrieval.testing import PAGES, HashEncoder, write_pages
 from retrieval.words import stems
 
 
@@ -46,9 +48,8 @@ def test_page_with_the_answer_comes_first(knowledge: KnowledgeBase, question: st
 
 
 def test_passage_is_an_exact_piece_of_its_document(knowledge: KnowledgeBase) -> None:
-    texts = {document.id: document.text for document in knowledge.documents()}
     for passage in knowledge.search("delivery").passages:
-        assert texts[passage.document][passage.start : passage.end] == passage.text
+        assert knowledge.text(passage.document)[passage.start : passage.end] == passage.text
 
 
 def test_related_question_is_more_answerable_than_a_foreign_one(knowledge: KnowledgeBase) -> None:
@@ -127,8 +128,8 @@ def test_fusion_keeps_distances_and_each_ranking_counts() -> None:
 
 def test_late_interaction_is_the_mean_of_the_best_cosines(tmp_path: Path) -> None:
     chunks = [np.eye(3, dtype=np.float16)[:2], np.eye(3, dtype=np.float16)[2:]]
-    TokenIndex.build(chunks, 3).save(tmp_path / "tokens")
-    index = TokenIndex.load(tmp_path / "tokens")
+    TokenIndex.write(tmp_path / "tokens", chunks)
+    index = TokenIndex.load(tmp_path / "tokens", 3)
     assert index.scores(np.eye(3, dtype=np.float32)[[0, 2]], [0, 1]).tolist() == [0.5, 0.5]
     assert index.scores(np.eye(3, dtype=np.float32)[[0, 1]], [0, 1]).tolist() == [1.0, 0.0]
 
@@ -140,12 +141,24 @@ def test_words_match_by_stem_and_without_accents() -> None:
     assert index.scores(stems("zebra")).tolist() == [0.0, 0.0, 0.0]
 
 
+def test_scores_are_those_of_bm25s_over_what_is_searched() -> None:
+    texts = [" ".join(pages.split()) for pages in PAGES.values()] + ["delivery delivery", "returned opened", "the"]
+    rows = [stems(text) for text in texts]
+    hidden = np.array([0, 1, -1, 2, -1, 3])
+    index = LexicalIndex([(Postings.build(rows), hidden)])
+    peer = bm25s.BM25(method="lucene", k1=K1, b=B)
+    peer.index([rows[at] for at in np.flatnonzero(hidden >= 0)], show_progress=False)
+    for query in (stems("delivery"), stems("item item returned"), stems("delivery of an opened zebra")):
+        known = [stem for stem in query if stem in peer.vocab_dict]
+        assert index.scores(query) == pytest.approx(peer.get_scores(known), abs=1e-5)
+
+
 def test_index_of_nothing_but_function_words_scores_zero() -> None:
     assert LexicalIndex.build(["the and of"]).scores(["return"]).tolist() == [0.0]
 
 
 def test_only_words_in_no_dictionary_are_corrected() -> None:
-    spelling = Spelling(["Warranty and guarantee of the Lumenne scarf"], {"scarce"}.__contains__)
+    spelling = Spelling(Vocabulary.of(["Warranty and guarantee of the Lumenne scarf"]), {"scarce"}.__contains__)
     assert spelling.correct("Garantee on scarce lumenne scraf?") == "guarantee on scarce lumenne scarf?"
     assert spelling.correct("zzzzzz") == "zzzzzz"
 
