@@ -100,10 +100,31 @@ def add(
         StorageFull: The disk is full; nothing changed.
     """
     loaded = load_documents(path)
+    return add_documents(
+        home_knowledge, brand, loaded.documents, encoder, progress, replace=replace, skipped=loaded.skipped
+    )
+
+
+def add_documents(
+    home_knowledge: Path,
+    brand: str,
+    documents: Iterable[Document],
+    encoder: Encoder,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    replace: bool = False,
+    skipped: tuple[Skipped, ...] = (),
+) -> Change:
+    """Take in documents that are loaded already; as `add`.
+
+    Raises:
+        IndexCorrupt: The version that serves is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    new = {document.id: document for document in documents}
     with _writing(home_knowledge, brand) as folder:
         old = _version_to_build_on(folder, encoder)
         before = {document.id: document for document in old.documents} if old else {}
-        new = {document.id: document for document in loaded.documents}
         after = new if replace else before | new
         version = _write(folder, list(after.values()), old, encoder, progress)
         return Change(
@@ -112,7 +133,7 @@ def add(
             changed=tuple(sorted(name for name in new if name in before and before[name].sha256 != new[name].sha256)),
             unchanged=tuple(sorted(name for name in new if name in before and before[name].sha256 == new[name].sha256)),
             removed=tuple(sorted(before.keys() - after.keys())),
-            skipped=loaded.skipped,
+            skipped=skipped,
         )
 
 

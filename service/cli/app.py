@@ -159,6 +159,24 @@ def kb_remove(
     run_remove(documents, brand, as_json=json)
 
 
+@kb.command("eval")
+def kb_eval(
+    corpus: Annotated[
+        Path, typer.Option(help='JSON lines {"id", "title", "text"}: documents or passages.', show_default=False)
+    ],
+    questions: Annotated[
+        Path,
+        typer.Option(help='JSON lines {"question" or "messages", "gold": [ids], "answerable"}.', show_default=False),
+    ],
+    brand: Annotated[str | None, typer.Option("--brand", "-b", help="Search with the settings of this brand.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure search and refusal on a corpus and questions about it, in a base of their own."""
+    from service.cli.evaluating import run_eval
+
+    run_eval(corpus, questions, brand, as_json=json)
+
+
 @adapter.command("list")
 def adapter_list(
     brand: Annotated[str | None, typer.Option("--brand", "-b", help="Of this brand only.")] = None,

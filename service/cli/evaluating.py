@@ -1,0 +1,69 @@
+"""`brandvoice kb eval`: how good search and refusal are on somebody's corpus and questions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from configs.brand import BrandRetrieval
+from service.cli import output
+from service.cli.deployment import open_deployment
+
+EVERY_S = 5.0
+"""Between two lines of progress; on a terminal one line is written over."""
+
+
+def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool) -> None:
+    """Measure."""
+    from retrieval.question_sets import read_corpus, read_questions
+    from retrieval.set_evaluation import evaluate_set
+
+    deployment = open_deployment()
+    settings = deployment.brand(brand).retrieval if brand else BrandRetrieval()
+    documents, asked = read_corpus(corpus), read_questions(questions)
+    held = {document.id for document in documents}
+    unknown = sum(any(name not in held for name in one.gold) for one in asked)
+    if unknown:
+        output.note(f"{unknown} questions name a gold document that {corpus} does not hold: it counts as not found")
+    report = evaluate_set(
+        documents,
+        asked,
+        deployment.encoder(output.note),
+        top_k=settings.top_k,
+        embedding=_counter("embedding", "chunks"),
+        asking=_counter("asking", "questions"),
+    )
+    if as_json:
+        output.data(report)
+    else:
+        output.table(("measure", "value"), [(name, _shown(value)) for name, value in _flat(report)])
+
+
+def _flat(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in report.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        rows += [(f"{name} {below}".rstrip(), one) for below, one in inner]
+    return rows
+
+
+def _shown(value: object) -> object:
+    return "-" if value is None else value
+
+
+def _counter(doing: str, what: str) -> Callable[[int, int], None]:
+    """Tells how far the work is, with its rate, every few seconds and at the end."""
+    started = told = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told < EVERY_S and done < total:
+            return
+        told = now
+        rate = done / max(now - started, 1e-9)
+        output.note(f"{doing} {done} of {total} {what}, {rate:.1f} a second")
+
+    return tell
