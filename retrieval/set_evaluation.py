@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from retrieval import measures
+from retrieval import metrics
 from retrieval.encoder import Encoder
 from retrieval.knowledge_base import KnowledgeBase
 from retrieval.passages import Document, Passage
@@ -94,12 +94,12 @@ def report(answered: Sequence[Answered]) -> dict[str, Any]:
     times = [one.milliseconds for one in answered]
     return {
         "questions": len(answered),
-        "hit@1": _mean(measures.hit(found, gold, 1) for found, gold in ranked),
-        "hit@5": _mean(measures.hit(found, gold, 5) for found, gold in ranked),
-        "hit@10": _mean(measures.hit(found, gold, DEPTH) for found, gold in ranked),
-        "recall@10": _mean(measures.recall(found, gold, DEPTH) for found, gold in ranked),
-        "ndcg@10": _mean(measures.ndcg(found, gold, DEPTH) for found, gold in ranked),
-        "mrr": _mean(measures.reciprocal_rank(found, gold) for found, gold in ranked),
+        "hit@1": _mean(metrics.hit(found, gold, 1) for found, gold in ranked),
+        "hit@5": _mean(metrics.hit(found, gold, 5) for found, gold in ranked),
+        "hit@10": _mean(metrics.hit(found, gold, DEPTH) for found, gold in ranked),
+        "recall@10": _mean(metrics.recall(found, gold, DEPTH) for found, gold in ranked),
+        "ndcg@10": _mean(metrics.ndcg(found, gold, DEPTH) for found, gold in ranked),
+        "mrr": _mean(metrics.reciprocal_rank(found, gold) for found, gold in ranked),
         "latency_ms": {share: _percentile(times, value) for share, value in (("p50", 0.5), ("p95", 0.95))},
         "answerability": _refusal(answered),
     }
@@ -112,8 +112,8 @@ def _refusal(answered: Sequence[Answered]) -> dict[str, float | None]:
     if not right or not wrong:
         return {"auroc": None, "refusal_rate_at_5pct_false_refusals": None}
     return {
-        "auroc": round(measures.area_under_curve(right, wrong), 4),
-        "refusal_rate_at_5pct_false_refusals": round(measures.refused_at(right, wrong, FALSE_REFUSALS), 4),
+        "auroc": round(metrics.area_under_curve(right, wrong), 4),
+        "refusal_rate_at_5pct_false_refusals": round(metrics.refused_at(right, wrong, FALSE_REFUSALS), 4),
     }
 
 
@@ -123,4 +123,4 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _percentile(values: Sequence[float], share: float) -> float | None:
-    return round(measures.percentile(values, share), 3) if values else None
+    return round(metrics.percentile(values, share), 3) if values else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from retrieval import measures
+from retrieval import metrics
 from retrieval.errors import LinesInvalid
 from retrieval.question_sets import Asked, read_corpus, read_questions
 from retrieval.set_evaluation import evaluate_set
@@ -23,26 +23,26 @@ def lines(file: Path, *rows: object) -> Path:
 
 def test_measures_agree_with_a_calculation_by_hand() -> None:
     ranked, gold = ["a", "b", "c", "d"], {"b", "d", "z"}
-    assert [measures.hit(ranked, gold, depth) for depth in (1, 2)] == [0.0, 1.0]
-    assert measures.recall(ranked, gold, 3) == pytest.approx(1 / 3)
-    assert measures.reciprocal_rank(ranked, gold) == 0.5
+    assert [metrics.hit(ranked, gold, depth) for depth in (1, 2)] == [0.0, 1.0]
+    assert metrics.recall(ranked, gold, 3) == pytest.approx(1 / 3)
+    assert metrics.reciprocal_rank(ranked, gold) == 0.5
     ideal = 1 + 1 / math.log2(3) + 1 / math.log2(4)
-    assert measures.ndcg(ranked, gold, 10) == pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / ideal)
-    assert measures.ndcg([], gold, 10) == measures.reciprocal_rank([], gold) == 0.0
+    assert metrics.ndcg(ranked, gold, 10) == pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / ideal)
+    assert metrics.ndcg([], gold, 10) == metrics.reciprocal_rank([], gold) == 0.0
 
 
 def test_measures_of_refusal_count_ties_and_allow_the_share_of_mistakes() -> None:
-    assert measures.area_under_curve([0.9, 0.5], [0.5, 0.1]) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    assert metrics.area_under_curve([0.9, 0.5], [0.5, 0.1]) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
     right = [at / 100 for at in range(100)]
-    assert measures.refused_at(right, [0.04, 0.05, 0.01, 0.9], 0.05) == 0.5
-    assert measures.refused_at([1.0], [0.5], 0.05) == 1.0
+    assert metrics.refused_at(right, [0.04, 0.05, 0.01, 0.9], 0.05) == 0.5
+    assert metrics.refused_at([1.0], [0.5], 0.05) == 1.0
 
 
 def test_interval_holds_the_mean_and_is_the_same_twice() -> None:
-    low, high = measures.interval([0.0, 1.0] * 50)
+    low, high = metrics.interval([0.0, 1.0] * 50)
     assert low < 0.5 < high
-    assert measures.interval([0.0, 1.0] * 50) == (low, high)
-    assert measures.interval([0.25] * 10) == (0.25, 0.25)
+    assert metrics.interval([0.0, 1.0] * 50) == (low, high)
+    assert metrics.interval([0.25] * 10) == (0.25, 0.25)
 
 
 def test_last_user_message_is_the_question_and_earlier_ones_its_history(tmp_path: Path) -> None:
