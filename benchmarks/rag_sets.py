@@ -3,8 +3,8 @@
     python -m benchmarks.rag_sets FOLDER [--data ../shared/data/rag]
 
 writes SET.corpus.jsonl and SET.questions.jsonl for each set. How each is meant stands in the README beside the data:
-tau2 is indexed by text without title; doc2dial's questions are conversations with all their user turns; an
-unanswerable question of SQuAD 2 names the paragraph that it was made up for, which is no gold.
+tau2 is indexed by text without title; doc2dial's questions are conversations with all their user turns; mtrag-last is
+mtrag without the history; an unanswerable question of SQuAD 2 names the paragraph that it was made up for, no gold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "rag"
-SETS = ("mtrag", "doc2dial", "tau2", "plausible", "squad2")
+SETS = ("mtrag", "mtrag-last", "doc2dial", "tau2", "plausible", "squad2")
 ANSWERABLE: Mapping[str, bool] = {
     "answerable": True,
     "partial": False,
@@ -39,11 +39,22 @@ class QuestionSet:
     questions: tuple[Row, ...]
     """`question` or `messages`, `gold`, and `answerable` where it is known."""
 
+    def plain(self) -> tuple[str, ...]:
+        """Each question as one text, for systems that know no conversations: all user turns of doc2dial, else the last.
+
+        As the goals were measured: MTRAG's earlier turns harm a search that weighs all alike.
+        """
+        return tuple(
+            row.get("question") or ("\n".join(_said(row)) if self.name == "doc2dial" else _said(row)[-1])
+            for row in self.questions
+        )
+
 
 def read_set(name: str, data: Path = DATA) -> QuestionSet:
     """Read one of `SETS`."""
     corpus, questions = {
         "mtrag": _mtrag,
+        "mtrag-last": _mtrag_last,
         "doc2dial": _doc2dial,
         "tau2": _tau2,
         "plausible": _plausible,
@@ -67,6 +78,11 @@ def _mtrag(data: Path) -> tuple[Iterator[Row], Iterator[Row]]:
         for row in _rows(data / "mtrag_questions.jsonl")
     )
     return _documents(data / "mtrag_corpus.jsonl"), questions
+
+
+def _mtrag_last(data: Path) -> tuple[Iterator[Row], Iterator[Row]]:
+    corpus, questions = _mtrag(data)
+    return corpus, ({"question": row.pop("messages")[-1]["content"]} | row for row in questions)
 
 
 def _doc2dial(data: Path) -> tuple[Iterator[Row], Iterator[Row]]:
@@ -104,6 +120,10 @@ def _squad2(data: Path) -> tuple[Iterator[Row], Iterator[Row]]:
         for row in _rows(data / "squad2_questions.jsonl")
     )
     return _documents(data / "squad2_corpus.jsonl"), questions
+
+
+def _said(row: Row) -> list[str]:
+    return [one["content"] for one in row["messages"] if one["role"] == "user" and one["content"].strip()]
 
 
 def _documents(file: Path, text: str = "text") -> Iterator[Row]:

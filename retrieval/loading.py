@@ -8,10 +8,11 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from retrieval.errors import DocumentUnreadable
+from retrieval.errors import DocumentUnreadable, MetadataInvalid
+from retrieval.metadata import SIDE_SUFFIX, read_document_metadata
 from retrieval.passages import Document
 
 SUFFIXES = frozenset({".md", ".markdown", ".txt"})
@@ -90,6 +91,9 @@ def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tup
         name = f"{prefix}/{entry.name}" if prefix else entry.name
         if entry.name.startswith("."):
             yield Skipped(_shown(name), "hidden")
+        elif entry.name.endswith(SIDE_SUFFIX):
+            if not os.path.exists(entry.path.removesuffix(SIDE_SUFFIX)):
+                yield Skipped(_shown(name), "the document that it describes is not there")
         elif _is_folder(entry):
             yield from _walk(Path(entry.path), name, seen | {key})
         else:
@@ -123,9 +127,13 @@ def _load_file(name: str, file: Path) -> Document | Skipped:
         return Skipped(shown, f"cannot be read ({error.strerror})")
     if "\x00" in text:
         return Skipped(shown, "binary: it holds NUL characters")
+    try:
+        metadata, text = read_document_metadata(file, text)
+    except MetadataInvalid as error:
+        return Skipped(shown, str(error))
     if not text.removeprefix("\ufeff").strip():
         return Skipped(shown, "empty")
-    return document_from_text(name, text)
+    return replace(document_from_text(name, text), metadata=metadata)
 
 
 def _shown(name: str) -> str:

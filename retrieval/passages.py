@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from retrieval.metadata import Metadata
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -17,6 +19,7 @@ class Document:
     """Markdown or plain text, NFC, newline-separated."""
     sha256: str
     """Hex digest of the text's UTF-8 bytes; unchanged documents are not embedded again."""
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ def run_list(brand: str, *, as_json: bool) -> None:
     deployment.brand(brand)
     found = store.list_documents(deployment.home.knowledge, brand)
     if as_json:
-        documents = [{"document": one.id, "title": one.title, "chars": len(one.text)} for one in found]
+        documents = [{"document": one.id, "title": one.title, "chars": one.chars} for one in found]
         output.data({"documents": documents})
     elif found:
-        output.table(("document", "title", "chars"), [(one.id, one.title, len(one.text)) for one in found])
+        output.table(("document", "title", "chars"), [(one.id, one.title, one.chars) for one in found])
     else:
         output.note(f"{brand} has no documents yet; add some: brandvoice kb add FOLDER --brand {brand}")
 
