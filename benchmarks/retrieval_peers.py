@@ -53,7 +53,7 @@ def haystack(job: dict[str, Any], vectors: Any, depth: int) -> Query:
     class TextEmbedder:
         """Encodes the query."""
 
-        @component.output_types(embedding=list[float])
+        @component.output_types(embedding=list[float])  # type: ignore[untyped-decorator]
         def run(self, text: str) -> dict[str, Any]:
             return {"embedding": model.encode(text, normalize_embeddings=True).tolist()}
 

@@ -24,7 +24,7 @@ from retrieval.passages import Chunk, Document
 from retrieval.question_sets import Asked
 from retrieval.set_evaluation import DEPTH, ask
 from retrieval.splitting import searchable
-from retrieval.store import add_documents, brand_folder, open_version
+from retrieval.store import add_documents
 
 CHUNKS_EACH = 100
 """Chunks of each ranking that are fused, by the peers too."""
@@ -76,8 +76,8 @@ def prepare(
     add_documents(folder, base, documents, encoder)
     knowledge = KnowledgeBase.open(folder, base, encoder)
     built_s = time.perf_counter() - since
-    version = open_version(brand_folder(folder, base), knowledge.version, encoder)
-    return Prepared(name, questions, plain, version.chunks, knowledge, version.index.vectors(), built_s)
+    version = knowledge.searched()
+    return Prepared(name, questions, plain, tuple(version.chunks), knowledge, version.index.vectors(), built_s)
 
 
 def ours(prepared: Prepared) -> Run:

@@ -64,6 +64,10 @@ class KnowledgeBase:
         """All documents, by name, without their texts."""
         return self._opened.stored.entries
 
+    def searched(self) -> Version:
+        """What customers search today."""
+        return self._opened.snapshot("public", None, self._encoder).version
+
     def state_of(self, document: str, passage: str) -> PassageState:
         """Whether a passage that was quoted once is still what customers are answered from."""
         stored = self._opened.stored

@@ -159,6 +159,21 @@ def kb_remove(
     run_remove(documents, brand, as_json=json)
 
 
+@kb.command("why")
+def kb_why(
+    question: Annotated[str, typer.Argument(help="What a customer asked.", show_default=False)],
+    expect: Annotated[
+        str, typer.Option(help="The document that holds the answer, as `kb list` names it.", show_default=False)
+    ],
+    brand: Brand,
+    json: Json = False,
+) -> None:
+    """Say at which step of an answer the right passage was lost, with the numbers and a cure."""
+    from service.cli.evaluating import run_why
+
+    run_why(question, expect, brand, as_json=json)
+
+
 @kb.command("eval")
 def kb_eval(
     corpus: Annotated[

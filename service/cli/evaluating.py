@@ -1,9 +1,10 @@
-"""`brandvoice kb eval`: how good search and refusal are on somebody's corpus and questions."""
+"""`brandvoice kb eval` and `kb why`: how good search and refusal are, and where one passage was lost."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,43 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
         output.data(report)
     else:
         output.table(("measure", "value"), [(name, _shown(value)) for name, value in _flat(report)])
+
+
+def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> None:
+    """Diagnose."""
+    from retrieval.errors import DocumentUnreadable
+    from retrieval.knowledge_base import KnowledgeBase
+    from retrieval.loading import load_documents
+    from retrieval.why import Asked, explain
+
+    deployment = open_deployment()
+    brand = deployment.brand(brand_name)
+    encoder = deployment.encoder(output.note)
+    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand_name, encoder)
+    top_k, enough = brand.retrieval.top_k, brand.retrieval.min_answerability
+    found = knowledge.search(question, top_k=top_k)
+    held = {one.id: one.rows for one in knowledge.documents()}
+    try:
+        skipped = () if document in held else load_documents(brand.pages).skipped
+    except DocumentUnreadable:
+        skipped = ()
+    asked = Asked(question, found, top_k, enough, brand.display_name)
+    why = explain(asked, document, knowledge.searched(), encoder, held=held, skipped=skipped)
+    if as_json:
+        output.data(asdict(why))
+        return
+    rows = [
+        (
+            "LOST" if one.lost else "",
+            one.step,
+            one.says,
+            ", ".join(f"{name} {value}" for name, value in one.numbers.items()),
+        )
+        for one in why.findings
+    ]
+    output.table(("", "step", "what happened", "numbers"), rows)
+    output.line(f"lost at: {why.lost_at}" if why.lost_at else "not lost")
+    output.line(why.cure)
 
 
 def _flat(report: dict[str, Any]) -> list[tuple[str, Any]]:
