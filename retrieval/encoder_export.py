@@ -39,7 +39,7 @@ def prepare_encoder(folder: Path, progress: Callable[[str], None] = lambda _: No
     if _is_whole(folder):
         return
     shutil.rmtree(folder, ignore_errors=True)
-    source = _packaged_model()
+    source = packaged_model()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
         target = Path(scratch) / "encoder"
@@ -63,7 +63,12 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _packaged_model() -> Path:
+def packaged_model() -> Path:
+    """The folder of the model's own weights, inside the package that carries them.
+
+    Raises:
+        EncoderInvalid: The package is not installed.
+    """
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EncoderInvalid(

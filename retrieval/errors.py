@@ -8,10 +8,15 @@ RetrievalError
 ├── IndexCorrupt         files of a version do not match their manifest
 ├── IndexMismatch        built with another encoder: build it again
 ├── EncoderInvalid       the encoder's files are missing or changed
+├── LinesInvalid         lines of a corpus or of a file of questions cannot be used
 └── StorageFull          the disk is full; the version that serves is untouched
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 
 class RetrievalError(Exception):
@@ -48,3 +53,29 @@ class EncoderInvalid(RetrievalError):
 
 class StorageFull(RetrievalError):
     """Nothing could be written; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """One line of a data file that cannot be used."""
+
+    file: Path
+    line: int
+    """From 1; 0 for the file as a whole."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class LinesInvalid(RetrievalError):
+    """Lines of a data file cannot be read; nothing was used of it."""
+
+    def __init__(self, lines: Sequence[BadLine], *, shown: int = 20) -> None:
+        listed = "\n".join(f"  {line}" for line in lines[:shown])
+        rest = f"\n  and {len(lines) - shown} more" if len(lines) > shown else ""
+        super().__init__(
+            f"{len(lines)} bad line(s), nothing was used of the file:\n{listed}{rest}. "
+            "Correct or delete these lines, then run the same command again."
+        )
+        self.lines = tuple(lines)

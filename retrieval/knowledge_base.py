@@ -7,32 +7,27 @@ reader may not find (internal pages, pages out of their dates) is not there for 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retrieval import answerability
 from retrieval.condense import condense
-from retrieval.encoder import Encoder, Vectors
+from retrieval.encoder import Encoder
 from retrieval.errors import DocumentUnknown
-from retrieval.fusion import fuse, min_max, rerank
+from retrieval.fusion import min_max
 from retrieval.metadata import Audience
-from retrieval.passages import Chunk, Passage, SearchResult
+from retrieval.passages import Passage, SearchResult
+from retrieval.ranking import Ranking, rank
 from retrieval.segment import read_documents
 from retrieval.spelling import Spelling
 from retrieval.version import Entry, StoredVersion, Version
 from retrieval.version_folder import SEGMENTS, brand_folder, current_version, open_version
-from retrieval.words import stems
 
-CANDIDATES = 100
-"""Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
-RERANKED = 24
-"""Chunks whose tokens are compared with the query's: about 0.5 ms."""
 EMPTY = "empty"
 """Version of a brand to which nothing was added yet."""
 SNAPSHOTS = 16
@@ -68,6 +63,10 @@ class KnowledgeBase:
     def documents(self) -> tuple[Entry, ...]:
         """All documents, by name, without their texts."""
         return self._opened.stored.entries
+
+    def searched(self) -> Version:
+        """What customers search today."""
+        return self._opened.snapshot("public", None, self._encoder).version
 
     def state_of(self, document: str, passage: str) -> PassageState:
         """Whether a passage that was quoted once is still what customers are answered from."""
@@ -134,22 +133,8 @@ class KnowledgeBase:
         query = snapshot.spelling.correct(condense(question, history))
         if not version.chunks or not query.strip():
             return SearchResult(query, (), version.name, 0.0)
-        vector = self._encoder.encode_query(query)
-        bm25 = version.lexical.scores(stems(query))
-        candidates = _candidates(version, vector, bm25)
-        dense, lexical = version.index.cosines(vector, candidates), bm25[candidates]
-        fused, scaled = fuse(dense, lexical), min_max(lexical)
-        best = np.argsort(-fused, kind="stable")[: max(RERANKED, top_k)]
-        late = version.tokens.scores(self._encoder.encode_query_tokens(query), candidates[best].tolist())
-        mixed = rerank(fused[best], late)
-        passages = tuple(
-            _passage(
-                version.chunks[candidates[best[at]]],
-                float(mixed[at]),
-                {"dense": float(dense[best[at]]), "lexical": float(scaled[best[at]]), "late": float(late[at])},
-            )
-            for at in np.argsort(-mixed, kind="stable")[:top_k]
-        )
+        ranking = rank(version, self._encoder, query)
+        passages = tuple(_passages(version, ranking, top_k))
         features = answerability.features(query, passages)
         return SearchResult(query, passages, version.name, answerability.answerability(features), features)
 
@@ -197,21 +182,18 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _candidates(version: Version, vector: Vectors, bm25: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Positions of the chunks that either ranking puts near its top, ascending."""
-    nearest, _ = version.index.search(vector, CANDIDATES)
-    worded = np.argsort(-bm25, kind="stable")[:CANDIDATES]
-    return np.union1d(nearest, worded[bm25[worded] > 0])
-
-
-def _passage(chunk: Chunk, score: float, scores: Mapping[str, float]) -> Passage:
-    return Passage(
-        document=chunk.document,
-        title=chunk.title,
-        heading=chunk.heading,
-        text=chunk.text,
-        score=score,
-        scores=scores,
-        start=chunk.start,
-        end=chunk.end,
-    )
+def _passages(version: Version, ranking: Ranking, top_k: int) -> Iterator[Passage]:
+    scaled = min_max(ranking.lexical)
+    for place in range(min(top_k, len(ranking))):
+        chunk = version.chunks[int(ranking.positions[place])]
+        scores = {"dense": ranking.dense[place], "lexical": scaled[place], "late": ranking.late[place]}
+        yield Passage(
+            document=chunk.document,
+            title=chunk.title,
+            heading=chunk.heading,
+            text=chunk.text,
+            score=float(ranking.score[place]),
+            scores={stage: float(score) for stage, score in scores.items() if not np.isnan(score)},
+            start=chunk.start,
+            end=chunk.end,
+        )

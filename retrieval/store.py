@@ -90,28 +90,50 @@ def add(
     """
     with _writing(home_knowledge, brand) as folder:
         loaded = load_documents(path)
-        before = _documents(folder, encoder)
-        origin = str(path.resolve())
-        new = {one.id: one for one in loaded.documents}
-        gone = _gone(before, loaded, origin) if follow else before.keys() - new.keys() if replace else set()
-        after: dict[str, Entry | Fresh] = {name: one for name, one in before.items() if name not in gone}
-        for name, one in new.items():
-            after[name] = _kept_or_fresh(before.get(name), one, origin)
-        same = {name for name in new if name in before and _identity(before[name]) == _identity(after[name])}
-        return _serve(
-            folder,
-            after,
-            encoder,
-            progress,
-            Change(
-                "",
-                added=tuple(sorted(new.keys() - before.keys())),
-                changed=tuple(sorted(new.keys() & before.keys() - same)),
-                unchanged=tuple(sorted(same)),
-                removed=tuple(sorted(gone)),
-                skipped=loaded.skipped,
-            ),
-        )
+        return _add(folder, loaded, str(path.resolve()), encoder, progress, replace=replace, follow=follow)
+
+
+def add_documents(
+    home_knowledge: Path,
+    brand: str,
+    documents: Iterable[Document],
+    encoder: Encoder,
+    progress: Progress = lambda _done, _total: None,
+) -> Change:
+    """Take in documents that are loaded already and let the result serve.
+
+    Raises:
+        IndexCorrupt: The version that serves is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    with _writing(home_knowledge, brand) as folder:
+        return _add(folder, Loaded(tuple(documents), ()), "", encoder, progress, replace=False, follow=False)
+
+
+def _add(
+    folder: Path, loaded: Loaded, origin: str, encoder: Encoder, progress: Progress, *, replace: bool, follow: bool
+) -> Change:
+    before = _documents(folder, encoder)
+    new = {one.id: one for one in loaded.documents}
+    gone = _gone(before, loaded, origin) if follow else before.keys() - new.keys() if replace else set()
+    after: dict[str, Entry | Fresh] = {name: one for name, one in before.items() if name not in gone}
+    for name, one in new.items():
+        after[name] = _kept_or_fresh(before.get(name), one, origin)
+    same = {name for name in new if name in before and _identity(before[name]) == _identity(after[name])}
+    return _serve(
+        folder,
+        after,
+        encoder,
+        progress,
+        Change(
+            "",
+            added=tuple(sorted(new.keys() - before.keys())),
+            changed=tuple(sorted(new.keys() & before.keys() - same)),
+            unchanged=tuple(sorted(same)),
+            removed=tuple(sorted(gone)),
+            skipped=loaded.skipped,
+        ),
+    )
 
 
 def remove(home_knowledge: Path, brand: str, document_ids: Iterable[str], encoder: Encoder) -> Change:

@@ -200,6 +200,39 @@ def kb_rollback(
     run_rollback(brand, to=to, as_json=json)
 
 
+@kb.command("why")
+def kb_why(
+    question: Annotated[str, typer.Argument(help="What a customer asked.", show_default=False)],
+    expect: Annotated[
+        str, typer.Option(help="The document that holds the answer, as `kb list` names it.", show_default=False)
+    ],
+    brand: Brand,
+    json: Json = False,
+) -> None:
+    """Say at which step of an answer the right passage was lost, with the numbers and a cure."""
+    from service.cli.evaluating import run_why
+
+    run_why(question, expect, brand, as_json=json)
+
+
+@kb.command("eval")
+def kb_eval(
+    corpus: Annotated[
+        Path, typer.Option(help='JSON lines {"id", "title", "text"}: documents or passages.', show_default=False)
+    ],
+    questions: Annotated[
+        Path,
+        typer.Option(help='JSON lines {"question" or "messages", "gold": [ids], "answerable"}.', show_default=False),
+    ],
+    brand: Annotated[str | None, typer.Option("--brand", "-b", help="Search with the settings of this brand.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure search and refusal on a corpus and questions about it, in a base of their own."""
+    from service.cli.evaluating import run_eval
+
+    run_eval(corpus, questions, brand, as_json=json)
+
+
 @adapter.command("list")
 def adapter_list(
     brand: Annotated[str | None, typer.Option("--brand", "-b", help="Of this brand only.")] = None,
