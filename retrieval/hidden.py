@@ -1,0 +1,68 @@
+"""Text that a person does not see and a model would read: taken out, and counted.
+
+A document can carry instructions in characters without a shape or in comments; what customers are told must stand where
+a person who proof-reads the page can see it. Marks that letters need are kept: the joiners of Persian, of the Indic
+scripts and of emoji, the right-to-left and left-to-right marks, a single variation selector.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+ZERO_WIDTH = "zero-width characters"
+TAGS = "tag characters"
+BIDI = "bidi controls"
+COMMENTS = "HTML comments"
+ELEMENTS = "hidden elements"
+
+_TAGS = re.compile("[\U000e0000-\U000e007f]")
+# Embeddings, overrides and isolates change the order in which text is shown, so that it reads otherwise than it is.
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# A joiner shapes letters from Hebrew on and pictures; after Latin, Greek, Cyrillic or a blank it only hides.
+_SHAPED = "\u0590-\u1cff\u200d\u2190-\u2bff\ua800-\uabff\ufb1d-\ufdff\ufe0f\ufe70-\ufefc\U0001f000-\U0001faff"
+_ZERO_WIDTH = re.compile(
+    f"[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0]"
+    f"|(?<![{_SHAPED}])[\u200c\u200d]"
+    # One selector chooses a shape; a row of them spells bytes.
+    "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
+)
+# What is never closed hides everything after it, as in a browser. Fenced code shows its comments.
+_COMMENT = re.compile(r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z))|<!--.*?(?:-->|\Z)", re.S | re.M)
+_ELEMENT = re.compile(
+    r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z))"
+    r"|<(?P<tag>[a-zA-Z]{1,20})\b[^<>]{0,500}?"
+    r"(?:\shidden(?=[\s=/>])|style\s*=\s*[\"'][^<>\"']{0,300}?"
+    r"(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?![.\d])))"
+    r"[^<>]{0,500}>.{0,20000}?</(?P=tag)\s*>",
+    re.S | re.M | re.I,
+)
+
+
+def strip_hidden(text: str, *, markup: bool) -> tuple[str, Counter[str]]:
+    """Take out what cannot be seen.
+
+    Args:
+        text: Any text.
+        markup: Whether the text is Markdown, in which HTML comments and hidden HTML elements are not shown either.
+
+    Returns:
+        The text without it, and how many pieces of each kind were taken out; empty where there were none.
+    """
+    found: Counter[str] = Counter()
+    patterns = [(TAGS, _TAGS), (BIDI, _BIDI), (ZERO_WIDTH, _ZERO_WIDTH)]
+    if markup:
+        patterns += [(COMMENTS, _COMMENT), (ELEMENTS, _ELEMENT)]
+    for kind, pattern in patterns:
+        kept = 0
+
+        def replaced(match: re.Match[str]) -> str:
+            nonlocal kept
+            code = match.groupdict().get("code")
+            kept += code is not None
+            return code or ""
+
+        text, count = pattern.subn(replaced, text)
+        if count - kept:
+            found[kind] = count - kept
+    return text, found
