@@ -17,6 +17,8 @@ class Document:
     """Markdown or plain text, NFC, newline-separated."""
     sha256: str
     """Hex digest of the text's UTF-8 bytes; unchanged documents are not embedded again."""
+    pages: tuple[int, ...] = ()
+    """Where each page begins, as an offset in characters; empty for formats without pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Chunk:
     start: int
     """Offset in characters into the document's text."""
     end: int
+    page: int | None = None
+    """The page that it begins on, counted from 1; None where the format has no pages."""
 
 
 @dataclass(frozen=True, slots=True)

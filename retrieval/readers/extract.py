@@ -25,8 +25,8 @@ class Limits:
     """Parts of an Office file."""
     memory_bytes: int = 1_000_000_000
     """Address space of the worker."""
-    cpu_seconds: int = 30
-    wall_seconds: float = 60.0
+    cpu_seconds: int = 60
+    wall_seconds: float = 90.0
 
 
 @dataclass(frozen=True, slots=True)
