@@ -47,7 +47,7 @@ def decoded(data: bytes, declared: str | None = None) -> str:
         raise Refused(f"not {name} (byte {error.start}); save it as UTF-8") from None
 
 
-def sections(rows: Iterable[Mapping[str, Any]]) -> str | None:
+def sections(rows: Iterable[Mapping[str, Any]], *, level: int = 2) -> str | None:
     """Questions as headings over their answers; None where the rows have neither pair of columns."""
     found: list[str] = []
     for row in rows:
@@ -57,16 +57,16 @@ def sections(rows: Iterable[Mapping[str, Any]]) -> str | None:
             return None
         head, body = (str(lower[key]).strip() if lower[key] is not None else "" for key in pair)
         if head and body:
-            found.append(blocks([heading(2, head), plain(body)]))
+            found.append(blocks([heading(level, head), plain(body)]))
     return blocks(found)
 
 
-def from_table(rows: Sequence[Sequence[str]]) -> str:
-    """The text of a table: sections where its head names a pair, else the table."""
+def from_table(rows: Sequence[Sequence[str]], *, level: int = 2) -> str:
+    """The text of a table: sections of a level where its head names a pair, else the table."""
     if not rows:
         return ""
     head = rows[0]
-    text = sections(dict(zip(head, row, strict=False)) for row in rows[1:] if any(row))
+    text = sections((dict(zip(head, row, strict=False)) for row in rows[1:] if any(row)), level=level)
     return table(rows) if text is None or len(rows) == 1 else text
 
 

@@ -45,7 +45,7 @@ def read_xlsx(data: bytes, limits: Limits) -> Extract:
                 raise Refused("its text is longer than one document may be; split it")
             rows.append(row)
         if rows:
-            found.append(blocks([heading(2, sheet.title), from_table(rows)]))
+            found.append(blocks([heading(2, sheet.title), from_table(rows, level=3)]))
     return Extract((blocks(found),), title=inline(book.properties.title or ""), hidden=hidden)
 
 
