@@ -27,15 +27,17 @@ _ZERO_WIDTH = re.compile(
     # One selector chooses a shape; a row of them spells bytes.
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
 )
-# What is never closed hides everything after it, as in a browser. Fenced code shows its comments.
-_COMMENT = re.compile(r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z))|<!--.*?(?:-->|\Z)", re.S | re.M)
+# Fenced code shows what it holds, its comments too.
+_CODE = r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z))"
+# What is never closed hides everything after it, as in a browser.
+_COMMENT = re.compile(rf"{_CODE}|<!--.*?(?:-->|\Z)", re.DOTALL | re.MULTILINE)
+# The lengths are bounded, so that text made to slow this down does not.
 _ELEMENT = re.compile(
-    r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z))"
-    r"|<(?P<tag>[a-zA-Z]{1,20})\b[^<>]{0,500}?"
+    rf"{_CODE}|<(?P<tag>[a-zA-Z]{{1,20}})\b[^<>]{{0,500}}?"
     r"(?:\shidden(?=[\s=/>])|style\s*=\s*[\"'][^<>\"']{0,300}?"
     r"(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?![.\d])))"
     r"[^<>]{0,500}>.{0,20000}?</(?P=tag)\s*>",
-    re.S | re.M | re.I,
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
 
 

@@ -142,9 +142,7 @@ def _cut(text: str, start: int, end: int, size: int) -> Iterator[_Piece]:
         yield _Piece(found, at)
 
 
-def _units(
-    text: str, section: _Section, blocks: list[Block], max_chars: int, overlap_chars: int
-) -> Iterator[_Piece]:
+def _units(text: str, section: _Section, blocks: list[Block], max_chars: int, overlap_chars: int) -> Iterator[_Piece]:
     """What is packed to chunks: whole tables and lists, rows and entries of long ones, pieces of the text between."""
     at = section.start
     for block in blocks:

@@ -32,7 +32,7 @@ from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, Retri
 from retrieval.index import FaissIndex
 from retrieval.late import Stored, TokenIndex
 from retrieval.lexical import LexicalIndex
-from retrieval.loading import Skipped, load_documents
+from retrieval.loading import Note, Skipped, load_documents
 from retrieval.passages import Chunk, Document
 from retrieval.splitting import MAX_CHARS, OVERLAP_CHARS, searchable, split
 
@@ -55,6 +55,7 @@ class Change:
     unchanged: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +79,18 @@ class Version:
 def add(
     home_knowledge: Path,
     brand: str,
-    path: Path,
+    path: Path | str,
     encoder: Encoder,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     *,
     replace: bool = False,
 ) -> Change:
-    """Take in a file or a folder and let the result serve.
+    """Take in a file, a folder or what lies at an address, and let the result serve.
 
     Args:
         home_knowledge: The folder of all brands' knowledge.
         brand: Whose knowledge.
-        path: A document, or a folder of documents.
+        path: A document, a folder of documents, or an `http(s)` address.
         encoder: Embeds what is new; documents that did not change keep their vectors.
         progress: Called with (chunks embedded, chunks to embed).
         replace: Whether documents that are not below `path` are removed.
@@ -113,6 +114,7 @@ def add(
             unchanged=tuple(sorted(name for name in new if name in before and before[name].sha256 == new[name].sha256)),
             removed=tuple(sorted(before.keys() - after.keys())),
             skipped=loaded.skipped,
+            notes=loaded.notes,
         )
 
 
@@ -200,7 +202,8 @@ def read_documents(home: Path) -> tuple[Document, ...]:
     Raises:
         IndexCorrupt: The list cannot be read.
     """
-    return tuple(Document(**row) for row in _rows(home / "documents.jsonl"))
+    rows = _rows(home / "documents.jsonl")
+    return tuple(Document(**row | {"pages": tuple(row.get("pages", ()))}) for row in rows)
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

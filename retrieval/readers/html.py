@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 UNREAD = (
-    "script, style, template, noscript, svg, iframe, object, canvas, nav, footer, aside, button, select, textarea, dialog, "
-    "[role=navigation], [role=banner], [role=contentinfo], [role=search], [role=complementary], [role=dialog]"
+    "script, style, template, noscript, svg, iframe, object, canvas, nav, footer, aside, button, select, textarea, "
+    "dialog, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=complementary], [role=dialog]"
 )
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _LATIN_1 = frozenset({"iso8859-1", "ascii"})

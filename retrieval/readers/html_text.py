@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer form "
-    "header hgroup hr legend li main ol p pre section summary table tbody td tfoot th thead tr ul".split()
-) | frozenset(HEADINGS)
+BLOCKS = frozenset(HEADINGS) | frozenset(
+    (
+        *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt"),
+        *("fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "legend", "li", "main", "ol"),
+        *("p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
+    )
+)
 _ABSOLUTE = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 MAX_SPAN = 100
 

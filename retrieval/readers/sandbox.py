@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 from retrieval.readers.extract import Extract, Limits, Refused
 
@@ -70,9 +70,7 @@ class Sandbox:
             Refused: It cannot be read, or it went over a limit; the message is the reason.
         """
         if len(data) > self.limits.file_bytes:
-            raise Refused(
-                f"larger than {self.limits.file_bytes // 1_000_000} MB ({len(data) / 1e6:.1f} MB); split it"
-            )
+            raise Refused(f"larger than {self.limits.file_bytes // 1_000_000} MB ({len(data) / 1e6:.1f} MB); split it")
         try:
             return self._read_once(data, form, charset)
         except _Spent as spent:
@@ -116,8 +114,6 @@ class Sandbox:
         self, process: subprocess.Popen[bytes], data: bytes, form: str, charset: str | None
     ) -> tuple[dict[str, Any] | None, bool]:
         """The answer, or None where none came; and whether the time was up."""
-        assert process.stdin is not None  # noqa: S101: opened as a pipe above
-        assert process.stdout is not None  # noqa: S101
         late = threading.Event()
 
         def end() -> None:
@@ -128,10 +124,11 @@ class Sandbox:
         timer.start()
         try:
             request = {"format": form, "size": len(data), "charset": charset}
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.write(data)
-            process.stdin.flush()
-            line = process.stdout.readline(self.limits.chars * _JSON_PER_CHAR)
+            into, out = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+            into.write(json.dumps(request).encode() + b"\n")
+            into.write(data)
+            into.flush()
+            line = out.readline(self.limits.chars * _JSON_PER_CHAR)
             answer = json.loads(line) if line.endswith(b"\n") else None
         except (OSError, ValueError):
             answer = None

@@ -51,8 +51,6 @@ def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> dict[str, A
     resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
     try:
         extract = _reader(request)(data, limits)
-        if sum(map(len, extract.parts)) > limits.chars:
-            raise Refused("its text is longer than one document may be; split it")
     except Refused as refusal:
         return {"refused": str(refusal)}
     except MemoryError:
@@ -61,8 +59,11 @@ def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> dict[str, A
         return {"refused": "nested too deeply"}
     except ModuleNotFoundError as error:
         return {"refused": f"needs {error.name}, which is not installed; {INSTALL}"}
-    except Exception as error:  # noqa: BLE001: libraries raise anything over damaged files
+    except Exception as error:
+        # Libraries raise anything over damaged files.
         return {"refused": f"damaged ({type(error).__name__}: {str(error)[:200]})"}
+    if sum(map(len, extract.parts)) > limits.chars:
+        return {"refused": "its text is longer than one document may be; split it"}
     return {
         "parts": extract.parts,
         "paged": extract.paged,

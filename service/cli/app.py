@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -116,7 +115,8 @@ def doctor(json: Json = False) -> None:
 def kb_add(
     brand: Brand,
     path: Annotated[
-        Path | None, typer.Argument(help="A file or folder of Markdown or text; the brand's own pages where absent.")
+        str | None,
+        typer.Argument(help="A document, a folder of them, or an address; the brand's own pages where absent."),
     ] = None,
     json: Json = False,
 ) -> None:

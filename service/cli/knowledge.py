@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from retrieval.store import Change
 
 
-def run_add(brand: str, path: Path | None, *, as_json: bool) -> None:
+def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents."""
     from retrieval import store
+    from retrieval.loading import is_address
 
     deployment = open_deployment()
-    source = path or deployment.brand(brand).pages
+    source: Path | str = deployment.brand(brand).pages
+    if path is not None:
+        source = path if is_address(path) else Path(path)
     deployment.brand(brand)
     encoder = deployment.encoder(output.note)
     change = store.add(deployment.home.knowledge, brand, source, encoder, _chunks)
@@ -90,11 +93,14 @@ def _tell(change: Change, *, as_json: bool) -> None:
                 "unchanged": list(change.unchanged),
                 "removed": list(change.removed),
                 "skipped": skipped,
+                "notes": [{"path": one.path, "note": one.kind, "count": one.count} for one in change.notes],
             }
         )
         return
-    for one in skipped:
-        output.note(f"skipped {one['path']}: {one['reason']}")
+    for left in skipped:
+        output.note(f"skipped {left['path']}: {left['reason']}")
+    for one in change.notes:
+        output.note(f"{one.path}: {one.kind} ({one.count})")
     counts = {
         "added": len(change.added),
         "changed": len(change.changed),
