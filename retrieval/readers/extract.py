@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+TOO_LONG = "its text is longer than one document may be; split it"
+
 
 class Refused(Exception):
     """A reader will not read this file; the message is the reason, as a person will see it."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from retrieval.readers.extract import Extract, Limits, Refused
+from retrieval.readers.extract import TOO_LONG, Extract, Limits, Refused
 from retrieval.readers.markdown import blocks, heading, plain, table
 
 PAIRS = (("question", "answer"), ("title", "text"))
@@ -73,6 +73,8 @@ def from_table(rows: Sequence[Sequence[str]], *, level: int = 2) -> str:
 def read_csv(data: bytes, limits: Limits) -> Extract:
     """Read a CSV file; the delimiter is the one that its first line holds most of."""
     text = decoded(data)
+    if len(text) > limits.chars:
+        raise Refused(TOO_LONG)
     first = text.lstrip("\n").split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=first.count)
     csv.field_size_limit(limits.chars)

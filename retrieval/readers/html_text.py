@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from retrieval.readers.extract import Refused
+from retrieval.readers.extract import TOO_LONG, Refused
 from retrieval.readers.markdown import blocks, heading, inline, plain, table
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Writer:
     def _spend(self, text: str) -> str:
         self._left -= len(text)
         if self._left < 0:
-            raise Refused("its text is longer than one document may be; split it")
+            raise Refused(TOO_LONG)
         return text
 
 

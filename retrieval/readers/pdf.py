@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrieval.readers.extract import Extract, Limits, Refused
+from retrieval.readers.extract import TOO_LONG, Extract, Limits, Refused
 from retrieval.readers.markdown import blocks, heading, inline, item, plain
 from retrieval.readers.pdf_ink import Ink
 
@@ -78,7 +78,7 @@ def _lines_of(reader: PdfReader, limits: Limits) -> tuple[str, list[list[_Line]]
         lines, unseen = _page_lines(page)
         chars += sum(len(line.text) for line in lines)
         if chars > limits.chars:
-            raise Refused("its text is longer than one document may be; split it")
+            raise Refused(TOO_LONG)
         pages.append(lines)
         hidden[INVISIBLE] += unseen
     if not pages:

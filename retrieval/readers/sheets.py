@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from retrieval.readers.archive import check_archive
-from retrieval.readers.extract import Extract, Limits, Refused
+from retrieval.readers.extract import TOO_LONG, Extract, Limits, Refused
 from retrieval.readers.faq import from_table
 from retrieval.readers.markdown import blocks, heading, inline
 
@@ -42,7 +42,7 @@ def read_xlsx(data: bytes, limits: Limits) -> Extract:
         for row in _rows(sheet):
             left -= sum(map(len, row))
             if left < 0:
-                raise Refused("its text is longer than one document may be; split it")
+                raise Refused(TOO_LONG)
             rows.append(row)
         if rows:
             found.append(blocks([heading(2, sheet.title), from_table(rows, level=3)]))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from retrieval.readers.extract import Extract, Limits, Refused
+from retrieval.readers.extract import TOO_LONG, Extract, Limits, Refused
 
 INSTALL = "install it: pip install 'brandvoice[docs]'"
 
@@ -63,7 +63,7 @@ def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> dict[str, A
         # Libraries raise anything over damaged files.
         return {"refused": f"damaged ({type(error).__name__}: {str(error)[:200]})"}
     if sum(map(len, extract.parts)) > limits.chars:
-        return {"refused": "its text is longer than one document may be; split it"}
+        return {"refused": TOO_LONG}
     return {
         "parts": extract.parts,
         "paged": extract.paged,
