@@ -31,12 +31,14 @@ _ZERO_WIDTH = re.compile(
 _CODE = r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z))"
 # What is never closed hides everything after it, as in a browser.
 _COMMENT = re.compile(rf"{_CODE}|<!--.*?(?:-->|\Z)", re.DOTALL | re.MULTILINE)
-# The lengths are bounded, so that text made to slow this down does not.
-_ELEMENT = re.compile(
+HIDING_STYLE = (
+    r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0(?:\.0+)?(?![.\d])"
+    r"|opacity\s*:\s*0?(?:\.0+|0)(?![.\d])|(?:left|right|top|text-indent)\s*:\s*-\d{3,}|color\s*:\s*transparent)"
+)
+"""Declarations that hide an element from everybody who looks."""
+_OPENING = re.compile(
     rf"{_CODE}|<(?P<tag>[a-zA-Z]{{1,20}})\b[^<>]{{0,500}}?"
-    r"(?:\shidden(?=[\s=/>])|style\s*=\s*[\"'][^<>\"']{0,300}?"
-    r"(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0(?![.\d])))"
-    r"[^<>]{0,500}>.{0,20000}?</(?P=tag)\s*>",
+    rf"(?:\shidden(?=[\s=/>])|style\s*=\s*[\"'][^<>\"']{{0,300}}?(?<![\w-]){HIDING_STYLE})[^<>]{{0,500}}>",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
 
@@ -52,19 +54,40 @@ def strip_hidden(text: str, *, markup: bool) -> tuple[str, Counter[str]]:
         The text without it, and how many pieces of each kind were taken out; empty where there were none.
     """
     found: Counter[str] = Counter()
-    patterns = [(TAGS, _TAGS), (BIDI, _BIDI), (ZERO_WIDTH, _ZERO_WIDTH)]
+    for kind, pattern in ((TAGS, _TAGS), (BIDI, _BIDI), (ZERO_WIDTH, _ZERO_WIDTH)):
+        text, found[kind] = pattern.subn("", text)
     if markup:
-        patterns += [(COMMENTS, _COMMENT), (ELEMENTS, _ELEMENT)]
-    for kind, pattern in patterns:
-        kept = 0
+        text, found[COMMENTS] = _without_comments(text)
+        text, found[ELEMENTS] = _without_elements(text)
+    return text, +found
 
-        def replaced(match: re.Match[str]) -> str:
-            nonlocal kept
-            code = match.groupdict().get("code")
-            kept += code is not None
-            return code or ""
 
-        text, count = pattern.subn(replaced, text)
-        if count - kept:
-            found[kind] = count - kept
-    return text, found
+def _without_comments(text: str) -> tuple[str, int]:
+    count = 0
+
+    def kept(match: re.Match[str]) -> str:
+        nonlocal count
+        count += match["code"] is None
+        return match["code"] or ""
+
+    return _COMMENT.sub(kept, text), count
+
+
+def _without_elements(text: str) -> tuple[str, int]:
+    """Take out each hidden element up to the next end tag of its name; one that never ends is left."""
+    pieces: list[str] = []
+    endless: set[str] = set()
+    at = count = 0
+    for opening in _OPENING.finditer(text):
+        tag = (opening["tag"] or "").lower()
+        # What was looked for in vain once is not looked for again: that would take quadratic time.
+        if not tag or tag in endless or opening.start() < at:
+            continue
+        end = re.compile(rf"</{tag}\s*>", re.IGNORECASE).search(text, opening.end())
+        if end is None:
+            endless.add(tag)
+            continue
+        pieces.append(text[at : opening.start()])
+        at = end.end()
+        count += 1
+    return "".join([*pieces, text[at:]]), count

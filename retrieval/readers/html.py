@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from retrieval.hidden import COMMENTS, ELEMENTS
+from retrieval.hidden import COMMENTS, ELEMENTS, HIDING_STYLE
 from retrieval.readers.extract import Extract, Limits, Refused
 from retrieval.readers.faq import bom_encoding, decoded
 from retrieval.readers.html_text import Writer
@@ -27,11 +28,7 @@ _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.
 _LATIN_1 = frozenset({"iso8859-1", "ascii"})
 _DECLARED_IN = 4096
 _SITE = re.compile(r"\s+[|\u2013\u2014\u00b7-]\s+")
-_HIDING = re.compile(
-    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0(?:\D|$)"
-    r"|opacity\s*:\s*0?\.?0+\s*(?:;|!|$)|(?:left|right|top|text-indent)\s*:\s*-\d{3,}|color\s*:\s*transparent)",
-    re.IGNORECASE,
-)
+_HIDING = re.compile(rf"(?:^|;)\s*{HIDING_STYLE}", re.IGNORECASE)
 _WHITE = re.compile(
     r"^(?:white|#fff[0-9a-f]?|#ffffff(?:[0-9a-f]{2})?|rgba?\(\s*255[\s,]+255[\s,]+255\b.*)$", re.IGNORECASE
 )
@@ -110,8 +107,7 @@ def _strip(tree: LexborHTMLParser) -> Counter[str]:
     root = tree.root
     if root is None:
         return found
-    comments = [node for node in root.traverse(include_text=True) if node.is_comment_node]
-    for node in comments:
+    for node in [node for node in [*_beside(root), *root.traverse(include_text=True)] if node.is_comment_node]:
         found[COMMENTS] += 1
         node.decompose()
     for node in tree.css("[hidden], [style]"):
@@ -121,6 +117,17 @@ def _strip(tree: LexborHTMLParser) -> Counter[str]:
             # Emptied rather than removed: an element inside it may be next.
             node.inner_html = ""
     return +found
+
+
+def _beside(root: LexborNode) -> Iterator[LexborNode]:
+    """Nodes before and after the root element."""
+    before, after = root.prev, root.next
+    while before is not None:
+        yield before
+        before = before.prev
+    while after is not None:
+        yield after
+        after = after.next
 
 
 def _is_hidden(node: LexborNode) -> bool:

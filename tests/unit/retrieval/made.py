@@ -18,9 +18,11 @@ def pdf(pages: Iterable[str], *, kids: str | None = None, count: int | None = No
     streams = list(pages)
     numbers = range(4, 4 + 2 * len(streams), 2)
     listed = " ".join(f"{number} 0 R" for number in numbers)
+    kids = listed if kids is None else kids
+    count = len(streams) if count is None else count
     objects = {
         1: "<< /Type /Catalog /Pages 2 0 R >>",
-        2: f"<< /Type /Pages /Kids [{listed if kids is None else kids}] /Count {len(streams) if count is None else count} >>",
+        2: f"<< /Type /Pages /Kids [{kids}] /Count {count} >>",
         3: "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     }
     for number, stream in zip(numbers, streams, strict=True):

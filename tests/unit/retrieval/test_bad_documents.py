@@ -72,7 +72,6 @@ BAD = {
     "laughs.docx": (lambda: made.docx(LAUGH), "document type"),
     "laughs-utf16.docx": (lambda: made.docx(GOOD, {"word/styles.xml": LAUGH.encode("utf-16")}), "document type"),
     "macros.docx": (lambda: made.docx(GOOD, {"word/vbaProject.bin": b"x"}), "macros"),
-    "macros.docm": (lambda: made.docx(GOOD), "macros"),
     "deep.docx": (lambda: made.docx(made.word_xml("<w:sdt>" * 5000 + "</w:sdt>" * 5000)), ""),
     "cut.docx": (lambda: made.docx(GOOD)[:-30], "damaged"),
     "nothing.docx": (lambda: made.docx(made.word_xml("")), "empty"),
@@ -95,12 +94,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_document_is_refused_with_its_reason(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
+def test_a_bad_document_is_refused_with_its_reason(sandbox: Sandbox, name: str) -> None:
     make, reason = BAD[name]
     with pytest.raises(Refused) as refusal:
-        if name.endswith(".docm"):
-            (tmp_path / name).write_bytes(make())
-            raise Refused(load_documents(tmp_path).skipped[0].reason)
         read_document(name, make(), Path(name).suffix, sandbox)
     assert reason in str(refusal.value)
     assert len(str(refusal.value)) < 400
@@ -109,6 +105,7 @@ def test_a_bad_document_is_refused_with_its_reason(sandbox: Sandbox, name: str, 
 def test_the_bad_ones_of_a_folder_do_not_keep_the_good_ones_out(tmp_path: Path) -> None:
     for name in ("encrypted.pdf", "cyclic.pdf", "laughs.docx", "deep.html", "empty.json"):
         (tmp_path / name).write_bytes(BAD[name][0]())
+    (tmp_path / "macros.docm").write_bytes(made.docx(GOOD))
     (tmp_path / "good.docx").write_bytes(made.docx(GOOD))
     (tmp_path / "zz.pdf").write_bytes(PDF)
     loaded = load_documents(tmp_path)
@@ -119,6 +116,7 @@ def test_the_bad_ones_of_a_folder_do_not_keep_the_good_ones_out(tmp_path: Path) 
         "empty.json",
         "encrypted.pdf",
         "laughs.docx",
+        "macros.docm",
     ]
 
 
