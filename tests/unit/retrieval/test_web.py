@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +43,11 @@ class Site:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: object, client_address: object) -> None:
+                """The client went away, as it should."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -264,6 +272,38 @@ def test_an_answer_that_does_not_end_is_given_up(site: Site, answer: Answer, why
     with pytest.raises(DocumentUnreadable, match=why):
         load_address(f"{site.url}/a", fetcher(seconds=0.5))
     assert time.monotonic() - start < 3
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate of this test")
+def test_https_is_read_when_the_certificate_is_trusted_and_for_this_host(site: Site, tmp_path: Path) -> None:
+    for name in ("127.0.0.1", "127.0.0.2"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+                *("-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName=IP:{name}"),
+                *("-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    site.page("/a")
+    for name, why in (("127.0.0.1", None), ("127.0.0.2", "certificate verify failed: IP address mismatch")):
+        there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        there.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        plain = site.server.socket
+        site.server.socket = there.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        here = ssl.create_default_context(cafile=str(tmp_path / f"{name}.pem"))
+        url = f"https://127.0.0.1:{site.server.server_port}/a"
+        trusting = Fetcher(max_bytes=1000, seconds=2, loopback=True, tls=here)
+        if why is None:
+            assert trusting.fetch(url).body == PAGE
+            with pytest.raises(NotFetched, match="certificate verify failed"):
+                fetcher(seconds=2).fetch(url)
+        else:
+            with pytest.raises(NotFetched, match=why):
+                trusting.fetch(url)
+        inner = site.server.socket.detach()
+        site.server.socket = socket.socket(fileno=inner)
 
 
 def test_loopback_is_closed_where_no_test_opens_it(site: Site) -> None:
