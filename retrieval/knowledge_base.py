@@ -143,4 +143,5 @@ def _passage(chunk: Chunk, score: float, scores: Mapping[str, float]) -> Passage
         scores=scores,
         start=chunk.start,
         end=chunk.end,
+        page=chunk.page,
     )

@@ -54,6 +54,7 @@ class Passage:
     """Per stage: `dense` (cosine) and `lexical` (BM25, min-max normalised)."""
     start: int = 0
     end: int = 0
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from pathlib import PurePosixPath
 
 from retrieval.hidden import strip_hidden
 from retrieval.passages import Document
-from retrieval.readers.archive import office_kind
 from retrieval.readers.extract import Extract, Limits, Refused
 from retrieval.readers.faq import decoded
 from retrieval.readers.sandbox import Sandbox
@@ -122,6 +121,7 @@ def read_document(
     if not any(part.strip() for part in parts):
         raise Refused("empty")
     notes = [Note(name, kind, count) for kind, count in sorted(hidden.items())]
+    form = extract.form or form
     if form != claimed and not (plain and claimed in {"markdown", "text"}):
         notes.append(Note(name, f"read as {form.upper()}, which it is whatever its name says", 1))
     return _document(name, parts, paged=extract.paged, title=extract.title), tuple(notes)
@@ -166,10 +166,7 @@ def _format(data: bytes, claimed: str) -> str:
     if head.startswith(b"%PDF-") or (claimed == "pdf" and b"%PDF-" in head):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        kind = office_kind(data)
-        if kind is None:
-            raise Refused("a zip archive or a damaged Office file; unpack it or save it again")
-        return kind
+        return "office"
     for mark, what in _BINARY:
         if head.startswith(mark):
             raise Refused(what)

@@ -43,3 +43,5 @@ class Extract:
     """What the file says of itself, for texts without a heading."""
     hidden: Counter[str] = field(default_factory=Counter)
     """What was left out because nobody sees it, by kind."""
+    form: str = ""
+    """The format, where only the reader could tell it."""

@@ -1,7 +1,7 @@
 """Which letters of a PDF page leave ink: pypdf extracts them all, so those that do not are emptied before it does.
 
-Seen here: text mode 3 and 7 (neither filled nor stroked), no opacity, white on nothing that was painted, type below one
-point, letters outside the page. Not seen: letters that a picture or a shape covers later.
+Seen here: text mode 3 and 7 (neither filled nor stroked), white on nothing that was painted, type below one point,
+letters outside the page. Not seen: opacity, and letters that a picture or a shape covers later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ _FILLS = {b"g": 1, b"rg": 3, b"k": 4}
 class _State:
     white: bool = False
     mode: int = 0
-    clear: bool = False
     size: float = 12.0
 
 

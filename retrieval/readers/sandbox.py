@@ -63,7 +63,7 @@ class Sandbox:
 
         Args:
             data: The bytes of the file.
-            form: The format: `html`, `pdf`, `docx`, `xlsx`, `pptx`, `csv`, `json` or `sitemap`.
+            form: The format: `html`, `pdf`, `office`, `csv`, `json` or `sitemap`.
             charset: Of HTML, as the server named it.
 
         Raises:
@@ -95,7 +95,9 @@ class Sandbox:
             raise _Spent(answer["refused"], alone=alone)
         if "refused" in answer:
             raise Refused(answer["refused"])
-        return Extract(tuple(answer["parts"]), answer["paged"], answer["title"], Counter(answer["hidden"]))
+        return Extract(
+            tuple(answer["parts"]), answer["paged"], answer["title"], Counter(answer["hidden"]), answer["form"]
+        )
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._read = 0

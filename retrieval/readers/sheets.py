@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from retrieval.readers.archive import check_archive
 from retrieval.readers.extract import TOO_LONG, Extract, Limits, Refused
 from retrieval.readers.faq import from_table
 from retrieval.readers.markdown import blocks, heading, inline
@@ -26,8 +25,7 @@ _DECIMALS = re.compile(r"0\.(0+)")
 
 
 def read_xlsx(data: bytes, limits: Limits) -> Extract:
-    """Read an XLSX file."""
-    check_archive(data, limits)
+    """Read an XLSX file whose archive was checked."""
     import openpyxl
 
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)

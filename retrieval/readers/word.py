@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from retrieval.readers.archive import check_archive
 from retrieval.readers.extract import Extract, Limits
 from retrieval.readers.markdown import blocks, heading, inline, item, plain, table
 
@@ -28,9 +27,8 @@ _SMALLEST = 3
 """Half points: below 1.5 points nobody reads."""
 
 
-def read_docx(data: bytes, limits: Limits) -> Extract:
-    """Read a DOCX file."""
-    check_archive(data, limits)
+def read_docx(data: bytes, _limits: Limits) -> Extract:
+    """Read a DOCX file whose archive was checked."""
     import docx
 
     document = docx.Document(io.BytesIO(data))

@@ -1,8 +1,8 @@
 """The process in which files are parsed: requests on stdin, answers on stdout, limits that it cannot lift.
 
 A request is one line of JSON, `{"format", "size", "charset"}`, and `size` bytes of the file. An answer is one line of
-JSON: `{"parts", "paged", "title", "hidden"}` or `{"refused": reason}`. The process sees no file of the deployment, no
-secret (its environment is empty) and writes nothing.
+JSON: `{"parts", "paged", "title", "hidden", "form"}` or `{"refused": reason}`. The process is given bytes, not paths;
+no secret stands in its environment, and it can write no file.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> dict[str, A
         "paged": extract.paged,
         "title": extract.title,
         "hidden": dict(extract.hidden),
+        "form": extract.form,
     }
 
 
@@ -84,18 +85,10 @@ def _reader(request: dict[str, Any]) -> Callable[[bytes, Limits], Extract]:
             from retrieval.readers.pdf import read_pdf
 
             return read_pdf
-        case "docx":
-            from retrieval.readers.word import read_docx
+        case "office":
+            from retrieval.readers.office import read_office
 
-            return read_docx
-        case "xlsx":
-            from retrieval.readers.sheets import read_xlsx
-
-            return read_xlsx
-        case "pptx":
-            from retrieval.readers.slides import read_pptx
-
-            return read_pptx
+            return read_office
         case "csv":
             from retrieval.readers.faq import read_csv
 

@@ -29,7 +29,9 @@ DEEDS = {
     b"keep": lambda limits: kept.append(bytearray(limits.memory_bytes // 2)),
     b"need": lambda limits: bytearray(limits.memory_bytes // 2),
     b"crash": lambda _limits: os.abort(),
-    b"noise": lambda _limits: os.write(1, b'{"parts": ["forged"], "paged": false, "title": "", "hidden": {}}\n'),
+    b"noise": lambda _limits: os.write(
+        1, b'{"parts": ["forged"], "paged": false, "title": "", "hidden": {}, "form": ""}\n'
+    ),
     b"write": write,
 }
 TEXTS = {

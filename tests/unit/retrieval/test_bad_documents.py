@@ -27,7 +27,7 @@ BAD_WORKER = "tests.unit.retrieval.bad_worker"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(Limits(cpu_seconds=10, wall_seconds=20, chars=1_000_000)) as box:
+    with Sandbox(Limits(cpu_seconds=10, wall_seconds=20, chars=1_000_000, unpacked_bytes=20_000_000)) as box:
         yield box
 
 
@@ -65,15 +65,19 @@ BAD = {
     "text.pdf": (lambda: b"only words", "not PDF"),
     "bomb.docx": (lambda: bomb(300_000_000 // 100), "longer"),
     "unpacked.docx": (
-        lambda: made.docx(GOOD, {f"word/media/{n}.bin": bytes(50_000_000) for n in range(5)}),
-        "250 MB when",
+        lambda: made.docx(GOOD, {f"word/media/{n}.bin": bytes(5_000_000) for n in range(5)}),
+        "25 MB when",
     ),
-    "entries.docx": (lambda: made.docx(GOOD, {f"x/{n}": b"" for n in range(5001)}), "parts inside"),
     "laughs.docx": (lambda: made.docx(LAUGH), "document type"),
     "laughs-utf16.docx": (lambda: made.docx(GOOD, {"word/styles.xml": LAUGH.encode("utf-16")}), "document type"),
+    "utf7.docx": (
+        lambda: made.docx(GOOD, {"word/styles.xml": b"<?xml version='1.0' encoding='UTF-7'?>+ADwAIQ-DOCTYPE x+AD4-"}),
+        "an encoding that Office does not write",
+    ),
     "macros.docx": (lambda: made.docx(GOOD, {"word/vbaProject.bin": b"x"}), "macros"),
     "deep.docx": (lambda: made.docx(made.word_xml("<w:sdt>" * 5000 + "</w:sdt>" * 5000)), ""),
     "cut.docx": (lambda: made.docx(GOOD)[:-30], "damaged"),
+    "entries-without-end.docx": (lambda: made.docx(GOOD, {f"x/{n}": b"" for n in range(5_001)}), "parts inside"),
     "nothing.docx": (lambda: made.docx(made.word_xml("")), "empty"),
     "archive.docx": (lambda: made.packed({"readme.txt": b"hello"}), "zip archive"),
     "old.docx": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old Office file"),

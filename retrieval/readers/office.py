@@ -1,0 +1,21 @@
+"""Office files: the archive is checked, then the reader of its kind reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from retrieval.readers.archive import check_archive
+from retrieval.readers.extract import Extract, Limits
+
+
+def read_office(data: bytes, limits: Limits) -> Extract:
+    """Read a DOCX, XLSX or PPTX file, whichever it is; `form` of the extract says."""
+    kind = check_archive(data, limits)
+    match kind:
+        case "docx":
+            from retrieval.readers.word import read_docx as read
+        case "xlsx":
+            from retrieval.readers.sheets import read_xlsx as read
+        case _:
+            from retrieval.readers.slides import read_pptx as read
+    return replace(read(data, limits), form=kind)
