@@ -85,7 +85,7 @@ class Writer:
         own: list[str] = []
         inner: list[str] = []
         self._into(node, own, inner, depth)
-        text = inline(" ".join(own))
+        text = inline("".join(own))
         if text:
             yield f"{'   ' * depth}{mark} {text}"
         yield from inner
@@ -95,7 +95,9 @@ class Writer:
             if child.tag in {"ul", "ol"}:
                 inner.extend(self._list(child, depth + 1))
             elif child.is_element_node and (child.tag in BLOCKS or _holds_blocks(child)):
+                own.append(" ")
                 self._into(child, own, inner, depth)
+                own.append(" ")
             else:
                 own.append(self._inline(child))
 

@@ -38,7 +38,8 @@ HELP_PAGE = """<!doctype html><html><head><title>Returns | Lumen Help</title><st
 days</em>.</p>
 <h2>Fees</h2><table><caption>Per parcel</caption><thead><tr><th>Country</th><th>Fee</th><th>Days</th></tr></thead>
 <tr><td rowspan="2">Germany</td><td>4,90 €</td><td>3</td></tr><tr><td>6 €</td><td>1 | express</td></tr></table>
-<h2>Steps</h2><ol><li>Print the label<ul><li>from your account<li>from the mail</ul></li><li><p>Pack it.</p></li></ol>
+<h2>Steps</h2><ol><li><b>Print</b>, <i>cut</i>: the label<ul><li>from your account<li>from the mail</ul></li>
+<li><p>Pack it.</p></li></ol>
 <details><summary>Can I return a gift?</summary><p>Yes: <a href="mailto:care@lumen.example">write to us</a>, see
 <a href="/gifts">here</a> or <a href="https://lumen.example/gifts">there</a>.</p></details>
 <dl><dt>Perfume<dd>Sealed only</dl><pre>code   as it is
@@ -53,7 +54,7 @@ def test_a_help_page_keeps_its_headings_lists_and_tables_and_loses_what_is_aroun
         "# Returns & refunds\n\nSend unopened items back within 30 days.\n\n"
         "## Fees\n\nPer parcel\n\n"
         "| Country | Fee | Days |\n|---|---|---|\n| Germany | 4,90 € | 3 |\n| Germany | 6 € | 1 \\| express |\n\n"
-        "## Steps\n\n1. Print the label\n   - from your account\n   - from the mail\n2. Pack it.\n\n"
+        "## Steps\n\n1. Print, cut: the label\n   - from your account\n   - from the mail\n2. Pack it.\n\n"
         "### Can I return a gift?\n\n"
         "Yes: [write to us](mailto:care@lumen.example), see here or [there](https://lumen.example/gifts).\n\n"
         "- Perfume: Sealed only\n\n```\ncode   as it is\n# no heading\n```"
