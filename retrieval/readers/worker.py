@@ -61,7 +61,7 @@ def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> dict[str, A
         return {"refused": f"needs {error.name}, which is not installed; {INSTALL}"}
     except Exception as error:
         # Libraries raise anything over damaged files.
-        return {"refused": f"damaged ({type(error).__name__}: {str(error)[:200]})"}
+        return {"refused": f"damaged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"}
     if sum(map(len, extract.parts)) > limits.chars:
         return {"refused": TOO_LONG}
     return {
