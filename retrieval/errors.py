@@ -3,6 +3,8 @@
 RetrievalError
 ├── DocumentUnreadable   the document's fault: it is skipped, with the reason
 ├── DocumentUnknown      the caller's fault: no such document in the knowledge base
+├── MetadataInvalid      the document's fault: what it says about itself cannot be used
+├── VersionUnknown       the caller's fault: no such version of the knowledge
 ├── IndexCorrupt         files of a version do not match their manifest
 ├── IndexMismatch        built with another encoder: build it again
 ├── EncoderInvalid       the encoder's files are missing or changed
@@ -22,6 +24,14 @@ class DocumentUnreadable(RetrievalError):
 
 class DocumentUnknown(RetrievalError):
     """No document of this name."""
+
+
+class MetadataInvalid(RetrievalError):
+    """What a document says about itself cannot be used."""
+
+
+class VersionUnknown(RetrievalError):
+    """No version of this name, or none before the one that serves."""
 
 
 class IndexCorrupt(RetrievalError):

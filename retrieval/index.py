@@ -43,30 +43,33 @@ class FaissIndex:
         """Length of a vector."""
         return int(self._index.d)
 
-    def vectors(self) -> Vectors:
-        """All vectors, float32 [n, dim], in the order they were added."""
-        if not len(self):
-            return np.zeros((0, self.dim), np.float32)
-        rows: Vectors = self._index.reconstruct_n(0, len(self))
-        return rows
-
-    def search(self, vector: Vectors, top_n: int) -> tuple[NDArray[np.int64], Vectors]:
+    def search(
+        self, vector: Vectors, top_n: int, among: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], Vectors]:
         """The nearest chunks.
 
         Args:
             vector: Unit vector, float32 [dim].
             top_n: How many, at most.
+            among: Which chunks may be found, bool [n]; all where absent.
 
         Returns:
             Positions and cosines, best first.
         """
-        scores, positions = self._index.search(vector[None, :], min(top_n, len(self)))
-        return positions[0], scores[0]
+        chosen = None
+        if among is not None:
+            # The selector only points at the bits: they must live as long as it does.
+            bits = np.packbits(among, bitorder="little")
+            # Its type stubs are those of C++, where a bitmap has a length of its own.
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
+            chosen = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        scores, positions = self._index.search(vector[None, :], min(top_n, len(self)), params=chosen)
+        found = positions[0] >= 0
+        return positions[0][found], scores[0][found]
 
-    def cosines(self, vector: Vectors, positions: NDArray[np.int64]) -> Vectors:
-        """Cosines of the chunks at `positions`, float32 [len(positions)]."""
+    def rows(self, positions: NDArray[np.int64]) -> Vectors:
+        """The vectors of the chunks at `positions`, float32 [len(positions), dim]."""
         if not len(positions):
-            return np.zeros(0, np.float32)
+            return np.zeros((0, self.dim), np.float32)
         rows: Vectors = self._index.reconstruct_batch(positions)
-        found: Vectors = rows @ vector
-        return found
+        return rows

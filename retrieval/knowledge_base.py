@@ -1,6 +1,7 @@
 """Search in one brand's knowledge: condense, search by meaning and by words, fuse, judge.
 
-Safe for several threads. A search keeps the version it began with; `refresh` swaps versions between searches.
+Safe for several threads. A search keeps the version it began with; `refresh` swaps versions between searches. What a
+reader may not find (internal pages, pages out of their dates) is not there for them: neither found, nor counted.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +19,14 @@ from numpy.typing import NDArray
 from retrieval import answerability
 from retrieval.condense import condense
 from retrieval.encoder import Encoder, Vectors
+from retrieval.errors import DocumentUnknown
 from retrieval.fusion import fuse, min_max, rerank
-from retrieval.passages import Chunk, Document, Passage, SearchResult
+from retrieval.metadata import Audience
+from retrieval.passages import Chunk, Passage, SearchResult
+from retrieval.segment import read_documents
 from retrieval.spelling import Spelling
-from retrieval.splitting import searchable
-from retrieval.store import Version, brand_folder, current_version, open_version
+from retrieval.version import Entry, StoredVersion, Version
+from retrieval.version_folder import SEGMENTS, brand_folder, current_version, open_version
 from retrieval.words import stems
 
 CANDIDATES = 100
@@ -29,6 +35,9 @@ RERANKED = 24
 """Chunks whose tokens are compared with the query's: about 0.5 ms."""
 EMPTY = "empty"
 """Version of a brand to which nothing was added yet."""
+SNAPSHOTS = 16
+"""Kinds of readers (audience, language, day) whose view of a version is kept."""
+PassageState = Literal["current", "changed", "removed"]
 
 
 class KnowledgeBase:
@@ -38,7 +47,8 @@ class KnowledgeBase:
         self._folder = folder
         self._encoder = encoder
         self._refreshing = threading.Lock()
-        self._snapshot = self._load()
+        self._opened = _Opened(StoredVersion(EMPTY, folder, encoder.dim, (), {}))
+        self._opened = self._load()
 
     @classmethod
     def open(cls, home_knowledge: Path, brand: str, encoder: Encoder) -> KnowledgeBase:
@@ -53,11 +63,34 @@ class KnowledgeBase:
     @property
     def version(self) -> str:
         """Name of the version that is searched."""
-        return self._snapshot.version.name
+        return self._opened.stored.name
 
-    def documents(self) -> tuple[Document, ...]:
-        """All documents, by name."""
-        return self._snapshot.version.documents
+    def documents(self) -> tuple[Entry, ...]:
+        """All documents, by name, without their texts."""
+        return self._opened.stored.entries
+
+    def state_of(self, document: str, passage: str) -> PassageState:
+        """Whether a passage that was quoted once is still what customers are answered from."""
+        stored = self._opened.stored
+        entry = next((one for one in stored.entries if one.id == document), None)
+        visible = entry and entry.metadata.visible(audience="public", language=None, today=_today())
+        if entry is None or not visible:
+            return "removed"
+        return "current" if passage in self.text(document) else "changed"
+
+    def text(self, document: str) -> str:
+        """The text of a document.
+
+        Raises:
+            DocumentUnknown: There is no such document in the version that is searched.
+            IndexCorrupt: It cannot be read.
+        """
+        stored = self._opened.stored
+        for one in stored.entries:
+            if one.id == document:
+                rows = read_documents(self._folder / SEGMENTS / one.segment, frozenset({document}))
+                return str(rows[document]["text"])
+        raise DocumentUnknown(f"There is no document {document!r} in knowledge version {stored.name}.")
 
     def refresh(self) -> bool:
         """Take up a new version where the pointer moved.
@@ -72,21 +105,31 @@ class KnowledgeBase:
         with self._refreshing:
             if (current_version(self._folder) or EMPTY) == self.version:
                 return False
-            self._snapshot = self._load()
+            self._opened = self._load()
             return True
 
-    def search(self, question: str, *, history: Sequence[str] = (), top_k: int = 4) -> SearchResult:
+    def search(
+        self,
+        question: str,
+        *,
+        history: Sequence[str] = (),
+        top_k: int = 4,
+        audience: Audience = "public",
+        language: str | None = None,
+    ) -> SearchResult:
         """Find passages for a question.
 
         Args:
             question: The visitor's latest message.
             history: The visitor's earlier messages, oldest first; used where the question needs them.
             top_k: Passages to return, at most.
+            audience: Who asks: customers are `public`; `internal` readers find internal documents too.
+            language: Only documents in this language, such as `de`, or in none that was named.
 
         Returns:
             Passages, best first, and how probable it is that they hold the answer.
         """
-        snapshot = self._snapshot
+        snapshot = self._opened.snapshot(audience, language, self._encoder)
         version = snapshot.version
         query = snapshot.spelling.correct(condense(question, history))
         if not version.chunks or not query.strip():
@@ -110,12 +153,15 @@ class KnowledgeBase:
         features = answerability.features(query, passages)
         return SearchResult(query, passages, version.name, answerability.answerability(features), features)
 
-    def _load(self) -> _Snapshot:
+    def _load(self) -> _Opened:
         name = current_version(self._folder)
-        version = (
-            Version.empty(EMPTY, self._encoder.dim) if name is None else open_version(self._folder, name, self._encoder)
-        )
-        return _Snapshot(version, Spelling(map(searchable, version.chunks), self._encoder.is_word))
+        if name is None:
+            opened = _Opened(StoredVersion(EMPTY, self._folder, self._encoder.dim, (), {}))
+        else:
+            opened = _Opened(open_version(self._folder, name, self._encoder, self._opened.stored.segments))
+        # What customers search is made here, so that none of them waits for it.
+        opened.snapshot("public", None, self._encoder)
+        return opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +170,31 @@ class _Snapshot:
 
     version: Version
     spelling: Spelling
+
+
+class _Opened:
+    """A version from disk, with what each kind of reader may find of it."""
+
+    def __init__(self, stored: StoredVersion) -> None:
+        self.stored = stored
+        self._dated = stored.dated()
+        self._snapshots: dict[tuple[Audience, str | None, date | None], _Snapshot] = {}
+
+    def snapshot(self, audience: Audience, language: str | None, encoder: Encoder) -> _Snapshot:
+        """What a reader may find today."""
+        today = _today()
+        key = (audience, language, today if self._dated else None)
+        found = self._snapshots.get(key)
+        if found is None:
+            if len(self._snapshots) >= SNAPSHOTS:
+                self._snapshots = {}
+            version = self.stored.visible(audience=audience, language=language, today=today)
+            found = self._snapshots[key] = _Snapshot(version, Spelling(version.vocabulary, encoder.is_word))
+        return found
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _candidates(version: Version, vector: Vectors, bm25: NDArray[np.float32]) -> NDArray[np.int64]:

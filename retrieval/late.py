@@ -6,7 +6,7 @@ here the mean, so that long and short queries compare. The token vectors come fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +31,23 @@ class TokenIndex:
         return cls(rows, np.cumsum([len(one) for one in tokens], dtype=np.int64))
 
     @classmethod
-    def load(cls, folder: Path) -> TokenIndex:
-        """Read what `save` wrote."""
+    def load(cls, folder: Path, dim: int) -> TokenIndex:
+        """Read what `write` wrote."""
         ends: NDArray[np.int64] = np.load(folder / "ends.npy", allow_pickle=False)
-        tokens: Stored = np.load(folder / "tokens.npy", mmap_mode="r" if len(ends) else None, allow_pickle=False)
-        return cls(tokens, ends)
+        if not len(ends):
+            return cls.build([], dim)
+        return cls(np.memmap(folder / "tokens.f16", np.float16, "r").reshape(-1, dim), ends)
 
-    def save(self, folder: Path) -> None:
-        """Write the index to a new folder."""
+    @staticmethod
+    def write(folder: Path, tokens: Iterable[Stored]) -> None:
+        """Write the token vectors of each chunk to a new folder as they come: all at once may not fit in memory."""
         folder.mkdir()
-        np.save(folder / "tokens.npy", self._tokens, allow_pickle=False)
-        np.save(folder / "ends.npy", self._ends, allow_pickle=False)
+        lengths: list[int] = []
+        with (folder / "tokens.f16").open("wb") as file:
+            for one in tokens:
+                file.write(np.ascontiguousarray(one).data)
+                lengths.append(len(one))
+        np.save(folder / "ends.npy", np.cumsum(lengths, dtype=np.int64), allow_pickle=False)
 
     def __len__(self) -> int:
         """How many chunks it holds."""
@@ -54,7 +60,8 @@ class TokenIndex:
 
     def scores(self, query: Vectors, chunks: Sequence[int]) -> NDArray[np.float32]:
         """Mean over the query's tokens of the best cosine in each chunk; float32 [len(chunks)]."""
-        return np.array([self._score(query, chunk) for chunk in chunks], np.float32)
+        return np.array([self.score(query, chunk) for chunk in chunks], np.float32)
 
-    def _score(self, query: Vectors, chunk: int) -> float:
+    def score(self, query: Vectors, chunk: int) -> float:
+        """Mean over the query's tokens of the best cosine in one chunk."""
         return float((query @ self.tokens(chunk).astype(np.float32).T).max(axis=1).mean())

@@ -7,7 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from retrieval.errors import DocumentUnreadable
+from retrieval.errors import DocumentUnreadable, MetadataInvalid
+from retrieval.metadata import SIDE_SUFFIX, read_side_file
 from retrieval.passages import Document
 from retrieval.readers.extract import Refused
 from retrieval.readers.sandbox import Sandbox
@@ -56,8 +57,9 @@ def load_documents(source: Path | str) -> Loaded:
                 continue
             name, file = item
             try:
-                document, seen = read_document(name, _bytes(name, file), file.suffix.lower(), sandbox)
-            except Refused as refusal:
+                data, metadata = _bytes(name, file), read_side_file(file)
+                document, seen = read_document(name, data, file.suffix.lower(), sandbox, metadata=metadata)
+            except (Refused, MetadataInvalid) as refusal:
                 skipped.append(Skipped(_shown(name), str(refusal)))
             else:
                 documents.append(document)
@@ -86,6 +88,9 @@ def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tup
         name = f"{prefix}/{entry.name}" if prefix else entry.name
         if entry.name.startswith("."):
             yield Skipped(_shown(name), "hidden")
+        elif entry.name.endswith(SIDE_SUFFIX):
+            if not os.path.exists(entry.path.removesuffix(SIDE_SUFFIX)):
+                yield Skipped(_shown(name), "the document that it describes is not there")
         elif _is_folder(entry):
             yield from _walk(Path(entry.path), name, seen | {key})
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from retrieval.metadata import Metadata
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -17,8 +19,13 @@ class Document:
     """Markdown or plain text, NFC, newline-separated."""
     sha256: str
     """Hex digest of the text's UTF-8 bytes; unchanged documents are not embedded again."""
+    metadata: Metadata = field(default_factory=Metadata)
     pages: tuple[int, ...] = ()
     """Where each page begins, as an offset in characters; empty for formats without pages."""
+
+    def __post_init__(self) -> None:
+        # JSON, in which documents are stored, has lists only.
+        object.__setattr__(self, "pages", tuple(self.pages))
 
 
 @dataclass(frozen=True, slots=True)

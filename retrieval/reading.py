@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from retrieval.errors import MetadataInvalid
 from retrieval.hidden import strip_hidden
+from retrieval.metadata import SIDE_SUFFIX, Metadata, split_front_matter
 from retrieval.passages import Document
 from retrieval.readers.extract import Extract, Limits, Refused
 from retrieval.readers.faq import decoded
@@ -91,7 +93,13 @@ class Loaded:
 
 
 def read_document(
-    name: str, data: bytes, suffix: str, sandbox: Sandbox, *, charset: str | None = None
+    name: str,
+    data: bytes,
+    suffix: str,
+    sandbox: Sandbox,
+    *,
+    charset: str | None = None,
+    metadata: Metadata | None = None,
 ) -> tuple[Document, tuple[Note, ...]]:
     """Read one file.
 
@@ -101,16 +109,21 @@ def read_document(
         suffix: What its name or its server says that it is, such as `.pdf`; its first bytes may know better.
         sandbox: Where formats other than Markdown and text are parsed.
         charset: Of HTML, as the server named it.
+        metadata: What stands beside the document; Markdown and text may begin with it instead.
 
     Raises:
         Refused: It cannot be read; the message is the reason.
+        MetadataInvalid: Its front matter cannot be used.
     """
     if not data.strip():
         raise Refused("empty")
     claimed = FORMATS.get(suffix, "text")
     form = _format(data, claimed)
     plain = form in {"markdown", "text"}
-    extract = _plain(data) if plain else sandbox.read(data, form, charset=charset)
+    if plain:
+        extract, metadata = _plain(name, data, metadata)
+    else:
+        extract = sandbox.read(data, form, charset=charset)
     hidden = Counter(extract.hidden)
     parts: list[str] = []
     for part in extract.parts:
@@ -124,7 +137,8 @@ def read_document(
     form = extract.form or form
     if form != claimed and not (plain and claimed in {"markdown", "text"}):
         notes.append(Note(name, f"read as {form.upper()}, which it is whatever its name says", 1))
-    return _document(name, parts, paged=extract.paged, title=extract.title), tuple(notes)
+    document = _document(name, parts, paged=extract.paged, title=extract.title)
+    return replace(document, metadata=metadata or Metadata()), tuple(notes)
 
 
 def document_from_text(name: str, text: str) -> Document:
@@ -140,20 +154,26 @@ def _document(name: str, parts: Sequence[str], *, paged: bool = False, title: st
     text = BETWEEN_PAGES.join(parts)
     match = _TITLE.search(text)
     title = match["title"] if match else title or re.sub(r"[-_]+", " ", PurePosixPath(name).stem).strip().capitalize()
-    return Document(name, title, text, hashlib.sha256(text.encode()).hexdigest(), tuple(pages) if paged else ())
+    return Document(name, title, text, hashlib.sha256(text.encode()).hexdigest(), pages=tuple(pages) if paged else ())
 
 
 def _normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _plain(data: bytes) -> Extract:
+def _plain(name: str, data: bytes, beside: Metadata | None) -> tuple[Extract, Metadata | None]:
+    """The text without its front matter, and what is known of it, from there or from beside it."""
     if len(data) > MAX_BYTES:
         raise Refused(f"larger than {MAX_BYTES // 1_000_000} MB ({len(data) / 1e6:.1f} MB); split it")
     text = decoded(data)
     if "\x00" in text:
         raise Refused("binary: it holds NUL characters")
-    return Extract((text,))
+    inside, text = split_front_matter(text)
+    if inside is not None and beside is not None:
+        raise MetadataInvalid(
+            f"metadata at its top and in {PurePosixPath(name).name}{SIDE_SUFFIX}; keep one of the two"
+        )
+    return Extract((text,)), inside or beside
 
 
 def _format(data: bytes, claimed: str) -> str:

@@ -7,10 +7,13 @@ changed: "retrun", "opend", "acount". Names of products are words of the pages, 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
+import numpy as np
+
+from retrieval.lexical import Positions
+from retrieval.postings import Postings
 from retrieval.words import STOPWORDS, fold, stem, words
 
 MIN_CHARS = 5
@@ -19,17 +22,46 @@ TWO_SLIPS_CHARS = 8
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
-class Spelling:
-    """The words of one knowledge base."""
+class Vocabulary:
+    """The words of one version, each with how often it stands there; counted for the words that are asked for."""
 
-    def __init__(self, texts: Iterable[str], is_word: Callable[[str], bool]) -> None:
-        self._counts = Counter(word for text in texts for word in words(text) if word.isalpha())
-        self._stems = {stem(word) for word in self._counts}
+    def __init__(self, parts: Sequence[tuple[Postings, Positions]]) -> None:
+        self._parts = tuple(parts)
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Vocabulary:
+        """The words of some texts."""
+        rows = [[word for word in words(text) if word.isalpha()] for text in texts]
+        return cls([(Postings.build(rows), np.arange(len(rows)))])
+
+    def count(self, word: str) -> int:
+        """How often a word stands in the chunks that are searched."""
+        total = 0
+        for postings, positions in self._parts:
+            rows, counts = postings.find(word)
+            total += int(counts[positions[rows] >= 0].sum())
+        return total
+
+    def has_stem(self, stemmed: str) -> bool:
+        """Whether a word with this stem stands in the chunks that are searched."""
+        return any(self.count(word) for postings, _ in self._parts for word in postings.by_stem.get(stemmed, ()))
+
+    def beginning(self, letter: str) -> Iterator[str]:
+        """Words that begin with a letter and are long enough to be meant, searched or not."""
+        seen: set[str] = set()
+        for postings, _ in self._parts:
+            for word in postings.by_letter.get(letter, ()):
+                if len(word) >= MIN_CHARS - 1 and word not in seen:
+                    seen.add(word)
+                    yield word
+
+
+class Spelling:
+    """Corrections with the words of one version."""
+
+    def __init__(self, vocabulary: Vocabulary, is_word: Callable[[str], bool]) -> None:
+        self._vocabulary = vocabulary
         self._is_word = is_word
-        self._by_letter: defaultdict[str, list[str]] = defaultdict(list)
-        for word in self._counts:
-            if len(word) >= MIN_CHARS - 1:
-                self._by_letter[word[0]].append(word)
         self._nearest = lru_cache(maxsize=4096)(self._find)
 
     def correct(self, text: str) -> str:
@@ -38,20 +70,20 @@ class Spelling:
 
     def _corrected(self, written: str) -> str:
         word = fold(written)
-        if len(word) < MIN_CHARS or not word.isalpha() or word in STOPWORDS or stem(word) in self._stems:
+        if len(word) < MIN_CHARS or not word.isalpha() or word in STOPWORDS or self._is_word(word):
             return written
         return self._nearest(word) or written
 
     def _find(self, word: str) -> str | None:
-        if self._is_word(word):
+        if self._vocabulary.has_stem(stem(word)):
             return None
         slips = 2 if len(word) >= TWO_SLIPS_CHARS else 1
         close = []
-        for known in self._by_letter[word[0]]:
+        for known in self._vocabulary.beginning(word[0]):
             if abs(len(known) - len(word)) <= slips:
                 distance = _distance(word, known)
-                if distance <= slips:
-                    close.append((distance, -self._counts[known], known))
+                if distance <= slips and (count := self._vocabulary.count(known)):
+                    close.append((distance, -count, known))
         return min(close)[2] if close else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -82,7 +82,8 @@ class _Found:
         if suffix in MACROS:
             raise Refused(f"{suffix} files hold macros")
         document, notes = read_document(name, answer.body, suffix, self.sandbox, charset=answer.charset)
-        self.documents[name] = document
+        known = document.metadata
+        self.documents[name] = replace(document, metadata=replace(known, source=known.source or answer.url))
         self.notes.extend(notes)
 
     def take_sitemap(self, answer: Fetched) -> None:

@@ -1,7 +1,7 @@
 """Parsing at arm's length: one worker process reads file after file, and is ended and started again on a limit.
 
-A worker takes 0.1 s to start and up to 0.8 s to load a library, more than most files take to read; that is why it is kept
-(docs/knowledge.md has the figures).
+A worker takes 0.1 s to start and up to 0.8 s to load a library, more than most files take to read; that is why it is
+kept (docs/knowledge.md has the figures).
 """
 
 from __future__ import annotations

@@ -39,13 +39,14 @@ def explain(error: BaseException) -> Failure | None:
 def _ours(error: BaseException) -> Failure | None:
     from channels.errors import ChannelError
     from configs.errors import AdapterInvalid, ConfigError
-    from retrieval.errors import DocumentUnknown, DocumentUnreadable, RetrievalError
+    from retrieval.errors import DocumentUnknown, DocumentUnreadable, RetrievalError, VersionUnknown
     from service.errors import AdapterUnknown, BrandUnknown, ServiceError
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
         (AdapterInvalid, "the adapter is refused", "brandvoice adapter list", REFUSED),
         (ConfigError, "the configuration cannot be used", "brandvoice config show", FAILED),
         (DocumentUnknown, "there is no such document", "brandvoice kb list", WRONG_USE),
+        (VersionUnknown, "there is no such version", "brandvoice kb versions", WRONG_USE),
         (DocumentUnreadable, "nothing was taken in", "another file, folder or address", FAILED),
         (RetrievalError, "the knowledge base cannot do this", "brandvoice doctor", FAILED),
         (ChannelError, "the channel cannot be used", "brandvoice config check", FAILED),

@@ -171,7 +171,7 @@ def test_structures_are_cut_to_exact_pieces_too(lines: list[str], size: int, ove
 
 
 def test_a_chunk_knows_the_page_that_it_begins_on() -> None:
-    document = Document("a.pdf", "A", "# A\n\none\n\ntwo\n\n\n\n## B\n\nthree", "", (0, 5, 10, 15))
+    document = Document("a.pdf", "A", "# A\n\none\n\ntwo\n\n\n\n## B\n\nthree", "", pages=(0, 5, 10, 15))
     assert [(chunk.text, chunk.page) for chunk in split(document)] == [("one\n\ntwo", 2), ("three", 4)]
     assert [chunk.page for chunk in split(document_from_text("a.md", "one"))] == [None]
 

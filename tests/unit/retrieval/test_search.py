@@ -16,7 +16,7 @@ from retrieval.knowledge_base import KnowledgeBase
 from retrieval.late import TokenIndex
 from retrieval.lexical import LexicalIndex
 from retrieval.passages import SearchResult
-from retrieval.spelling import Spelling
+from retrieval.spelling import Spelling, Vocabulary
 from retrieval.store import add
 from retrieval.testing import HashEncoder, write_pages
 from retrieval.words import stems
@@ -46,9 +46,8 @@ def test_page_with_the_answer_comes_first(knowledge: KnowledgeBase, question: st
 
 
 def test_passage_is_an_exact_piece_of_its_document(knowledge: KnowledgeBase) -> None:
-    texts = {document.id: document.text for document in knowledge.documents()}
     for passage in knowledge.search("delivery").passages:
-        assert texts[passage.document][passage.start : passage.end] == passage.text
+        assert knowledge.text(passage.document)[passage.start : passage.end] == passage.text
 
 
 def test_related_question_is_more_answerable_than_a_foreign_one(knowledge: KnowledgeBase) -> None:
@@ -127,8 +126,8 @@ def test_fusion_keeps_distances_and_each_ranking_counts() -> None:
 
 def test_late_interaction_is_the_mean_of_the_best_cosines(tmp_path: Path) -> None:
     chunks = [np.eye(3, dtype=np.float16)[:2], np.eye(3, dtype=np.float16)[2:]]
-    TokenIndex.build(chunks, 3).save(tmp_path / "tokens")
-    index = TokenIndex.load(tmp_path / "tokens")
+    TokenIndex.write(tmp_path / "tokens", chunks)
+    index = TokenIndex.load(tmp_path / "tokens", 3)
     assert index.scores(np.eye(3, dtype=np.float32)[[0, 2]], [0, 1]).tolist() == [0.5, 0.5]
     assert index.scores(np.eye(3, dtype=np.float32)[[0, 1]], [0, 1]).tolist() == [1.0, 0.0]
 
@@ -145,7 +144,7 @@ def test_index_of_nothing_but_function_words_scores_zero() -> None:
 
 
 def test_only_words_in_no_dictionary_are_corrected() -> None:
-    spelling = Spelling(["Warranty and guarantee of the Lumenne scarf"], {"scarce"}.__contains__)
+    spelling = Spelling(Vocabulary.of(["Warranty and guarantee of the Lumenne scarf"]), {"scarce"}.__contains__)
     assert spelling.correct("Garantee on scarce lumenne scraf?") == "guarantee on scarce lumenne scarf?"
     assert spelling.correct("zzzzzz") == "zzzzzz"
 

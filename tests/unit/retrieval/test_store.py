@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from retrieval.encoder import Vectors
 from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, RetrievalError, StorageFull
 from retrieval.knowledge_base import EMPTY, KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages
+from retrieval.version_folder import open_version
 
 
 @pytest.fixture
@@ -50,9 +53,13 @@ def test_only_the_changed_page_is_embedded_and_the_vectors_are_those_of_a_fresh_
     assert (change.changed, encoder.encoded) == (("returns.md",), ["Returns\nNothing can be returned."])
     fresh = store.add(tmp_path / "fresh", "velmora", pages, encoder)
     assert fresh.version == change.version
-    one = store.open_version(tmp_path / "k" / "velmora", change.version, encoder)
-    other = store.open_version(tmp_path / "fresh" / "velmora", fresh.version, encoder)
-    assert one.chunks == other.chunks
+    one, other = (
+        open_version(tmp_path / home / "velmora", change.version, encoder).visible(
+            audience="public", language=None, today=date(2026, 11, 25)
+        )
+        for home in ("k", "fresh")
+    )
+    assert list(one.chunks) == list(other.chunks)
     assert (one.index.vectors() == other.index.vectors()).all()
     assert all((one.tokens.tokens(at) == other.tokens.tokens(at)).all() for at in range(len(one.chunks)))
 
@@ -85,14 +92,30 @@ def test_running_knowledge_base_takes_up_a_new_version_on_refresh_only(tmp_path:
     assert not knowledge.refresh()
 
 
-@pytest.mark.parametrize("name", ["documents.jsonl", "chunks.jsonl", "vectors.faiss", "tokens/tokens.npy"])
+SEGMENT_FILES = [
+    "chunks.jsonl",
+    "documents.jsonl",
+    "vectors.faiss",
+    "tokens/tokens.f16",
+    "stems/terms.json",
+    "same.npy",
+]
+
+
+def file_of(folder: Path, version: str, name: str) -> Path:
+    """A file of a version, or of its only segment."""
+    segments = json.loads((folder / version / "manifest.json").read_text("utf-8"))["segments"]
+    return folder / "segments" / segments[0] / name
+
+
+@pytest.mark.parametrize("name", SEGMENT_FILES)
 def test_damaged_file_is_found_at_opening(tmp_path: Path, pages: Path, name: str) -> None:
     change = store.add(tmp_path / "k", "velmora", pages, HashEncoder())
-    file = tmp_path / "k" / "velmora" / change.version / name
+    file = file_of(tmp_path / "k" / "velmora", change.version, name)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(IndexCorrupt, match=r"not what was written.*Delete"):
+    with pytest.raises(IndexCorrupt, match=r"not what was written.*kb rollback"):
         KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder())
 
 
@@ -110,7 +133,7 @@ def test_damaged_new_version_leaves_the_old_one_serving(tmp_path: Path, pages: P
     knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", encoder)
     (pages / "new.md").write_text("# New\n\nnew", encoding="utf-8")
     change = store.add(tmp_path / "k", "velmora", pages, encoder)
-    (tmp_path / "k" / "velmora" / change.version / "chunks.jsonl").unlink()
+    (tmp_path / "k" / "velmora" / change.version / "documents.jsonl").unlink()
     with pytest.raises(IndexCorrupt):
         knowledge.refresh()
     assert knowledge.version == first.version
@@ -151,7 +174,7 @@ def test_failure_half_way_changes_nothing(
         store.add(tmp_path / "k", "velmora", pages, Failing(raised))
     assert KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).version == first.version
     assert sorted(one.name for one in (tmp_path / "k" / "velmora").iterdir()) == sorted(
-        [".lock", "current", first.version]
+        [".lock", "current", "segments", first.version]
     )
 
 
@@ -166,7 +189,7 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path, pages:
 def test_version_without_its_folder_can_be_added_again_after_the_pointer_is_gone(tmp_path: Path, pages: Path) -> None:
     change = store.add(tmp_path / "k", "velmora", pages, HashEncoder())
     (tmp_path / "k" / "velmora" / "current").unlink()
-    shutil.rmtree(tmp_path / "k" / "velmora" / change.version / "tokens")
+    shutil.rmtree(file_of(tmp_path / "k" / "velmora", change.version, "tokens"))
     assert store.add(tmp_path / "k", "velmora", pages, HashEncoder()).version == change.version
     assert KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).documents()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from retrieval import store
 from retrieval.knowledge_base import KnowledgeBase
 from retrieval.loading import Note
+from retrieval.passages import Document
 from retrieval.testing import HashEncoder
 from service.cli.failures import explain
 from tests.unit.retrieval import made
@@ -35,11 +37,13 @@ def test_pages_and_notes_survive_the_way_to_disk_and_search(tmp_path: Path) -> N
     assert change.added == ("hours.pdf",)
     assert [one.path for one in change.skipped] == ["broken.pdf"]
     assert change.notes == (Note("hours.pdf", "invisible characters of a PDF", 6),)
-    (document,) = store.list_documents(tmp_path / "knowledge", "velmora")
-    assert document.pages == (0, len("We open at nine.\n\n"))
     assert store.add(tmp_path / "knowledge", "velmora", source, HashEncoder()).unchanged == ("hours.pdf",)
     found = KnowledgeBase.open(tmp_path / "knowledge", "velmora", HashEncoder()).search("We open at nine", top_k=1)
     assert [passage.page for passage in found.passages] == [1]
+
+
+def test_pages_are_a_tuple_again_when_a_document_comes_back_from_json() -> None:
+    assert Document("a.pdf", "A", "one", "", pages=json.loads("[0, 5]")).pages == (0, 5)
 
 
 def test_an_address_that_is_not_public_is_an_error_that_says_so(tmp_path: Path) -> None:

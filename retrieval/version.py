@@ -1,0 +1,235 @@
+"""One version of the knowledge in memory, as one kind of reader may find it.
+
+Positions count the searched chunks of the whole version, in the order of their documents' names, however these are
+spread over segments: results are those of a base that was built in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoder import Vectors
+from retrieval.late import Stored
+from retrieval.lexical import LexicalIndex, Positions
+from retrieval.metadata import Audience, Metadata
+from retrieval.passages import Chunk
+from retrieval.segment import Segment
+from retrieval.spelling import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a version holds one document."""
+
+    id: str
+    title: str
+    sha256: str
+    chars: int
+    segment: str
+    first: int
+    """Row of its first chunk in the segment."""
+    rows: int
+    """How many chunks it has; they stand together."""
+    metadata: Metadata
+    origin: str = ""
+    """The file or folder it was added from, on the machine that added it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A version as it lies on disk: its documents, and the segments that hold them."""
+
+    name: str
+    folder: Path
+    """The brand's folder."""
+    dim: int
+    entries: tuple[Entry, ...]
+    """By name."""
+    segments: Mapping[str, Segment]
+
+    def dated(self) -> bool:
+        """Whether what may be found depends on the day."""
+        return any(one.metadata.valid_from or one.metadata.valid_until for one in self.entries)
+
+    def visible(self, *, audience: Audience, language: str | None, today: date) -> Version:
+        """What a reader may find on a day."""
+        return Version(
+            self,
+            [
+                one
+                for one in self.entries
+                if one.metadata.visible(audience=audience, language=language, today=today) and one.rows
+            ],
+        )
+
+
+class Version:
+    """What one kind of reader may find of a version: nothing else is searched, counted or corrected with."""
+
+    def __init__(self, stored: StoredVersion, entries: Sequence[Entry]) -> None:
+        self.name = stored.name
+        self.dim = stored.dim
+        numbers = {name: at for at, name in enumerate(stored.segments)}
+        segments = tuple(stored.segments.values())
+        lengths = np.array([one.rows for one in entries], np.int64)
+        firsts = np.array([one.first for one in entries], np.int64)
+        # Row of every chunk in its segment: counted up from the document's first.
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = np.repeat(firsts, lengths) + within
+        owners = np.repeat(np.array([numbers[one.segment] for one in entries], np.int64), lengths)
+        same = np.zeros(len(rows), np.uint64)
+        for number, segment in enumerate(segments):
+            held = owners == number
+            same[held] = segment.same[rows[held]]
+        _, kept, group = np.unique(same, return_index=True, return_inverse=True)
+        self.duplicates = len(rows) - len(kept)
+        """Chunks that are not searched because another says the same."""
+        searched = np.sort(kept)
+        self._owners, self._rows = owners[searched], rows[searched]
+        self._folded = (owners, rows, kept[group])
+        self._segments = segments
+        self._positions = tuple(self._positions_in(number) for number in range(len(segments)))
+        self.index = VectorIndex(self)
+        self.tokens = Tokens(self)
+        self.chunks = Chunks(self)
+        self.lexical = LexicalIndex(
+            [(one.stems, positions) for one, positions in zip(segments, self._positions, strict=True)]
+        )
+        self.vocabulary = Vocabulary(
+            [(one.words, positions) for one, positions in zip(segments, self._positions, strict=True)]
+        )
+
+    def __len__(self) -> int:
+        """How many chunks are searched."""
+        return len(self._rows)
+
+    def aliases(self) -> dict[str, str]:
+        """Ids of the chunks that are not searched, each with the chunk that stands for it."""
+        owners, rows, kept = self._folded
+
+        def name(at: int) -> str:
+            segment = self._segments[int(owners[at])]
+            return segment.chunks[int(rows[at])].id
+
+        return {name(at): name(int(kept[at])) for at in np.flatnonzero(kept != np.arange(len(kept)))}
+
+    def parts(self) -> Iterator[tuple[Segment, Positions]]:
+        """The segments, each with the position of every row."""
+        return zip(self._segments, self._positions, strict=True)
+
+    def at(self, position: int) -> tuple[Segment, int]:
+        """The segment and row of a position."""
+        return self._segments[self._owners[position]], int(self._rows[position])
+
+    def gather(self, positions: NDArray[np.int64], read: Callable[[Segment, NDArray[np.int64]], Vectors]) -> Vectors:
+        """Rows of several segments in one array, float32 [len(positions), dim], in the order of the positions."""
+        found: Vectors = np.zeros((len(positions), self.dim), np.float32)
+        owners, rows = self._owners[positions], self._rows[positions]
+        for number in np.unique(owners):
+            held = owners == number
+            found[held] = read(self._segments[number], rows[held])
+        return found
+
+    def _positions_in(self, number: int) -> Positions:
+        held = np.flatnonzero(self._owners == number)
+        positions = np.full(len(self._segments[number].chunks), -1, np.int64)
+        positions[self._rows[held]] = held
+        return positions
+
+
+class VectorIndex:
+    """The vectors of a version; the interface of `retrieval.index.FaissIndex`."""
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+        # A segment of which every chunk is searched needs no filter.
+        self._parts: list[tuple[Segment, Positions, NDArray[np.bool_] | None]] = []
+        for segment, positions in version.parts():
+            among = positions >= 0
+            if among.any():
+                self._parts.append((segment, positions, None if among.all() else among))
+
+    def __len__(self) -> int:
+        """How many vectors are searched."""
+        return len(self._version)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._version.dim
+
+    def vectors(self) -> Vectors:
+        """All vectors, float32 [n, dim], by position."""
+        return self._version.gather(np.arange(len(self)), _vectors)
+
+    def search(self, vector: Vectors, top_n: int) -> tuple[NDArray[np.int64], Vectors]:
+        """The nearest chunks: positions and cosines, best first."""
+        found = [(positions, segment.index.search(vector, top_n, among)) for segment, positions, among in self._parts]
+        if not found:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        where = np.concatenate([positions[rows] for positions, (rows, _) in found])
+        cosines = np.concatenate([scores for _, (_, scores) in found])
+        best = np.lexsort((where, -cosines))[:top_n]
+        return where[best], cosines[best]
+
+    def cosines(self, vector: Vectors, positions: NDArray[np.int64]) -> Vectors:
+        """Cosines of the chunks at `positions`, float32 [len(positions)]."""
+        found: Vectors = self._version.gather(positions, _vectors) @ vector
+        return found
+
+
+class Tokens:
+    """The token vectors of a version; the interface of `retrieval.late.TokenIndex`."""
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+
+    def __len__(self) -> int:
+        """How many chunks have some."""
+        return len(self._version)
+
+    def tokens(self, position: int) -> Stored:
+        """The token vectors of one chunk, float16 [tokens, dim]."""
+        segment, row = self._version.at(position)
+        return segment.tokens.tokens(row)
+
+    def scores(self, query: Vectors, positions: Sequence[int]) -> NDArray[np.float32]:
+        """Mean over the query's tokens of the best cosine in each chunk; float32 [len(positions)]."""
+        found = np.zeros(len(positions), np.float32)
+        for at, position in enumerate(positions):
+            segment, row = self._version.at(position)
+            found[at] = segment.tokens.score(query, row)
+        return found
+
+
+class Chunks(Sequence[Chunk]):
+    """The searched chunks of a version, by position."""
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._version)
+
+    @overload
+    def __getitem__(self, at: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Chunk]: ...
+    def __getitem__(self, at: Any) -> Any:
+        """The chunk at a position, or several."""
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        segment, row = self._version.at(at)
+        return segment.chunks[row]
+
+
+def _vectors(segment: Segment, rows: NDArray[np.int64]) -> Vectors:
+    return segment.index.rows(rows)
