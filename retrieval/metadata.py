@@ -59,6 +59,8 @@ class Metadata:
 
     def said(self) -> dict[str, str]:
         """What was said, as JSON has it; empty where nothing was."""
+        if self == PLAIN:
+            return {}
         return {
             name: value.isoformat() if isinstance(value, date) else value
             for name, value in asdict(self).items()
@@ -72,6 +74,8 @@ class Metadata:
         return cls(**{**said, **days})
 
 
+PLAIN = Metadata()
+"""Of a document that says nothing about itself."""
 _ADAPTER = TypeAdapter(Metadata)
 
 

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from retrieval.errors import MetadataInvalid
 from retrieval.hidden import strip_hidden
-from retrieval.metadata import SIDE_SUFFIX, Metadata, split_front_matter
+from retrieval.metadata import PLAIN, SIDE_SUFFIX, Metadata, split_front_matter
 from retrieval.passages import Document
 from retrieval.readers.extract import Extract, Limits, Refused
 from retrieval.readers.faq import decoded
@@ -138,7 +138,7 @@ def read_document(
     if form != claimed and not (plain and claimed in {"markdown", "text"}):
         notes.append(Note(name, f"read as {form.upper()}, which it is whatever its name says", 1))
     document = _document(name, parts, paged=extract.paged, title=extract.title)
-    return replace(document, metadata=metadata or Metadata()), tuple(notes)
+    return replace(document, metadata=metadata or PLAIN), tuple(notes)
 
 
 def document_from_text(name: str, text: str) -> Document:

@@ -196,7 +196,7 @@ def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:
 def _kept_or_fresh(before: Entry | Fresh | None, new: Document, origin: str) -> Entry | Fresh:
     """A document that did not change stays where it is; its metadata may have changed."""
     if isinstance(before, Entry) and before.sha256 == new.sha256:
-        return dataclasses.replace(before, metadata=new.metadata, origin=origin)
+        return before._replace(metadata=new.metadata, origin=origin)
     return Fresh(new, origin)
 
 
