@@ -196,4 +196,5 @@ def _passages(version: Version, ranking: Ranking, top_k: int) -> Iterator[Passag
             scores={stage: float(score) for stage, score in scores.items() if not np.isnan(score)},
             start=chunk.start,
             end=chunk.end,
+            page=chunk.page,
         )

@@ -1,78 +1,75 @@
-"""Files to documents: Markdown and plain text; what cannot be read is skipped with a reason, never fatal."""
+"""Files, folders and addresses to documents; what cannot be read is skipped with a reason, never fatal."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import stat
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retrieval.errors import DocumentUnreadable, MetadataInvalid
-from retrieval.metadata import SIDE_SUFFIX, read_document_metadata
+from retrieval.metadata import SIDE_SUFFIX, read_side_file
 from retrieval.passages import Document
+from retrieval.readers.extract import Refused
+from retrieval.readers.sandbox import Sandbox
+from retrieval.reading import (
+    MACROS,
+    MAX_BYTES,
+    MAX_FILE_BYTES,
+    SUFFIXES,
+    Loaded,
+    Note,
+    Skipped,
+    document_from_text,
+    read_document,
+)
 
-SUFFIXES = frozenset({".md", ".markdown", ".txt"})
-MAX_BYTES = 5_000_000
-_TITLE = re.compile(r"^#[ \t]+(?P<title>.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file or folder that was left out."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What was found under one path, in order of the names."""
-
-    documents: tuple[Document, ...]
-    skipped: tuple[Skipped, ...]
+__all__ = ["MAX_BYTES", "SUFFIXES", "Loaded", "Note", "Skipped", "document_from_text", "is_address", "load_documents"]
 
 
-def load_documents(path: Path) -> Loaded:
-    """Load one file, or every document below a folder.
+def load_documents(source: Path | str) -> Loaded:
+    """Load one file, every document below a folder, or what lies at an `http(s)` address.
 
-    A document's id is its path below the folder, with `/`, so the same folder gives the same ids on every machine.
+    A document's id is its path below the folder, with `/`, so the same folder gives the same ids on every machine; that
+    of a page is its address without the scheme.
 
     Raises:
-        DocumentUnreadable: There is nothing at `path`, or it is neither a file nor a folder.
+        DocumentUnreadable: There is nothing at `source`, or it is neither a file nor a folder.
     """
+    if is_address(source):
+        from retrieval.web import load_address
+
+        return load_address(str(source))
+    path = Path(source)
     if not path.exists():
         raise DocumentUnreadable(
-            f"There is nothing at {str(path)!r}. Give a Markdown or text file, or a folder of them."
+            f"There is nothing at {str(path)!r}. Give a document, a folder of documents, or an address (https://...)."
         )
+    found: Iterator[tuple[str, Path] | Skipped]
+    found = _walk(path, "", set()) if path.is_dir() else iter([(path.name, path)])
     documents: list[Document] = []
     skipped: list[Skipped] = []
-    if path.is_dir():
-        found: Iterator[tuple[str, Path] | Skipped] = _walk(path, "", set())
-    else:
-        found = iter([(path.name, path)])
-    for item in found:
-        if isinstance(item, Skipped):
-            skipped.append(item)
-            continue
-        name, file = item
-        result = _load_file(name, file)
-        if isinstance(result, Skipped):
-            skipped.append(result)
-        else:
-            documents.append(result)
-    return Loaded(tuple(documents), tuple(skipped))
+    notes: list[Note] = []
+    with Sandbox() as sandbox:
+        for item in found:
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            name, file = item
+            try:
+                data, metadata = _bytes(name, file), read_side_file(file)
+                document, seen = read_document(name, data, file.suffix.lower(), sandbox, metadata=metadata)
+            except (Refused, MetadataInvalid) as refusal:
+                skipped.append(Skipped(_shown(name), str(refusal)))
+            else:
+                documents.append(document)
+                notes.extend(seen)
+    return Loaded(tuple(documents), tuple(skipped), tuple(notes))
 
 
-def document_from_text(name: str, text: str) -> Document:
-    """Make a document of a text: newlines and Unicode normalised, title from the first `#` heading or the name."""
-    text = unicodedata.normalize("NFC", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
-    match = _TITLE.search(text)
-    title = match["title"] if match else re.sub(r"[-_]+", " ", Path(name).stem).strip().capitalize()
-    return Document(name, title, text, hashlib.sha256(text.encode()).hexdigest())
+def is_address(source: Path | str) -> bool:
+    """Whether a source is an address on the web and not a path."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
 def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Path] | Skipped]:
@@ -107,33 +104,29 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _load_file(name: str, file: Path) -> Document | Skipped:
-    shown = _shown(name)
-    if shown != name:
-        return Skipped(shown, "its name is not UTF-8")
-    if file.suffix.lower() not in SUFFIXES:
-        return Skipped(shown, f"not one of {', '.join(sorted(SUFFIXES))}")
+def _bytes(name: str, file: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        Refused: It is no document, too large, or cannot be read.
+    """
+    if _shown(name) != name:
+        raise Refused("its name is not UTF-8")
+    suffix = file.suffix.lower()
+    if suffix in MACROS:
+        raise Refused(f"{suffix} files hold macros; save it as a file without them (.docx, .xlsx, .pptx)")
+    if suffix not in SUFFIXES:
+        raise Refused(f"not one of {', '.join(sorted(SUFFIXES))}")
     try:
         state = file.stat()
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(state.st_mode):
-            return Skipped(shown, "not a regular file")
-        if state.st_size > MAX_BYTES:
-            return Skipped(shown, f"larger than {MAX_BYTES // 1_000_000} MB ({state.st_size / 1e6:.1f} MB); split it")
-        text = file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        return Skipped(shown, f"not UTF-8 (byte {error.start}); save it as UTF-8")
+            raise Refused("not a regular file")
+        if state.st_size > MAX_FILE_BYTES:
+            raise Refused(f"larger than {MAX_FILE_BYTES // 1_000_000} MB ({state.st_size / 1e6:.1f} MB); split it")
+        return file.read_bytes()
     except OSError as error:
-        return Skipped(shown, f"cannot be read ({error.strerror})")
-    if "\x00" in text:
-        return Skipped(shown, "binary: it holds NUL characters")
-    try:
-        metadata, text = read_document_metadata(file, text)
-    except MetadataInvalid as error:
-        return Skipped(shown, str(error))
-    if not text.removeprefix("\ufeff").strip():
-        return Skipped(shown, "empty")
-    return replace(document_from_text(name, text), metadata=metadata)
+        raise Refused(f"cannot be read ({error.strerror})") from None
 
 
 def _shown(name: str) -> str:

@@ -24,8 +24,6 @@ from configs.yaml_file import did_you_mean
 from retrieval.errors import MetadataInvalid
 
 Audience = Literal["public", "internal"]
-FRONTED = frozenset({".md", ".markdown", ".txt"})
-"""Files that may begin with front matter. Text too: who writes `audience: internal` there means it."""
 SIDE_SUFFIX = ".meta.yaml"
 MAX_BYTES = 10_000
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -102,19 +100,6 @@ def read_metadata(values: Any) -> Metadata:
     if metadata.valid_from and metadata.valid_until and metadata.valid_until < metadata.valid_from:
         raise MetadataInvalid(f"bad metadata: it ends ({metadata.valid_until}) before it begins")
     return metadata
-
-
-def read_document_metadata(file: Path, text: str) -> tuple[Metadata, str]:
-    """The metadata of a document, from beside it or from its top, and its text without front matter.
-
-    Raises:
-        MetadataInvalid: It cannot be used, or stands in both places.
-    """
-    inside, text = split_front_matter(text) if file.suffix.lower() in FRONTED else (None, text)
-    beside = read_side_file(file)
-    if inside is not None and beside is not None:
-        raise MetadataInvalid(f"metadata at its top and in {side_file(file).name}; keep one of the two")
-    return beside or inside or PLAIN, text
 
 
 def split_front_matter(text: str) -> tuple[Metadata | None, str]:

@@ -20,6 +20,12 @@ class Document:
     sha256: str
     """Hex digest of the text's UTF-8 bytes; unchanged documents are not embedded again."""
     metadata: Metadata = PLAIN
+    pages: tuple[int, ...] = ()
+    """Where each page begins, as an offset in characters; empty for formats without pages."""
+
+    def __post_init__(self) -> None:
+        # JSON, in which documents are stored, has lists only.
+        object.__setattr__(self, "pages", tuple(self.pages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Chunk:
     start: int
     """Offset in characters into the document's text."""
     end: int
+    page: int | None = None
+    """The page that it begins on, counted from 1; None where the format has no pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class Passage:
     """Per stage: `dense` (cosine) and `lexical` (BM25, min-max normalised)."""
     start: int = 0
     end: int = 0
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from retrieval.encoder import Encoder
 from retrieval.errors import DocumentUnknown, IndexMismatch, StorageFull, VersionUnknown
 from retrieval.growing import Fresh, Progress, grow
-from retrieval.loading import Loaded, Skipped, load_documents
+from retrieval.loading import Loaded, Note, Skipped, is_address, load_documents
 from retrieval.metadata import Metadata
 from retrieval.passages import Document
 from retrieval.segment import SPLITTER, read_documents, read_manifest, read_rows
@@ -56,6 +56,7 @@ class Change:
     unchanged: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[Note, ...] = ()
     chunks: int = 0
     """Of the whole version."""
     duplicates: int = 0
@@ -65,19 +66,19 @@ class Change:
 def add(
     home_knowledge: Path,
     brand: str,
-    path: Path,
+    path: Path | str,
     encoder: Encoder,
     progress: Progress = lambda _done, _total: None,
     *,
     replace: bool = False,
     follow: bool = False,
 ) -> Change:
-    """Take in a file or a folder and let the result serve.
+    """Take in a file, a folder or what lies at an address, and let the result serve.
 
     Args:
         home_knowledge: The folder of all brands' knowledge.
         brand: Whose knowledge.
-        path: A document, or a folder of documents.
+        path: A document, a folder of documents, or an `http(s)` address.
         encoder: Embeds what is new; documents that did not change keep their vectors.
         progress: Called with (chunks embedded, chunks to embed).
         replace: Whether documents that are not below `path` are removed.
@@ -90,7 +91,8 @@ def add(
     """
     with _writing(home_knowledge, brand) as folder:
         loaded = load_documents(path)
-        return _add(folder, loaded, str(path.resolve()), encoder, progress, replace=replace, follow=follow)
+        origin = str(path if is_address(path) else Path(path).resolve())
+        return _add(folder, loaded, origin, encoder, progress, replace=replace, follow=follow)
 
 
 def add_documents(
@@ -132,6 +134,7 @@ def _add(
             unchanged=tuple(sorted(same)),
             removed=tuple(sorted(gone)),
             skipped=loaded.skipped,
+            notes=loaded.notes,
         ),
     )
 

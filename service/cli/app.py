@@ -116,7 +116,8 @@ def doctor(json: Json = False) -> None:
 def kb_add(
     brand: Brand,
     path: Annotated[
-        Path | None, typer.Argument(help="A file or folder of documents; the brand's own pages where absent.")
+        str | None,
+        typer.Argument(help="A document, a folder of them, or an address; the brand's own pages where absent."),
     ] = None,
     watch: Annotated[
         bool,

@@ -39,7 +39,13 @@ def explain(error: BaseException) -> Failure | None:
 def _ours(error: BaseException) -> Failure | None:
     from channels.errors import ChannelError
     from configs.errors import AdapterInvalid, ConfigError
-    from retrieval.errors import DocumentUnknown, LinesInvalid, RetrievalError, VersionUnknown
+    from retrieval.errors import (
+        DocumentUnknown,
+        DocumentUnreadable,
+        LinesInvalid,
+        RetrievalError,
+        VersionUnknown,
+    )
     from service.errors import AdapterUnknown, BrandUnknown, ServiceError
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
@@ -48,6 +54,7 @@ def _ours(error: BaseException) -> Failure | None:
         (DocumentUnknown, "there is no such document", "brandvoice kb list", WRONG_USE),
         (VersionUnknown, "there is no such version", "brandvoice kb versions", WRONG_USE),
         (LinesInvalid, "the file cannot be used", "correct the lines named above", FAILED),
+        (DocumentUnreadable, "nothing was taken in", "another file, folder or address", FAILED),
         (RetrievalError, "the knowledge base cannot do this", "brandvoice doctor", FAILED),
         (ChannelError, "the channel cannot be used", "brandvoice config check", FAILED),
         (AdapterUnknown, "there is no such adapter", "brandvoice adapter list", WRONG_USE),

@@ -22,25 +22,28 @@ if TYPE_CHECKING:
     from retrieval.version import Entry
 
 
-def run_add(brand: str, path: Path | None, *, as_json: bool) -> None:
+def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents."""
     from retrieval import store
+    from retrieval.loading import is_address
 
     deployment = open_deployment()
-    source = path or deployment.brand(brand).pages
+    source: Path | str = deployment.brand(brand).pages
+    if path is not None:
+        source = path if is_address(path) else Path(path)
     deployment.brand(brand)
     encoder = deployment.encoder(output.note)
     change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"))
     _tell(change, as_json=as_json)
 
 
-def run_watch(brand: str, path: Path | None, *, as_json: bool) -> None:
+def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents, and follow their folder until the process is told to end."""
     from retrieval import store
     from retrieval.watching import watch
 
     deployment = open_deployment()
-    folder = (path or deployment.brand(brand).pages).absolute()
+    folder = Path(path or deployment.brand(brand).pages).absolute()
     deployment.brand(brand)
     if folder.is_file():
         raise Failure(f"{folder} is a file", "--watch follows a folder", "name its folder", code=WRONG_USE)
@@ -205,6 +208,8 @@ def _tell(change: Change, *, as_json: bool, one_line: bool = False) -> None:
         return
     for one in change.skipped:
         output.note(f"skipped {one.path}: {one.reason}")
+    for note in change.notes:
+        output.note(f"{note.path}: {note.kind} ({note.count})")
     groups = {
         "added": change.added,
         "changed": change.changed,
