@@ -1,129 +1,190 @@
 """Fit the coefficients of `retrieval.answerability`.
 
-    python -m retrieval.answerability_fit ENCODER_FOLDER BRAND_FOLDER...
+    python -m retrieval.answerability_fit ENCODER_FOLDER DATA_FOLDER BRAND_FOLDER...
 
-A brand folder holds `pages/` and `conversations.jsonl`. Printed: how well a model fitted on the other brands does on
-each brand, then the coefficients of the model fitted on all. Numpy alone: three features need no library.
+The data folder holds `rag/` with SQuAD 2 and MTRAG (see shared/data/README.md); a brand folder holds `pages/` and
+`conversations.jsonl`. Printed: how well models do on questions that they were not fitted on (folds over articles and
+conversations; a brand is left out as a whole), then the coefficients of the model fitted on everything.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retrieval.answerability import FEATURES
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.knowledge_base import KnowledgeBase
+from retrieval.logistic import Labels, Matrix, Model, area_under_curve, fit
 from retrieval.store import add
 
-Matrix = NDArray[np.float64]
-TOP_K = 4
-RIDGE = 1.0
-"""Strength of the penalty on standardised coefficients."""
+FOLDS = 5
 WRONGLY_REFUSED = 0.04
-"""Share of the answered turns that may fall below 0.5; the intercept is moved there."""
+"""Share of the brands' answered turns that may fall below 0.5; the intercept is moved there."""
+BRAND_WEIGHT = 3.0
+"""Weight of a brand's turn against a public question's: they are few, and what the default line is for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """One brand's user turns as the model sees them."""
+class Asked:
+    """One question of a set."""
 
-    brand: str
+    group: str
+    """Article or conversation: all of it is on one side of a fold."""
+    question: str
+    history: tuple[str, ...]
+    answerable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The questions of one set as the model sees them."""
+
+    name: str
     seen: Matrix
-    """[turns, features]."""
-    answered: NDArray[np.bool_]
+    """[questions, features]."""
+    answerable: Labels
+    folds: Matrix
+    """Fold of each question; -1 for a brand, which is a fold of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A fitted model on raw features."""
-
-    intercept: float
-    weights: Matrix
-
-    def logits(self, seen: Matrix) -> Matrix:
-        """Logits of turns, [turns]; above 0 the question is answered."""
-        found: Matrix = seen @ self.weights + self.intercept
-        return found
+def squad(data: Path) -> Iterator[Asked]:
+    """SQuAD 2's questions; half of them are about the article but not answered in it."""
+    for row in _rows(data / "rag" / "squad2_questions.jsonl"):
+        yield Asked(row["title"], row["question"], (), row["answerable"])
 
 
-def read_turns(folder: Path, encoder: Encoder) -> Turns:
-    """Search for every answered and refused user turn of a brand's conversations."""
-    with tempfile.TemporaryDirectory() as scratch:
-        add(Path(scratch), folder.name, folder / "pages", encoder)
-        knowledge = KnowledgeBase.open(Path(scratch), folder.name, encoder)
-        seen, answered = [], []
-        for question, history, outcome in _user_turns(folder / "conversations.jsonl"):
-            if outcome in ("answered", "refused"):
-                found = knowledge.search(question, history=history, top_k=TOP_K)
-                seen.append([found.features[name] for name in FEATURES])
-                answered.append(outcome == "answered")
-    return Turns(folder.name, np.array(seen), np.array(answered))
+def mtrag(data: Path) -> Iterator[Asked]:
+    """MTRAG's last turns; partly answerable and underspecified ones count as unanswerable."""
+    for row in _rows(data / "rag" / "mtrag_questions.jsonl"):
+        user = [one["content"] for one in row["messages"] if one["role"] == "user"]
+        yield Asked(row["conversation"], user[-1], tuple(user[:-1]), row["answerability"] == "answerable")
 
 
-def _user_turns(file: Path) -> Iterator[tuple[str, list[str], str]]:
-    for line in file.read_text("utf-8").splitlines():
-        messages = json.loads(line)["messages"]
+def brand_turns(folder: Path) -> Iterator[Asked]:
+    """The answered and refused user turns of a brand's conversations."""
+    for row in _rows(folder / "conversations.jsonl"):
+        messages = row["messages"]
         for at in range(1, len(messages), 2):
-            history = [one["content"] for one in messages[: at - 1] if one["role"] == "user"]
-            yield messages[at - 1]["content"], history, messages[at]["outcome"]
+            if messages[at]["outcome"] in ("answered", "refused"):
+                history = tuple(one["content"] for one in messages[: at - 1] if one["role"] == "user")
+                yield Asked(row["id"], messages[at - 1]["content"], history, messages[at]["outcome"] == "answered")
 
 
-def fit(turns: Sequence[Turns]) -> Model:
-    """Fit by Newton's method; both outcomes weigh the same, then the intercept is moved to the wanted error."""
-    seen = np.concatenate([one.seen for one in turns])
-    answered = np.concatenate([one.answered for one in turns])
-    mean, spread = seen.mean(axis=0), seen.std(axis=0)
-    rows = np.column_stack([np.ones(len(seen)), (seen - mean) / spread])
-    weight = np.where(answered, 0.5 / answered.mean(), 0.5 / (1 - answered.mean()))
-    penalty = np.diag([0.0, *[RIDGE] * seen.shape[1]])
-    beta = np.zeros(rows.shape[1])
-    for _ in range(50):
-        probability = 1 / (1 + np.exp(-rows @ beta))
-        gradient = rows.T @ (weight * (probability - answered)) + penalty @ beta
-        curvature = (rows * (weight * probability * (1 - probability))[:, None]).T @ rows + penalty
-        beta = beta - np.linalg.solve(curvature, gradient)
-    weights = beta[1:] / spread
-    line = float(np.quantile((seen @ weights)[answered], WRONGLY_REFUSED))
-    return Model(-line, weights)
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text("utf-8").splitlines():
+        yield json.loads(line)
 
 
-def area_under_curve(scores: Matrix, answered: NDArray[np.bool_]) -> float:
-    """How often an answered turn scores above a refused one."""
-    above = scores[answered][:, None] - scores[~answered]
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
+def look(name: str, asked: Sequence[Asked], knowledge: KnowledgeBase, *, folds: bool) -> Seen:
+    """Search for every question."""
+    seen = [knowledge.search(one.question, history=one.history).features for one in asked]
+    return Seen(
+        name,
+        np.array([[one[feature] for feature in FEATURES] for one in seen]),
+        np.array([one.answerable for one in asked]),
+        np.array([_fold(one.group) if folds else -1 for one in asked]),
+    )
 
 
-def _describe(name: str, model: Model, turns: Turns) -> str:
-    logits = model.logits(turns.seen)
+def _fold(group: str) -> int:
+    return hashlib.sha256(group.encode()).digest()[0] % FOLDS
+
+
+def public_set(name: str, asked: Sequence[Asked], data: Path, encoder: Encoder) -> Seen:
+    """A public set with its own corpus, indexed as a brand's pages are."""
+    with tempfile.TemporaryDirectory() as scratch:
+        pages = Path(scratch) / "pages"
+        pages.mkdir()
+        for number, row in enumerate(_rows(data / "rag" / f"{name}_corpus.jsonl")):
+            (pages / f"{number:05}.md").write_text(f"# {row['title']}\n\n{row['text']}\n", encoding="utf-8")
+        return _searched(name, asked, Path(scratch), pages, encoder, folds=True)
+
+
+def brand_set(folder: Path, encoder: Encoder) -> Seen:
+    """A brand's turns on its own pages."""
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = list(brand_turns(folder))
+        return _searched(folder.name, asked, Path(scratch), folder / "pages", encoder, folds=False)
+
+
+def _searched(name: str, asked: Sequence[Asked], scratch: Path, pages: Path, encoder: Encoder, *, folds: bool) -> Seen:
+    brand = name.replace("_", "-")
+    add(scratch, brand, pages, encoder)
+    return look(name, asked, KnowledgeBase.open(scratch, brand, encoder), folds=folds)
+
+
+def fitted(sets: Sequence[Seen]) -> Model:
+    """A model on all rows of some sets, with the intercept where the brands' answered turns pass."""
+    seen, answerable = np.concatenate([one.seen for one in sets]), np.concatenate([one.answerable for one in sets])
+    weight = np.concatenate([np.full(len(one.seen), BRAND_WEIGHT if one.folds[0] < 0 else 1.0) for one in sets])
+    model = fit(seen, answerable, groups=weight)
+    brands = [one for one in sets if one.folds[0] < 0] or sets
+    scores = np.concatenate([(one.seen @ model.weights)[one.answerable] for one in brands])
+    return Model(-float(np.quantile(scores, WRONGLY_REFUSED)), model.weights)
+
+
+def unseen_logits(sets: Sequence[Seen]) -> dict[str, Matrix]:
+    """Logits of each question by a model that saw neither it nor its article, conversation or brand."""
+    found = {one.name: np.zeros(len(one.seen)) for one in sets}
+    public = [one for one in sets if one.folds[0] >= 0]
+    for fold in range(FOLDS):
+        model = fitted([*(_part(one, one.folds != fold) for one in public), *(s for s in sets if s.folds[0] < 0)])
+        for one in public:
+            found[one.name][one.folds == fold] = model.logits(one.seen[one.folds == fold])
+    for one in sets:
+        if one.folds[0] < 0:
+            found[one.name] = fitted([other for other in sets if other is not one]).logits(one.seen)
+    return found
+
+
+def _part(one: Seen, rows: Labels) -> Seen:
+    return Seen(one.name, one.seen[rows], one.answerable[rows], one.folds[rows])
+
+
+def refused_at(logits: Matrix, answerable: Labels, wrongly: float) -> float:
+    """Share of the unanswerable questions below the line that refuses this share of the answerable ones."""
+    line = float(np.quantile(logits[answerable], wrongly))
+    return float((logits[~answerable] < line).mean())
+
+
+def describe(name: str, logits: Matrix, answerable: Labels) -> str:
+    """One line about one set."""
     return (
-        f"{name}: AUROC {area_under_curve(logits, turns.answered):.3f}, "
-        f"wrongly refused {(logits[turns.answered] < 0).mean():.3f} of {turns.answered.sum()}, "
-        f"refused {(logits[~turns.answered] < 0).mean():.3f} of {(~turns.answered).sum()}"
+        f"{name}: {answerable.sum()} answerable, {(~answerable).sum()} not; "
+        f"AUROC {area_under_curve(logits, answerable):.3f}, refused {refused_at(logits, answerable, 0.05):.3f} at 5 %, "
+        f"{refused_at(logits, answerable, 0.10):.3f} at 10 % wrongly; at 0.5: wrongly refused "
+        f"{(logits[answerable] < 0).mean():.3f}, refused {(logits[~answerable] < 0).mean():.3f}"
     )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Fit and print."""
     if len(arguments) < 2:
-        sys.stderr.write("usage: python -m retrieval.answerability_fit ENCODER_FOLDER BRAND_FOLDER...\n")
+        sys.stderr.write("usage: python -m retrieval.answerability_fit ENCODER_FOLDER DATA_FOLDER BRAND_FOLDER...\n")
         return 2
-    encoder = OnnxEncoder.load(Path(arguments[0]))
-    turns = [read_turns(Path(folder), encoder) for folder in arguments[1:]]
-    lines = []
-    for one in turns:
-        others = [other for other in turns if other is not one]
-        if others:
-            lines.append(_describe(f"{one.brand}, fitted on the others", fit(others), one))
-    model = fit(turns)
-    lines += [_describe(f"{one.brand}, fitted on all", model, one) for one in turns]
+    encoder, data = OnnxEncoder.load(Path(arguments[0])), Path(arguments[1])
+    sets = [
+        public_set("squad2", list(squad(data)), data, encoder),
+        public_set("mtrag", list(mtrag(data)), data, encoder),
+        *(brand_set(Path(folder), encoder) for folder in arguments[2:]),
+    ]
+    found = unseen_logits(sets)
+    lines = [describe(one.name, found[one.name], one.answerable) for one in sets]
+    both = [one for one in sets if one.folds[0] >= 0]
+    joined = np.concatenate([found[one.name] for one in both]), np.concatenate([one.answerable for one in both])
+    lines.append(describe("squad2 and mtrag together", *joined))
+    top = np.concatenate([one.seen[:, FEATURES.index("dense")] for one in both])
+    lines.append(f"the top cosine alone: AUROC {area_under_curve(top, joined[1]):.3f}")
+    model = fitted(sets)
     lines.append(f"INTERCEPT = {model.intercept:.3f}")
     lines.append(
         json.dumps({name: round(float(weight), 3) for name, weight in zip(FEATURES, model.weights, strict=True)})

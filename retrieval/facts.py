@@ -7,7 +7,7 @@ Written forms are brought together, so that "thirty days", "30-day" and "30 days
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -121,7 +121,7 @@ _UNIT = re.compile(
     r"[\s-]?(?:[a-z]+\s)?(?P<business>(?:business|working|work)[\s-]?days?\b|weekdays?\b)|"
     r"[\s-]?(?P<first>°?[a-z]+(?:/[a-z]+)?)\b(?:\s(?P<second>[a-z]+)\b)?"
 )
-_NEGATED = r"(?P<not>\b(?:not?|never|cannot|\w+n't)\s(?:be )?)?"
+_NEGATED = r"(?P<not>\b(?:no\s|(?:not|never|cannot|\w+n't)\s(?:\w+\s){0,2}?))?"
 _BOUND = re.compile(
     _NEGATED
     + r"(?:\b(?P<most>before|by|until|till|up to|under|below|within|less than|fewer than|at most|maximum(?: of)?|"
@@ -204,7 +204,7 @@ def facts(text: str) -> list[Fact]:
 
 def _bound(low: str, fact: Fact) -> str:
     """Which way the words around a fact limit it: "not older than" is an upper limit."""
-    before = _BOUND.search(low[max(0, fact.start - 32) : fact.start])
+    before = _BOUND.search(low[max(0, fact.start - 48) : fact.start])
     if before is not None:
         return "most" if bool(before["most"]) is not bool(before["not"]) else "least"
     after = _BOUND_AFTER.search(low[fact.start + len(fact.text) :])
@@ -256,6 +256,33 @@ def _name_form(written: str) -> str | None:
     if word in _NOT_NAMES or (word in STOPWORDS and written != "US"):
         return None
     return SHORT_NAMES.get(word, ALIASES.get(word, word))
+
+
+def unknown_opening(text: str, is_word: Callable[[str], bool]) -> Fact | None:
+    """The word that a sentence begins with, where it is no word of the language: then it is a name all the same.
+
+    Args:
+        text: One sentence.
+        is_word: Knows the words of the language in their plain form.
+    """
+    match = re.match(r"[^\w]*([A-Z][a-z]{3,})\b", text)
+    if match is None or not is_word("and"):
+        return None
+    word = fold(match[1])
+    if word in STOPWORDS or is_word(word) or any(is_word(base) for base in _bases(word)):
+        return None
+    return Fact("name", word, text=match[1], start=match.start(1))
+
+
+def _bases(word: str) -> Iterator[str]:
+    """What a word may be a form of."""
+    for ending in ("s", "es", "ed", "d", "ing", "ly", "er", "ers", "est", "ness", "y", "able"):
+        if word.endswith(ending):
+            base = word.removesuffix(ending)
+            yield from (base, f"{base}e", base[:-1], f"{base[:-1]}y")
+    for beginning in ("un", "re", "non", "over", "pre", "mis"):
+        if word.startswith(beginning):
+            yield word.removeprefix(beginning)
 
 
 def _is_calendar(word: str) -> bool:

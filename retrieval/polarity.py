@@ -48,9 +48,9 @@ def opposed(claim: Claim, held: Held, other_kind: Callable[[Claim, Unit], bool],
     return bool(nearest) and all(other_kind(claim, unit) or _negated_word(claim, unit) for unit in nearest)
 
 
-def says_no(text: str) -> bool:
-    """Whether a clause says no in a word other than "not"."""
-    return bool(_SAYS_NO_WITHOUT_NOT.search(fold(text)))
+def _noes(text: str) -> set[str]:
+    """The words of a clause that say no, other than "not"."""
+    return set(_SAYS_NO_WITHOUT_NOT.findall(text))
 
 
 def _negated_word(claim: Claim, unit: Unit) -> bool:
@@ -63,7 +63,8 @@ def _never_negative(claim: Claim, units: Sequence[Unit], overlap: Overlap) -> bo
     if not units:
         return False
     nearest = max(units, key=lambda unit: overlap(claim, unit))
-    return not any(clause.negative or says_no(clause.text) for clause in nearest.clauses)
+    said = _noes(fold(claim.text))
+    return not any(clause.negative or _noes(clause.text) - said for clause in nearest.clauses)
 
 
 def _agree(spoken: Clause, clause: Clause) -> bool:
@@ -72,5 +73,6 @@ def _agree(spoken: Clause, clause: Clause) -> bool:
         return True
     if spoken.negative == clause.negative:
         return True
-    positive = clause if spoken.negative else spoken
-    return says_no(positive.text)
+    # "Boats don't qualify" and "boats are excluded" agree; "is not closed" and "is closed" do not.
+    positive, negative = (clause, spoken) if spoken.negative else (spoken, clause)
+    return bool(_noes(positive.text) - _noes(negative.text))

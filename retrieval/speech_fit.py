@@ -73,7 +73,9 @@ def _report(name: str, logits: Matrix, labels: Labels) -> str:
         f"at {line}: {(logits[labels] > line).mean():.3f} found, {(logits[~labels] > line).mean():.4f} by mistake;"
         for line in (0, 1, 2, 3)
     )
-    return f"{name}: {labels.sum()} against {(~labels).sum()}, AUROC {area_under_curve(logits, labels):.3f}; logit {found}"
+    return (
+        f"{name}: {labels.sum()} against {(~labels).sum()}, AUROC {area_under_curve(logits, labels):.3f}; logit {found}"
+    )
 
 
 def _vectors(texts: Sequence[str], encoder: Encoder) -> Matrix:

@@ -68,7 +68,8 @@ _NEGATIVE = re.compile(
 )
 _HARMLESS_NO = re.compile(
     r"^(?:no|nope|not|yes|yep)\b\s*[,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|longer than|"
-    r"later than|more than|less than)\b|"
+    r"later than|more than|less than)\b|\b(?:not?|never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|less|"
+    r"fewer|longer|later|older|younger|exceed\w*)\b|\bno-|"
     r"\b(?:not only|why not|do not hesitate|don't hesitate|don't worry|don't forget|not to worry|no (?:further |"
     r"extra |additional )?(?:charge|cost|fee))\b"
 )

@@ -13,7 +13,7 @@ from retrieval import reasons
 from retrieval.binding import other_kind, wrongly_bound
 from retrieval.encoder import Encoder
 from retrieval.entailment import coverage, entailment, features
-from retrieval.facts import Fact
+from retrieval.facts import Fact, unknown_opening
 from retrieval.matching import holds_name, matches, written_elsewhere
 from retrieval.passages import Passage
 from retrieval.polarity import contradicted, opposed
@@ -92,6 +92,9 @@ def _lacking(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim, enco
     """Facts of a claim that a passage does not hold, or holds for something else."""
     missing = [_Lack(fact, False) for fact in claim.facts if not _holds(held, fact)]
     missing += [_Lack(name, False) for name in names_in(claim, held) if not holds_name(held.names, name)]
+    opening = unknown_opening(claim.text, encoder.is_word)
+    if opening and opening.value not in claim.allowed and not holds_name(held.names, opening):
+        missing.append(_Lack(opening, False))
     return tuple(missing) or tuple(_Lack(fact, True) for fact in wrongly_bound(claim, held, helds, asked, encoder))
 
 
