@@ -42,6 +42,12 @@ _DONE = (
     r"reported|paused|stopped|started|created|corrected|adjusted|granted|signed|assigned|completed|made|set|put|moved|"
     r"switched|called|asked|told|logged|recorded|prepared|enrolled|flagged|reviewed)"
 )
+_OWN = (
+    r"(?:order|parcel|package|refund|return|request|money|replacement|exchange|booking|complaint|application|case|"
+    r"ticket|claim|account|address|subscription|item|points?|gold|appointment|reservation|fee|payment|card|plan|loan|"
+    r"contract|number|password|message|question|enquiry|inquiry|report|data|details|seat|room|visit|membership)"
+)
+"""What a visitor has, of which "your ... was cancelled" says that something was done just now."""
 _PROMISE = re.compile(
     rf"\b{_SUBJECT}{_WILL} {_ADVERBS}(?!{_HARMLESS})[a-z]"
     rf"|\b(?:i|we)(?:'ve| have) (?!not\b)(?:(?:now|just|already|also|gladly|happily|gone ahead and|personally) )*{_DONE}\b"
@@ -54,11 +60,10 @@ _PROMISE = re.compile(
     r"fixing|setting up|taking care)\b"
     rf"|\byour (?:\w+ )?\w+(?:'s| is| are| has been| have been| was| were)"
     rf" (?:(?:now|just|already|being|all|hereby) )+{_DONE}\b"
-    rf"|\byour (?:\w+ )?(?:order|parcel|package|refund|return|request|money|replacement|exchange|booking|complaint|"
-    rf"application|case|ticket|claim|account|address|subscription|item|points?|gold|appointment|reservation|fee|payment|card|plan|"
-    rf"loan|contract|number|password)(?:'s| has been| have been| was| were| is) {_DONE}\b(?! (?:if|when|once|after|"
-    rf"before|until|unless|within|only|in|on|at|by|as|to|from|with|for)\b(?! you\b| our\b| the (?:manager|team)\b|"
-    rf" my\b| your\b))"
+    rf"|(?<!if )(?<!when )(?<!once )(?<!after )(?<!until )(?<!unless )(?<!before )\byour (?:\w+ )?{_OWN}"
+    rf"(?:'s| has been| have been| was| were) {_DONE}\b"
+    rf"|\byour (?:\w+ )?{_OWN} is {_DONE}\b(?! (?:if|when|once|after|before|until|unless|within|only|in|on|at|by|as|to|"
+    rf"from|with|for)\b)"
     r"|\byour \w+ is (?:already |now )?on (?:its|the|their) way\b"
     r"|\b(?:you will|you'll|you shall) (?:(?:be|soon|shortly|then|also) )*(?:refunded|contacted|called|compensated|"
     r"hearing from (?:us|me)|hear(?: \w+)? from (?:us|me|our|a|one)|(?:receive|get|have) (?:\w+ ){1,3}from me\b|"

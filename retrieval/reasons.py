@@ -66,5 +66,6 @@ def not_said(missing: Sequence[str]) -> str:
 
 def named(fact: Fact) -> str:
     """A fact with what it is: "the price $20"."""
-    amount = f"{fact.text} {fact.noun or fact.unit}".strip() if fact.kind == "number" else fact.text
+    written = fact.text if ".m." in fact.text else fact.text.removesuffix(".")
+    amount = f"{written} {fact.noun or fact.unit}".strip() if fact.kind == "number" else written
     return f"{_NOUNS[fact.kind]} {amount}"

@@ -137,9 +137,24 @@ def _meant(claim: Claim, held: Held, encoder: Encoder) -> float:
     """Probability that a passage means what a claim says."""
     if not held.units:
         return 0.0
-    units = sorted(held.units, key=lambda unit: -_overlap(claim, unit))
-    facts_held = max(_facts_held(claim, unit) for unit in units)
-    return entailment(features(claim, held, units, facts_held + len(claim.names), encoder))
+    return entailment(features(claim, held, nearest_first(claim, held), facts_held(claim, held), encoder))
+
+
+def nearest_first(claim: Claim, held: Held) -> list[Unit]:
+    """The sentences of a passage, those that share most with a claim first."""
+    return sorted(held.units, key=lambda unit: -_overlap(claim, unit))
+
+
+def facts_held(claim: Claim, held: Held) -> int:
+    """Facts and names of a claim that one sentence of a passage holds together."""
+    return max((_facts_held(claim, unit) for unit in held.units), default=0) + len(claim.names)
+
+
+def lacks_facts(claim: Claim, held: Held) -> bool:
+    """Whether a passage lacks a fact or a name of a claim, whatever the words around it."""
+    return not all(_holds(held, fact) for fact in claim.facts) or not all(
+        holds_name(held.names, name) for name in names_in(claim, held)
+    )
 
 
 def _facts_held(claim: Claim, unit: Unit) -> int:
