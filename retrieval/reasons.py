@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from retrieval.facts import Fact, FactKind
+from retrieval.measures import DURATIONS
 
 _NOUNS: dict[FactKind, str] = {
     "money": "the price",
@@ -37,6 +38,8 @@ def in_no_passage(fact: Fact) -> str:
 
     >>> in_no_passage(Fact("money", "20", "usd", text="$20"))
     'the price $20 is in no passage'
+    >>> in_no_passage(Fact("number", "60", "day", text="60"))
+    'the number 60 days is in no passage'
     """
     return f"{named(fact)} is in no passage"
 
@@ -67,5 +70,6 @@ def not_said(missing: Sequence[str]) -> str:
 def named(fact: Fact) -> str:
     """A fact with what it is: "the price $20"."""
     written = fact.text if ".m." in fact.text else fact.text.removesuffix(".")
-    amount = f"{written} {fact.noun or fact.unit}".strip() if fact.kind == "number" else written
+    counted = fact.noun or (f"{fact.unit}s" if fact.unit in DURATIONS and fact.value != "1" else fact.unit)
+    amount = f"{written} {counted}".strip() if fact.kind == "number" else written
     return f"{_NOUNS[fact.kind]} {amount}"
