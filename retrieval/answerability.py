@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoder import Vectors
-from retrieval.facts import facts, names
+from retrieval.facts import facts
+from retrieval.names import names
 from retrieval.words import stems, words
 
 JUDGED = 4
@@ -53,7 +54,8 @@ _KINDS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (re.compile(r"\bwhere\b"), frozenset({"name"})),
 )
 _WHEN = re.compile(
-    r"\b(?:1\d{3}|20\d{2})\b|\b\d{1,2}(?::\d{2}| ?[ap]\.?m)|\b(?:century|decade|monday|tuesday|wednesday|thursday|friday|saturday|"
+    r"\b(?:1\d{3}|20\d{2})\b|\b\d{1,2}(?::\d{2}| ?[ap]\.?m)|\b(?:century|decade|"
+    r"monday|tuesday|wednesday|thursday|friday|saturday|"
     r"sunday|january|february|march|april|june|july|august|september|october|november|december|days?|weeks?|months?|"
     r"hours?|minutes?|years?|before|after|until|once|during)\b"
 )

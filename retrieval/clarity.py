@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from retrieval.condense import depends
-from retrieval.facts import facts, names
+from retrieval.facts import facts
+from retrieval.names import names
 from retrieval.small_talk import only_small_talk
 from retrieval.words import stem, stems, word_list
 

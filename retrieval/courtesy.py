@@ -12,13 +12,15 @@ from retrieval.words import STOPWORDS, fold, stem, word_list, words
 
 MAX_CHEER_WORDS = 9
 _SUBJECT = (
-    r"(?:i|we|our (?:\w+ )?(?:team|staff|crew|colleagues?|advisers?|people|office|department|desk)|the (?:house|team|crew)|(?:some(?:one|body)|a "
+    r"(?:i|we|our (?:\w+ )?(?:team|staff|crew|colleagues?|advisers?|people|office|department|desk)|"
+    r"the (?:house|team|crew)|(?:some(?:one|body)|a "
     r"(?:colleague|person|human|member)|one) (?:of|from|in) (?:our|the|my) \w+|(?:some(?:one|body)|(?:a|an|one|my|our) "
     r"(?:colleagues?|person|agents?|advis[eo]r|specialists?|manager|supervisor|technicians?|engineers?|experts?|"
     r"experienced \w+|representatives?|clerk|operator|support \w+)))"
 )
 _HARMLESS = (
-    r"(?:be (?:\w+ )?(?:glad|happy|delighted|pleased|honou?red|here|there|able|sure|brief|quick|honest|candid|exact|fair|"
+    r"(?:be (?:\w+ )?(?:glad|happy|delighted|pleased|honou?red|here|there|able|sure|brief|quick|honest|candid|exact|"
+    r"fair|"
     r"sorry|thrilled|around)|be$|like|love|explain|tell|say|show|add|imagine|see|understand|hope|think|miss|guess|"
     r"bluff|speculate|know|walk you|guide you|put it|put this|keep it|point|mention|note|remind|recommend|suggest|"
     r"answer|gladly|try to (?:explain|answer|help)|help|assist|need|want|have to|always|take you through|break it|"
@@ -31,8 +33,8 @@ _ADVERBS = (
     r"to|then|quickly|simply|be sure to|make sure to|go ahead and|gone ahead and|gladly) )*"
 )
 _WILL = (
-    r"(?:'ll| will| shall| am going to|'m going to| are going to|'re going to| is going to|'s going to| gonna| am about "
-    r"to|'m about to| are about to|'re about to)"
+    r"(?:'ll| will| shall| am going to|'m going to| are going to|'re going to| is going to|'s going to| gonna|"
+    r" am about to|'m about to| are about to|'re about to)"
 )
 _DONE = (
     r"(?:refunded|reimbursed|sent|emailed|contacted|shipped|processed|cancel+ed|changed|updated|checked|arranged|reserved|"
@@ -50,7 +52,8 @@ _OWN = (
 """What a visitor has, of which "your ... was cancelled" says that something was done just now."""
 _PROMISE = re.compile(
     rf"\b{_SUBJECT}{_WILL} {_ADVERBS}(?!{_HARMLESS})[a-z]"
-    rf"|\b(?:i|we)(?:'ve| have) (?!not\b)(?:(?:now|just|already|also|gladly|happily|gone ahead and|personally) )*{_DONE}\b"
+    rf"|\b(?:i|we)(?:'ve| have) (?!not\b)(?:(?:now|just|already|also|gladly|happily|gone ahead and|"
+    rf"personally) )*{_DONE}\b"
     r"|\bi (?:(?:just|already|personally) )*(?:refunded|cancel+ed|sent|unlocked|reset|booked|changed|waived|escalated|"
     r"forwarded|reserved|updated|upgraded|extended|issued|processed)\b"
     r"|\b(?:i'm|i am|we're|we are) (?:(?:now|just|already|currently) )*(?:refunding|reimbursing|sending|emailing|"
@@ -78,7 +81,8 @@ _PROMISE = re.compile(
     rf"|\b(?:would be|are|am|'re|'m|'d be) (?:\w+ )?(?:delighted|glad|happy|pleased|honou?red) to (?:\w+ )?(?:refund|"
     rf"reimburse|cancel|change|send|ship|call|waive|process|replace|book|reserve|update|issue|credit|give you|offer "
     rf"you|grant|compensate|extend|expedite)\b"
-    r"|\b(?:i|we) (?:hereby )?(?:promise|guarantee|swear|vow|pledge|(?:personally )?assure you that|give you (?:my|our) "
+    r"|\b(?:i|we) (?:hereby )?(?:promise|guarantee|swear|vow|pledge|(?:personally )?assure you that|"
+    r"give you (?:my|our) "
     r"word)\b|\byou have (?:my|our) word\b"
 )
 _PERSONS_ACTS = re.compile(

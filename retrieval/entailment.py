@@ -42,8 +42,9 @@ def features(claim: Claim, held: Held, units: Sequence[Unit], facts_held: int, e
 
     Returns:
         `covered`, the share of the claim's topics in the passage, and `together`, in one sentence of it or two
-        neighbours; `cosine`, the highest to a sentence; `tokens`, the mean over the claim's words of the best cosine to a
-        word of these sentences, and `weakest`, the same over the worst met quarter; `facts`, 1 - 1/(1 + facts held).
+        neighbours; `cosine`, the highest to a sentence; `tokens`, the mean over the claim's words of the best cosine
+        to a word of these sentences, and `weakest`, the same over the worst met quarter; `facts`, 1 - 1/(1 + facts
+        held).
     """
     spoken, words_ = encoder.encode_query(claim.text), encoder.encode_query_tokens(claim.text)
     chosen = [unit.text for unit in units[:MAX_ENCODED]]

@@ -2,9 +2,9 @@
 
     python -m retrieval.entailment_fit ENCODER_FOLDER DATA_FOLDER
 
-The data folder holds `rag/` (see shared/data/README.md). A person's reply to a question, sentence by sentence, belongs to
-the passage it was written from (MTRAG's reference answers, doc2dial's agents) and not to the passage of the same set
-that is most like it. Only sentences whose facts stand in the passage are looked at, because only these reach the model.
+The data folder holds `rag/` (see shared/data/README.md). A person's reply to a question, sentence by sentence, belongs
+to the passage it was written from (MTRAG's reference answers, doc2dial's agents) and not to the passage of the same set
+that is most like it. Only sentences whose facts stand in the passage are looked at: only these reach the model.
 Printed: how well a model fitted on one set does on the other, then the coefficients of the model fitted on both.
 """
 
@@ -78,7 +78,9 @@ def rows(pairs: Sequence[Pair], encoder: Encoder) -> tuple[Matrix, Labels]:
     vectors = np.stack([encoder.encode_query(text) for text in passages])
     seen: list[list[float]] = []
     labels: list[bool] = []
-    for sentence, own in random.Random(0).sample(list(pairs), len(pairs)):
+    for sentence, own in random.Random(0).sample(  # noqa: S311, a seed is the point
+        list(pairs), len(pairs)
+    ):
         if sum(labels) >= PAIRS:
             break
         if not _is_claim(sentence, encoder):

@@ -1,4 +1,4 @@
-"""The hard facts in a sentence: numbers with their units, prices, times, dates, links, quotes, names.
+"""The hard facts in a sentence: numbers with their units, prices, times, dates, links, quotes.
 
 Written forms are brought together, so that "thirty days", "30-day" and "30 days" are one fact, as are "2 PM" and
 "14:00", and "five working days" and "5 business days"; "5 days" is another fact than "5 business days".
@@ -7,7 +7,7 @@ Written forms are brought together, so that "thirty days", "30-day" and "30 days
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -39,17 +39,15 @@ class Fact:
     start: int = 0
 
 
-_MONTHS = word_list("january february march april may june july august september october november december")
-_WEEKDAYS = word_list("monday tuesday wednesday thursday friday saturday sunday")
-_CALENDAR = frozenset([*_MONTHS, *_WEEKDAYS]) - {"may", "march", "august"}
-SHORT_NAMES = {name[:3]: name for name in [*_MONTHS, *_WEEKDAYS] if name != "may"}
+MONTHS = word_list("january february march april may june july august september october november december")
+WEEKDAYS = word_list("monday tuesday wednesday thursday friday saturday sunday")
+SHORT_NAMES = {name[:3]: name for name in [*MONTHS, *WEEKDAYS] if name != "may"}
 SHORT_NAMES |= {"tues": "tuesday", "thur": "thursday", "thurs": "thursday", "sept": "september"}
-ALIASES = {"us": "united states", "u.s": "united states", "usa": "united states", "u.s.a": "united states"}
-ALIASES |= {"uk": "united kingdom", "u.k": "united kingdom", "amex": "american express"}
 
-_MONTH = rf"(?P<month>{'|'.join(_MONTHS)}|{'|'.join(name[:3] for name in _MONTHS)}|sept)\.?"
+
+_MONTH = rf"(?P<month>{'|'.join(MONTHS)}|{'|'.join(name[:3] for name in MONTHS)}|sept)\.?"
 _DAY_FORMS = "|".join(
-    sorted([*_WEEKDAYS, *(form for form, name in SHORT_NAMES.items() if name in _WEEKDAYS)], reverse=True)
+    sorted([*WEEKDAYS, *(form for form, name in SHORT_NAMES.items() if name in WEEKDAYS)], reverse=True)
 )
 _DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _WORDS = (
@@ -94,7 +92,8 @@ _PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
         "time",
         re.compile(
             r"\b(?P<hour>\d{1,2})(?:[:.](?P<minute>\d{2}))?\s?(?P<half>a\.?m|p\.?m)\b\.?|\b(?P<hour24>[01]?\d|"
-            r"2[0-3]):(?P<minute24>[0-5]\d)\b(?: in the (?P<part>morning|afternoon|evening)| (?P<night>at night))?|\b(?P<name>noon|midday|midnight)\b"
+            r"2[0-3]):(?P<minute24>[0-5]\d)\b(?: in "
+            r"the (?P<part>morning|afternoon|evening)| (?P<night>at night))?|\b(?P<name>noon|midday|midnight)\b"
         ),
     ),
     ("phone", re.compile(r"\+?\(?\d{1,4}\)?(?:[ .-]\(?\d{2,4}\)?){1,4}(?!\s?(?:x|cm|mm|by)\b)(?!\.?\d)")),
@@ -102,15 +101,18 @@ _PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
         "free",
         re.compile(
             r"(?<!feel )(?<!-)\bfree(?: of charge)?\b(?! to\b)|\bcomplimentary\b|\b(?:no|without|zero|any)(?: further|"
-            r" extra| additional)? (?:charge|cost|fee)\b|\bon (?:us|the house)\b|\bnothing to pay\b|\b(?:costs?|pays?|paying|"
-            r"paid|charged?)(?: you)? nothing\b|\bwithout paying(?: anything)?\b|\b(?:not|never|n't)(?: be)? charged(?= *[.!,;]|$| for\b)|"
+            r" extra| additional)? (?:charge|cost|fee)\b|\bon (?:us|the house)\b|\bnothing to pay\b|\b(?:costs?|pays?|"
+            r"paying|"
+            r"paid|charged?)(?: you)? nothing\b|\bwithout paying(?: anything)?\b|"
+            r"\b(?:not|never|n't)(?: be)? charged(?= *[.!,;]|$| for\b)|"
             r"\bat no(?: \w+)? (?:cost|charge)\b|\bwon't cost (?:you )?a\b"
         ),
     ),
     (
         "number",
         re.compile(
-            rf"(?<![\w.])(?P<amount>{_DIGITS})(?:st|nd|rd|th)?(?![\d])|\b(?P<amount2>{_WORDS})\b(?!-time)|\b(?P<few>a couple|a "
+            rf"(?<![\w.])(?P<amount>{_DIGITS})(?:st|nd|rd|th)?(?![\d])|\b(?P<amount2>{_WORDS})\b(?!-time)|"
+            rf"\b(?P<few>a couple|a "
             rf"dozen|half a dozen|twice|double)\b|(?<=in )an?(?= (?:single )?(?:minute|hour|day|week|month|year|"
             rf"business day|working day)\b)"
         ),
@@ -141,15 +143,6 @@ _PER = re.compile(
 )
 _NO_NOUNS = frozenset({"x", "per", "max", "min", "maximum", "minimum", "ahead", "early", "late", "old", "away"})
 _JOINED = re.compile(r"\s?(?:-|to|x|by|and|or|&|/)\s?$")
-_NAME = re.compile(r"(?<![\w@./-])[A-Z][\w'&-]*(?:\.[A-Z]\b)*")
-_NOT_NAMES = frozenset(
-    word_list(
-        """
-        i i'm i'd i'll i've ok okay gg glhf lol faq faqs psa fyi tldr yes no not never and or but only free new now you
-        your yay woohoo nice good great sweet oh hi hey hello ps id qr pdf tv xp hp npc
-        """
-    )
-)
 
 
 def plain(text: str) -> str:
@@ -224,78 +217,6 @@ def _per(low: str, fact: Fact) -> str:
     return "day" if found == "night" else found
 
 
-def names(text: str, proper: frozenset[str] = frozenset()) -> list[Fact]:
-    """Capitalised words, each run of them one name, with a house number before it.
-
-    Args:
-        text: One sentence.
-        proper: Words known as names; one of them counts even where it begins the sentence.
-    """
-    text = plain(text)
-    found: list[Fact] = []
-    for match in _NAME.finditer(text):
-        word = _name_form(match[0])
-        if word is None or (_begins(text, match.start()) and word not in proper and not _is_calendar(word)):
-            continue
-        before = found[-1] if found else None
-        if before and text[before.start + len(before.text) : match.start()] == " ":
-            found[-1] = Fact(
-                "name", f"{before.value} {word}", text=text[before.start : match.end()], start=before.start
-            )
-        elif number := re.search(r"\b\d+ $", text[: match.start()]):
-            value = f"{number[0]}{word}"
-            found.append(Fact("name", value, text=text[number.start() : match.end()], start=number.start()))
-        else:
-            found.append(Fact("name", word, text=match[0], start=match.start()))
-    return found
-
-
-def _name_form(written: str) -> str | None:
-    """A capitalised word as a name; None for those that are none."""
-    word = fold(written).removesuffix("'s").rstrip("'.-")
-    if word in _NOT_NAMES or (word in STOPWORDS and written != "US"):
-        return None
-    return SHORT_NAMES.get(word, ALIASES.get(word, word))
-
-
-def unknown_opening(text: str, is_word: Callable[[str], bool]) -> Fact | None:
-    """The word that a sentence begins with, where it is no word of the language: then it is a name all the same.
-
-    Args:
-        text: One sentence.
-        is_word: Knows the words of the language in their plain form.
-    """
-    match = re.match(r"[^\w]*([A-Z][a-z]{3,})\b", text)
-    if match is None or not is_word("and"):
-        return None
-    word = fold(match[1])
-    if word in STOPWORDS or is_word(word) or any(is_word(base) for base in _bases(word)):
-        return None
-    return Fact("name", word, text=match[1], start=match.start(1))
-
-
-def _bases(word: str) -> Iterator[str]:
-    """What a word may be a form of."""
-    for ending in ("s", "es", "ed", "d", "ing", "ly", "er", "ers", "est", "ness", "y", "able"):
-        if word.endswith(ending):
-            base = word.removesuffix(ending)
-            yield from (base, f"{base}e", base[:-1], f"{base[:-1]}y")
-    for beginning in ("un", "re", "non", "over", "pre", "mis"):
-        if word.startswith(beginning):
-            yield word.removeprefix(beginning)
-
-
-def _is_calendar(word: str) -> bool:
-    """Whether a word is the name of a day or month and nothing else."""
-    return word.removesuffix("s") in _CALENDAR
-
-
-def _begins(text: str, start: int) -> bool:
-    """Whether a word stands where any word has a capital: at the start, after a full stop or a colon."""
-    before = text[:start]
-    return not re.search(r"\w", before) or bool(re.search(r"[.!?:]\s*[\"'(*]*$", before))
-
-
 def _fact(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
     written = match[0].strip()
     if kind in ("email", "link"):
@@ -318,7 +239,7 @@ def _fact(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
         return Fact(kind, value, "either" if either else "", text=written, start=match.start())
     if kind == "day":
         month = (match["month"] or match["month2"])[:3]
-        number = [name[:3] for name in _MONTHS].index(month) + 1
+        number = [name[:3] for name in MONTHS].index(month) + 1
         return Fact(kind, f"{number:02}-{int(match['day'] or match['day2']):02}", text=written, start=match.start())
     return _amount(kind, match, low)
 

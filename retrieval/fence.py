@@ -33,8 +33,10 @@ MIN_PROBABILITY = 0.5
 
 _ADDRESSED = re.compile(
     r"\b(?:(?:your|the|each|every|this) (?:\w+ )?(?:response|reply|replies|responses|answers?|output|completion)\b|"
-    r"(?:previous|prior|above|earlier|all|these|following|hidden|system) (?:instructions?|prompts?)|system prompt|"
-    r"you are (?:now|an? (?:ai|assistant|language model))|as an? (?:ai|assistant|language model)|(?:dear|hey|attention),? "
+    r"(?:previous|prior|above|earlier|all|these|following|hidden|system) "
+    r"(?:instructions?|prompts?)|system prompt|"
+    r"you are (?:now|an? (?:ai|assistant|language model))|as an? (?:ai|assistant|language model)|"
+    r"(?:dear|hey|attention),? "
     r"(?:ai|assistant|model|chatbot)|(?:ignore|disregard|forget) (?:\w+ ){0,3}(?:instructions|rules|above|everything))",
     re.IGNORECASE,
 )

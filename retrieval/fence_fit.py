@@ -2,8 +2,8 @@
 
     python -m retrieval.fence_fit ENCODER_FOLDER DATA_FOLDER
 
-The data folder holds `rag/` and `safety/` (see shared/data/README.md): the public half of injected documents. Printed: how
-well models do on kinds of attack and on documents that they were not fitted on, then the coefficients.
+The data folder holds `rag/` and `safety/` (see shared/data/README.md): the public half of injected documents. Printed:
+how well models do on kinds of attack and on documents that they were not fitted on, then the coefficients.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from retrieval.facts import ALIASES, SHORT_NAMES, Fact, plain
+from retrieval.facts import SHORT_NAMES, Fact, plain
 from retrieval.measures import DURATIONS
+from retrieval.names import ALIASES
 from retrieval.words import words
 
 _COUNTS = ("", "time", "point")

@@ -1,6 +1,7 @@
 """Yes and no: whether a passage says the contrary of a sentence.
 
-Clause by clause, against the clauses that share most with it: "cannot be sent, because it is fragile" holds one of each.
+Clause by clause, against the clauses that share most with it: "cannot be sent, because it is fragile" holds one of
+each.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python -m retrieval.speech_fit ENCODER_FOLDER DATA_FOLDER
 
 The data folder holds `rag/` and `safety/` (see shared/data/README.md). Statements are sentences of public help pages;
-style and a part of the instructions are `speech_examples.yaml`; the other instructions are the attacks of BIPIA's public
-half. Printed: how well models do on the parts they were not fitted on.
+style and a part of the instructions are `speech_examples.yaml`; the other instructions are the attacks of BIPIA's
+public half. Printed: how well models do on the parts they were not fitted on.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ SETS = ("doc2dial_corpus", "mtrag_corpus", "tau2_banking_corpus", "plausible_doc
 
 def statements(data: Path) -> list[str]:
     """Sentences of public help pages, the same ones each time."""
-    dice = random.Random(0)
+    dice = random.Random(0)  # noqa: S311, a seed is the point
     found: list[str] = []
     for name in SETS:
         sentences: list[str] = []
         for line in (data / "rag" / f"{name}.jsonl").read_text("utf-8").splitlines():
             row = json.loads(line)
-            sentences += [one for one in _sentences(row.get("text") or row["markdown"])]
+            sentences += _sentences(row.get("text") or row["markdown"])
         found += dice.sample(sentences, min(STATEMENTS, len(sentences)))
     return found
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from retrieval.facts import Fact, facts, names, plain
+from retrieval.facts import Fact, facts, plain
 from retrieval.matching import name_words
+from retrieval.names import names
 from retrieval.passages import Passage
 from retrieval.sentences import split_sentences
 from retrieval.words import STOPWORDS, fold, meaning, stem, word_list, words
@@ -68,13 +69,15 @@ _NEGATIVE = re.compile(
 )
 _HARMLESS_NO = re.compile(
     r"^(?:no|nope|not|yes|yep)\b\s*[,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|longer than|"
-    r"later than|more than|less than)\b|\b(?:not?|never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|less|"
+    r"later than|more than|less than)\b|\b(?:not?|never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|"
+    r"less|"
     r"fewer|longer|later|older|younger|exceed\w*)\b|\bno-|"
     r"\b(?:not only|why not|do not hesitate|don't hesitate|don't worry|don't forget|not to worry|no (?:further |"
     r"extra |additional )?(?:charge|cost|fee))\b"
 )
 _HEDGE = re.compile(
-    r"\b(?:only (?:if|when|after|before|once|with|where)|unless|except|until(?! (?:\d|noon|midnight|the age))|no longer|instead)\b"
+    r"\b(?:only (?:if|when|after|before|once|with|where)|unless|except|"
+    r"until(?! (?:\d|noon|midnight|the age))|no longer|instead)\b"
 )
 _CLAUSES = re.compile(
     r"\s*(?:;|:\s|\.\s|,?\s\b(?:because|since|while|whereas|but|although|though|so that|once|if|when|after|"

@@ -1,7 +1,7 @@
 """Which passage says what a sentence claims, and where none does, why not.
 
-A passage supports a claim when it holds all its facts, bound to the same things, says nothing to the contrary, and shares
-its words or its meaning. The steps stand in this order because each is cheaper than the next.
+A passage supports a claim when it holds all its facts, bound to the same things, says nothing to the contrary, and
+shares its words or its meaning. The steps stand in this order because each is cheaper than the next.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from retrieval import reasons
 from retrieval.binding import other_kind, wrongly_bound
 from retrieval.encoder import Encoder
 from retrieval.entailment import coverage, entailment, features
-from retrieval.facts import Fact, unknown_opening
+from retrieval.facts import Fact
 from retrieval.matching import holds_name, matches, written_elsewhere
+from retrieval.names import unknown_opening
 from retrieval.passages import Passage
 from retrieval.polarity import contradicted, opposed
 from retrieval.statements import Claim, Held, Unit, as_written, claim_of, held_of, names_in

@@ -112,9 +112,9 @@ class ChatPipeline:
         kind = self._decide(turn, way, found, trace)
         voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
         if kind == "ask_back":
-            async with aclosing(self._say(turn.brand.words.questions_back, turn, voice, trace)) as events:
-                async for event in events:
-                    yield event
+            sentence, reply = self._say(turn.brand.words.questions_back, turn, voice, trace)
+            yield sentence
+            yield reply
             return
         prompt = self.prompt(turn, kind, found, voice)
         trace.evidence["prompt"] = [{"role": message.role, "content": message.content} for message in prompt.messages]
@@ -203,18 +203,15 @@ class ChatPipeline:
                 yield self._finish("answered", text.shown, text.citations(), voice, trace)
                 return
         trace.evidence["refused_because"] = "no sentence of the answer stood in its passages, twice"
-        async with aclosing(self._say(turn.brand.words.refusals, turn, voice, trace)) as events:
-            async for event in events:
-                yield event
+        sentence, reply = self._say(turn.brand.words.refusals, turn, voice, trace)
+        yield sentence
+        yield reply
 
-    async def _say(
-        self, choices: Sequence[str], turn: Turn, voice: Voice, trace: _Trace
-    ) -> AsyncGenerator[TurnEvent, None]:
+    def _say(self, choices: Sequence[str], turn: Turn, voice: Voice, trace: _Trace) -> tuple[Sentence, Reply]:
         """Say one of the brand's own sentences in place of an answer."""
         sentence = Sentence(0, _pick(choices, turn.question))
         self._mark_first(trace)
-        yield sentence
-        yield self._finish("refused", [sentence], (), voice, trace)
+        return sentence, self._finish("refused", [sentence], (), voice, trace)
 
     async def _answer_unchecked(
         self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace

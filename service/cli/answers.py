@@ -75,7 +75,7 @@ def _encoder() -> Encoder:
         raise Failure(
             "the encoder is not prepared",
             f"there is none in {folder}",
-            f"run `python -m retrieval.encoder {folder}` once, or set BRANDVOICE_HOME to the folder whose models/ holds it",
+            f"run `python -m retrieval.encoder {folder}` once, or set BRANDVOICE_HOME to a folder with it in models/",
         )
     return OnnxEncoder.load(folder)
 
