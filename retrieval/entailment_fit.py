@@ -3,8 +3,8 @@
     python -m retrieval.entailment_fit ENCODER_FOLDER DATA_FOLDER
 
 The data folder holds `rag/` (see shared/data/README.md). A person's reply to a question, sentence by sentence, belongs
-to the passage it was written from (MTRAG's reference answers, doc2dial's agents) and not to the passage of the same set
-that is most like it. Only sentences whose facts stand in the passage are looked at: only these reach the model.
+to the passage it was written from (MTRAG's reference answers, doc2dial's agents) and not to the passage of another
+document that is most like it. Only sentences whose facts stand in the passage are looked at: only these reach the model.
 Printed: how well a model fitted on one set does on the other, then the coefficients of the model fitted on both.
 """
 
@@ -36,8 +36,8 @@ WRONGLY_REFUSED = 0.08
 """Share of the right sentences that may fall below 0.5; the intercept is moved there. People's replies hold sentences
 that no passage says, so this is no rate of false alarms."""
 
-Pair = tuple[str, str]
-"""(sentence, passage)."""
+Pair = tuple[str, str, str]
+"""(sentence, passage, document)."""
 
 
 def mtrag(data: Path) -> Iterator[Pair]:
@@ -46,7 +46,7 @@ def mtrag(data: Path) -> Iterator[Pair]:
     for row in _rows(data / "rag" / "mtrag_questions.jsonl"):
         if row["answerability"] == "answerable" and len(row["gold_passages"]) == 1:
             for sentence in split_sentences(row["reference_answer"]):
-                yield sentence, texts[row["gold_passages"][0]]
+                yield sentence, texts[row["gold_passages"][0]], row["gold_passages"][0]
 
 
 def doc2dial(data: Path) -> Iterator[Pair]:
@@ -64,7 +64,7 @@ def doc2dial(data: Path) -> Iterator[Pair]:
             start = max(0, min(span["start"] for span in spans) - CONTEXT_CHARS)
             end = max(span["end"] for span in spans) + CONTEXT_CHARS
             for sentence in split_sentences(replies[0]["content"]):
-                yield sentence, texts[spans[0]["doc"]][start:end]
+                yield sentence, texts[spans[0]["doc"]][start:end], spans[0]["doc"]
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -73,12 +73,13 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def rows(pairs: Sequence[Pair], encoder: Encoder) -> tuple[Matrix, Labels]:
-    """Features of each sentence with its own passage and with the one that is most like it among the others."""
-    passages = list(dict.fromkeys(text for _, text in pairs))
+    """Features of each sentence with its own passage and with the one most like it in another document."""
+    documents = {text: document for _, text, document in pairs}
+    passages = list(documents)
     vectors = np.stack([encoder.encode_query(text) for text in passages])
     seen: list[list[float]] = []
     labels: list[bool] = []
-    for sentence, own in random.Random(0).sample(  # noqa: S311, a seed is the point
+    for sentence, own, document in random.Random(0).sample(  # noqa: S311, a seed is the point
         list(pairs), len(pairs)
     ):
         if sum(labels) >= PAIRS:
@@ -86,7 +87,8 @@ def rows(pairs: Sequence[Pair], encoder: Encoder) -> tuple[Matrix, Labels]:
         if not _is_claim(sentence, encoder):
             continue
         cosines = vectors @ encoder.encode_query(sentence)
-        other = max((at for at in range(len(passages)) if passages[at] != own), key=lambda at: float(cosines[at]))
+        others = [at for at, text in enumerate(passages) if documents[text] != document]
+        other = max(others, key=lambda at: float(cosines[at]))
         for text, right in ((own, True), (passages[other], False)):
             claim, held = claim_of(sentence), held_of(Passage("", "", "", text, 1.0))
             if held.units and not lacks_facts(claim, held):

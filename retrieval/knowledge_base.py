@@ -97,33 +97,17 @@ class KnowledgeBase:
         dense, lexical = version.index.cosines(vector, candidates), bm25[candidates]
         fused, scaled = fuse(dense, lexical), min_max(lexical)
         best = np.argsort(-fused, kind="stable")[: max(RERANKED, top_k)]
-        words = self._encoder.encode_query_tokens(query)
-        late = version.tokens.scores(words, candidates[best].tolist())
+        late = version.tokens.scores(self._encoder.encode_query_tokens(query), candidates[best].tolist())
         mixed = rerank(fused[best], late)
-        order = np.argsort(-mixed, kind="stable")
         passages = tuple(
             _passage(
                 version.chunks[candidates[best[at]]],
                 float(mixed[at]),
                 {"dense": float(dense[best[at]]), "lexical": float(scaled[best[at]]), "late": float(late[at])},
             )
-            for at in order[:top_k]
+            for at in np.argsort(-mixed, kind="stable")[:top_k]
         )
-        judged = best[order[: answerability.JUDGED]]
-        features = answerability.features(
-            answerability.Look(
-                query=query,
-                vector=vector,
-                words=words,
-                texts=[searchable(version.chunks[candidates[at]]) for at in judged],
-                tokens=[version.tokens.tokens(candidates[at]) for at in judged],
-                dense=dense[judged].tolist(),
-                late=late[order[: answerability.JUDGED]].tolist(),
-                lexical=float(lexical.max()),
-                rarity=version.lexical.rarity,
-                knows=version.lexical.knows,
-            )
-        )
+        features = answerability.features(query, passages)
         return SearchResult(query, passages, version.name, answerability.answerability(features), features)
 
     def _load(self) -> _Snapshot:

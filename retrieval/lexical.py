@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ class LexicalIndex:
         self._size = size
         vocabulary = retriever.vocab_dict if retriever else {}
         self._vocabulary = frozenset(vocabulary)
-        self._ids = vocabulary
 
     @classmethod
     def build(cls, texts: Sequence[str]) -> LexicalIndex:
@@ -52,14 +50,6 @@ class LexicalIndex:
     def knows(self, stem: str) -> bool:
         """Whether the stem stands in any chunk."""
         return stem in self._vocabulary
-
-    def rarity(self, stem: str) -> float:
-        """BM25's weight of a stem (idf as Lucene has it); for one that no chunk holds, as if it were rarer than all."""
-        chunks = 0.5
-        if self._retriever is not None and stem in self._ids:
-            starts = self._retriever.scores["indptr"]
-            chunks = float(starts[self._ids[stem] + 1] - starts[self._ids[stem]])
-        return math.log(1 + (self._size - chunks + 0.5) / (chunks + 0.5)) if self._size else 0.0
 
     def scores(self, query: Sequence[str]) -> NDArray[np.float32]:
         """BM25 of every chunk for the query's stems; float32 [n], 0 where no stem is shared."""
