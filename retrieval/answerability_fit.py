@@ -8,9 +8,10 @@ each brand, how well the model fitted on all brands does on each public set, the
 
 Tried and left out, in folds over articles and conversations: nine more features (gap to the last passage, best window
 of tokens, worst met word, coverage by one passage and by rarity, unknown words, BM25 as a share, missing names and
-numbers, missing kind of answer, length). Fitted on the brands, all twelve take MTRAG from .804 to .777, SQuAD 2 from .605
-to .616 and the brands from .908 and .934 to .898 and .917; with MTRAG among what is fitted on, MTRAG gets .770 and SQuAD 2
-.634. SQuAD 2's unanswerable questions ask for what a paragraph nearly says: that takes a reader, not a search.
+numbers, missing kind of answer, length). Fitted on the brands, all twelve take MTRAG from .804 to .777, SQuAD 2
+from .605 to .616 and the brands from .908 and .934 to .898 and .917; with MTRAG among what is fitted on, MTRAG gets
+.770 and SQuAD 2 .634. SQuAD 2's unanswerable questions ask for what a paragraph nearly says: that takes a reader, not
+a search.
 """
 
 from __future__ import annotations

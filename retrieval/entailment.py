@@ -15,15 +15,17 @@ from retrieval.encoder import Encoder
 from retrieval.statements import GENERIC, Claim, Held, Unit
 
 FEATURES = ("covered", "together", "cosine", "tokens", "weakest", "facts")
-INTERCEPT = -9.0
+INTERCEPT = -4.439
 COEFFICIENTS: Mapping[str, float] = {
-    "covered": 1.0,
-    "together": 1.0,
-    "cosine": 6.0,
-    "tokens": 6.0,
-    "weakest": 1.0,
-    "facts": 1.5,
+    "covered": 0.175,
+    "together": 2.531,
+    "cosine": 2.338,
+    "tokens": 1.702,
+    "weakest": 0.642,
+    "facts": 0.149,
 }
+"""Fitted on one set, measured on the other, against the most alike passage of another document: AUROC .927 on
+MTRAG (94 right, 46 wrong), .822 on doc2dial (250 and 176)."""
 MAX_ENCODED = 4
 """Sentences of a passage that are encoded for one check, best by words first: keeps a check below 10 ms."""
 WEAKEST_SHARE = 0.25

@@ -4,7 +4,7 @@
 
 The data folder holds `rag/` (see shared/data/README.md). A person's reply to a question, sentence by sentence, belongs
 to the passage it was written from (MTRAG's reference answers, doc2dial's agents) and not to the passage of another
-document that is most like it. Only sentences whose facts stand in the passage are looked at: only these reach the model.
+document that is most like it. Only sentences whose facts stand in the passage are looked at: others never get here.
 Printed: how well a model fitted on one set does on the other, then the coefficients of the model fitted on both.
 """
 

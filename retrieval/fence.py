@@ -21,14 +21,16 @@ from retrieval.sentences import split_sentences
 from retrieval.words import STOPWORDS, stems, words
 
 FEATURES = ("instruction", "addressed", "close", "near", "shared")
-INTERCEPT = -2.0
+INTERCEPT = -2.697
 COEFFICIENTS: Mapping[str, float] = {
-    "instruction": 6.0,
-    "addressed": 4.0,
-    "close": -6.0,
-    "near": -4.0,
-    "shared": -2.0,
+    "instruction": 10.17,
+    "addressed": 4.009,
+    "close": -9.246,
+    "near": -6.428,
+    "shared": -1.783,
 }
+"""On kinds of attack and documents that a model did not see: 139 of 150 injected sentences found, 12 of 1717 clean ones
+left out by mistake."""
 MIN_PROBABILITY = 0.5
 
 _ADDRESSED = re.compile(
@@ -41,6 +43,11 @@ _ADDRESSED = re.compile(
     re.IGNORECASE,
 )
 """Words for what only an assistant gives or gets."""
+_UNMISTAKABLE = re.compile(
+    r"\b(?:ignore|disregard|forget|override) (?:\w+ ){0,3}(?:instructions|prompts|rules above)\b|\bsystem prompt\b",
+    re.IGNORECASE,
+)
+"""No page says this to its readers, whatever stands around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ def instructions(text: str, encoder: Encoder, *, about: str = "") -> tuple[str, 
     return tuple(
         sentences[at]
         for at in suspects
-        if _probability(features(at, sentences, encoder, about=about)) >= MIN_PROBABILITY
+        if _UNMISTAKABLE.search(sentences[at])
+        or _probability(features(at, sentences, encoder, about=about)) >= MIN_PROBABILITY
     )
 
 
