@@ -64,6 +64,10 @@ BENCH ?= serving
 bench: setup ## Measure what we claim; the tables go to benchmarks/results
 	@for name in $(BENCH); do $(BIN)/python -m benchmarks.$$name; done
 
+.PHONY: bench-answers
+bench-answers: setup ## How well the sentence check, the refusal and the fence hold
+	@$(BIN)/python -m benchmarks.answers $(if $(OUT),--out $(OUT))
+
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m service.cli.docs

@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from retrieval.facts import Fact, facts, matches, opposite
+from retrieval.encoder import Encoder
+from retrieval.facts import Fact, facts
+from retrieval.matching import matches, opposite, written_elsewhere
 from retrieval.statements import GENERIC, Claim, Held, Unit, claim_of, names_in, stems_of
 from retrieval.words import meaning, stem, word_list
 
 _PRONOUN = re.compile(
     r"\W*(?:it|its|it's|that|that's|they|they're|this|these|those|you|you've|you'll|you're|just|only)\b", re.IGNORECASE
 )
+_FIGURES = re.compile(r"[$€£¥₹]?\d+(?:[.,:]\d+)*%?")
 _CONTRASTS = tuple(
     frozenset(meaning(stem(word)) for word in word_list(group))
     for group in (
@@ -27,16 +30,26 @@ _CONTRASTS = tuple(
         "first last",
         "minimum maximum",
         "buyer recipient",
+        "required optional",
+        "included excluded",
+        "allowed forbidden prohibited",
+        "accepted rejected",
+        "upload download",
+        "increase decrease",
+        "incoming outgoing",
+        "arrival departure",
+        "deposit withdrawal",
     )
 )
 """Words of which one excludes the others; a claim about one is not supported by a line about another."""
 
 
-def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim) -> Iterator[str]:
+def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim, encoder: Encoder) -> Iterator[Fact]:
     """Facts that the passages hold for something else than what the claim speaks of.
 
     For each fact, the lines of this passage that hold it compete with the lines of any passage that hold another fact
-    of its kind; when the words around the fact fit one of the others better, the fact was swapped.
+    of its kind; when the words around the fact fit one of the others better, and its meaning does too, the fact was
+    swapped.
     """
     lines = [(unit, unit.stems | one.head, one is held) for one in helds for unit in one.units]
     rarity = _rarity([stems_ for _, stems_, _ in lines])
@@ -45,19 +58,50 @@ def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim)
             # "It costs $6" is about what was asked.
             segment = replace(segment, topics=segment.topics | asked.topics)
         for fact in segment.facts:
-            if _only_for_others(segment, fact, lines):
-                yield fact.text
+            if written_elsewhere(fact, held.folded):
                 continue
-            mine = theirs = 0.0
-            for unit, stems_, own in lines:
-                fit = _fit(segment, unit, stems_, rarity)
-                if any(matches(fact, other, unit.text) for other in unit.facts):
-                    mine = max(mine, fit if own else 0.0)
-                elif any(_same_kind(fact, other) for other in unit.facts):
-                    theirs = max(theirs, fit)
-            if theirs > mine:
-                yield fact.text
+            if _only_for_others(segment, fact, lines):
+                yield fact
+                continue
+            mine, theirs = _rivals(segment, fact, lines, rarity)
+            if (
+                theirs
+                and theirs[0] > (mine[0] if mine else 0.0)
+                and (not mine or _means_rather(segment, theirs[1], mine[1], encoder))
+            ):
+                yield fact
     yield from _names_elsewhere(claim, held, _rarity([unit.stems for unit in held.units]))
+
+
+_Rival = tuple[float, Unit]
+
+
+def _rivals(
+    segment: Claim, fact: Fact, lines: Sequence[tuple[Unit, frozenset[str], bool]], rarity: dict[str, float]
+) -> tuple[_Rival | None, _Rival | None]:
+    """The best line of this passage that holds a fact, and the best of any that holds another of its kind."""
+    mine: _Rival | None = None
+    theirs: _Rival | None = None
+    for unit, stems_, own in lines:
+        fit = _fit(segment, unit, stems_, rarity)
+        if any(matches(fact, other, unit.text) for other in unit.facts):
+            if own and (mine is None or fit > mine[0]):
+                mine = fit, unit
+        elif any(_same_kind(fact, other) for other in unit.facts) and (theirs is None or fit > theirs[0]):
+            theirs = fit, unit
+    return mine, theirs
+
+
+def _means_rather(segment: Claim, theirs: Unit, mine: Unit, encoder: Encoder) -> bool:
+    """Whether a sentence without its figures is nearer to one line than to another, without theirs."""
+    spoken, one, other = (
+        encoder.encode_query(_without_figures(text)) for text in (segment.text, theirs.text, mine.text)
+    )
+    return float(spoken @ one) > float(spoken @ other)
+
+
+def _without_figures(text: str) -> str:
+    return _FIGURES.sub("some", text)
 
 
 def _only_for_others(segment: Claim, fact: Fact, lines: Sequence[tuple[Unit, frozenset[str], bool]]) -> bool:
@@ -92,7 +136,7 @@ def _has_condition(segment: Claim, unit: Unit) -> bool:
     return any(not any(matches(sum_, one, unit.text) for one in segment.facts) for sum_ in sums)
 
 
-def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float]) -> Iterator[str]:
+def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float]) -> Iterator[Fact]:
     """Names whose lines hold little of what the claim says, while other lines hold it."""
     named = names_in(claim, held)
     said = (claim.topics & held.stems) - {one for name in named for one in stems_of(name.value)}
@@ -107,7 +151,7 @@ def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float]) -> Iter
         mine = max(sum(rarity.get(word, 0.0) for word in said & unit.stems) for unit in holding)
         theirs = max(sum(rarity.get(word, 0.0) for word in said & unit.stems) for unit in others)
         if mine < 0.5 * theirs:
-            yield name.text
+            yield name
 
 
 def _same_kind(fact: Fact, other: Fact) -> bool:

@@ -12,51 +12,78 @@ from retrieval.words import STOPWORDS, fold, stem, word_list, words
 
 MAX_CHEER_WORDS = 9
 _SUBJECT = (
-    r"(?:i|we|our (?:team|staff|crew|colleagues?|advisers?)|the (?:house|team|crew)|(?:some(?:one|body)|a "
-    r"(?:colleague|person|human|member)) (?:of|from|in) (?:our|the) \w+|(?:some(?:one|body)|a colleague|a "
-    r"person))"
+    r"(?:i|we|our (?:\w+ )?(?:team|staff|crew|colleagues?|advisers?|people|office|department|desk)|"
+    r"the (?:house|team|crew)|(?:some(?:one|body)|a "
+    r"(?:colleague|person|human|member)|one) (?:of|from|in) (?:our|the|my) \w+|(?:some(?:one|body)|(?:a|an|one|my|our) "
+    r"(?:colleagues?|person|agents?|advis[eo]r|specialists?|manager|supervisor|technicians?|engineers?|experts?|"
+    r"experienced \w+|representatives?|clerk|operator|support \w+)))"
 )
-_ACTIONS = (
-    r"(?:refund|reimburse|call|phone|ring|send|resend|email|e-mail|mail|text|write|contact|reach|ship|dispatch|"
-    r"deliver|process|"
-    r"cancel|change|update|check|look|investigate|arrange|organi[sz]e|reserve|hold|fix|replace|repair|give|grant|"
-    r"credit|waive|"
-    r"make|ensure|see to|notify|inform|get|deliver|exchange|prepare|issue|book|schedule|find|take|track|add|remove|"
-    r"delete|"
-    r"escalate|handle|sort|pay|return|compensate|offer|transfer|forward|open|close|reset|unlock|extend|apply|drop|"
-    r"throw|hook|"
-    r"follow up|expedite|upgrade|order|bring|register|set|put|pass|hand|connect|confirm your|start|pick)"
+_HARMLESS = (
+    r"(?:be (?:\w+ )?(?:glad|happy|delighted|pleased|honou?red|here|there|able|sure|brief|quick|honest|candid|exact|"
+    r"fair|"
+    r"sorry|thrilled|around)|be$|like|love|explain|tell|say|show|add|imagine|see|understand|hope|think|miss|guess|"
+    r"bluff|speculate|know|walk you|guide you|put it|put this|keep it|point|mention|note|remind|recommend|suggest|"
+    r"answer|gladly|try to (?:explain|answer|help)|help|assist|need|want|have to|always|take you through|break it|"
+    r"start with|share|summari[sz]e|list|describe|clarify|believe|agree|admit|wait|stay|remain|look forward|appreciate|"
+    r"get into|get to|get straight|jump|dive|go (?:through|over|on)|begin|leave you|leave it|only|not\b|never\b)"
 )
+"""What a speaker may say to be going to do: it changes nothing outside the chat."""
 _ADVERBS = (
     r"(?:(?:also|now|just|already|gladly|happily|immediately|personally|certainly|definitely|of course|be able "
-    r"to|have|then|always|be) )*"
+    r"to|then|quickly|simply|be sure to|make sure to|go ahead and|gone ahead and|gladly) )*"
 )
+_WILL = (
+    r"(?:'ll| will| shall| am going to|'m going to| are going to|'re going to| is going to|'s going to| gonna|"
+    r" am about to|'m about to| are about to|'re about to)"
+)
+_DONE = (
+    r"(?:refunded|reimbursed|sent|emailed|contacted|shipped|processed|cancel+ed|changed|updated|checked|arranged|reserved|"
+    r"replaced|credited|waived|notified|informed|exchanged|issued|booked|scheduled|added|removed|deleted|escalated|"
+    r"applied|forwarded|extended|placed|passed|registered|upgraded|unlocked|locked|blocked|reset|transferred|renewed|"
+    r"opened|closed|filed|raised|submitted|activated|deactivated|ordered|resolved|fixed|approved|confirmed|dispatched|"
+    r"reported|paused|stopped|started|created|corrected|adjusted|granted|signed|assigned|completed|made|set|put|moved|"
+    r"switched|called|asked|told|logged|recorded|prepared|enrolled|flagged|reviewed)"
+)
+_OWN = (
+    r"(?:order|parcel|package|refund|return|request|money|replacement|exchange|booking|complaint|application|case|"
+    r"ticket|claim|account|address|subscription|item|points?|gold|appointment|reservation|fee|payment|card|plan|loan|"
+    r"contract|number|password|message|question|enquiry|inquiry|report|data|details|seat|room|visit|membership)"
+)
+"""What a visitor has, of which "your ... was cancelled" says that something was done just now."""
 _PROMISE = re.compile(
-    rf"\b{_SUBJECT}(?:'ll| will| shall| am going to|'m going to| are going to|'re going to| is going to|'s going to| "
-    rf"gonna) (?!not\b){_ADVERBS}{_ACTIONS}(?:ing|e?d)?\b"
-    rf"|\b(?:i|we)(?:'ve| have) (?!not\b)(?:(?:now|just|already|also|gladly|happily) )*(?:refunded|reimbursed|sent|"
-    rf"emailed|contacted|shipped|processed|cancel+ed|"
-    r"changed|updated|checked|arranged|reserved|replaced|credited|waived|notified|informed|exchanged|issued|booked|"
-    r"scheduled|added|removed|deleted|escalated|"
-    r"applied|forwarded|extended|placed|passed|registered|upgraded|unlocked|reset)\b"
-    r"|\b(?:i|we)(?:'m| am|'re| are) (?:(?:now|just|already|currently) )*(?:refunding|reimbursing|sending|emailing|"
-    r"contacting|processing|cancel+ing|changing|updating|"
-    r"checking|arranging|reserving|replacing|crediting|waiving|issuing|booking|escalating|looking into)\b"
-    r"|\byour (?:order|parcel|package|refund|return|account|request|item|money|replacement|exchange|address|booking|"
-    r"points?|gold|subscription)(?:'s| is| are| has been| have been| was| were)"
-    r" (?:(?:now|just|already|being|all) )*(?:refunded|sent|shipped|processed|cancel+ed|changed|updated|approved|"
-    r"reserved|replaced|credited|confirmed|issued|booked|deleted|dispatched|on (?:its|the|their) way)\b"
-    rf"|\b(?:you will|you'll|you shall) (?:(?:be|soon|shortly|then|also) )*(?:refunded|contacted|called|compensated|"
-    rf"hear from (?:us|me)|(?:receive|get) (?:a|an|your) (?:call|refund|discount|replacement|voucher|credit|"
-    rf"coupon))\b"
-    rf"|\b(?:let me|allow me to|permit me to|i can|consider it|i'd|i would) (?:(?:also|gladly|quickly|just|happily) "
-    rf")*(?:refund|cancel|change|check|look|send|arrange|call|waive|process|replace|book|reserve|update|issue|credit|"
-    rf"done|sort|find out)\b"
+    rf"\b{_SUBJECT}{_WILL} {_ADVERBS}(?!{_HARMLESS})[a-z]"
+    rf"|\b(?:i|we)(?:'ve| have) (?!not\b)(?:(?:now|just|already|also|gladly|happily|gone ahead and|"
+    rf"personally) )*{_DONE}\b"
+    r"|\bi (?:(?:just|already|personally) )*(?:refunded|cancel+ed|sent|unlocked|reset|booked|changed|waived|escalated|"
+    r"forwarded|reserved|updated|upgraded|extended|issued|processed)\b"
+    r"|\b(?:i'm|i am|we're|we are) (?:(?:now|just|already|currently) )*(?:refunding|reimbursing|sending|emailing|"
+    r"contacting|processing|cancel+ing|changing|updating|checking|arranging|reserving|replacing|crediting|waiving|"
+    r"issuing|booking|escalating|looking into|closing|opening|transferring|forwarding|renewing|resetting|unlocking|"
+    r"blocking|calling|scheduling|preparing|filing|submitting|activating|upgrading|extending|adding|removing|deleting|"
+    r"fixing|setting up|taking care)\b"
+    rf"|\byour (?:\w+ )?\w+(?:'s| is| are| has been| have been| was| were)"
+    rf" (?:(?:now|just|already|being|all|hereby) )+{_DONE}\b"
+    rf"|(?<!if )(?<!when )(?<!once )(?<!after )(?<!until )(?<!unless )(?<!before )\byour (?:\w+ )?{_OWN}"
+    rf"(?:'s| has been| have been| was| were) {_DONE}\b"
+    rf"|\byour (?:\w+ )?{_OWN} is {_DONE}\b(?! (?:if|when|once|after|before|until|unless|within|only|in|on|at|by|as|to|"
+    rf"from|with|for)\b)"
+    r"|\byour \w+ is (?:already |now )?on (?:its|the|their) way\b"
+    r"|\b(?:you will|you'll|you shall) (?:(?:be|soon|shortly|then|also) )*(?:refunded|contacted|called|compensated|"
+    r"hearing from (?:us|me)|hear(?: \w+)? from (?:us|me|our|a|one)|(?:receive|get|have) (?:\w+ ){1,3}from me\b|"
+    r"(?:receive|get) (?:a|an|your) (?:call|refund|discount|replacement|voucher|credit|coupon)\b)"
+    r"|\b(?:let me|allow me to|permit me to) (?:(?:also|gladly|quickly|just|happily) )*(?:refund|cancel|change|check|"
+    r"look|send|arrange|call|waive|process|replace|book|reserve|update|issue|credit|sort|find out|fix|open|close|"
+    r"extend|escalate|transfer|take care|get (?:that|this|it)|set|make sure|do that)\b(?! (?:closer|together|closely))"
+    r"|\bi(?: can|'d| would) (?:(?:also|gladly|quickly|just|happily) )*(?:refund|cancel|change|check|send|arrange|call|"
+    r"waive|process|replace|book|reserve|update|issue|credit|sort|extend|escalate|transfer|upgrade|unlock|reset|offer "
+    r"you|give you|grant|get you|do that|set|put you|take (?:that|it|\d))\b"
+    r"|\bconsider (?:it|this|that|your \w+) (?:\w+ed|done|sorted|gone|fixed|settled)\b"
     rf"|\b(?:would be|are|am|'re|'m|'d be) (?:\w+ )?(?:delighted|glad|happy|pleased|honou?red) to (?:\w+ )?(?:refund|"
     rf"reimburse|cancel|change|send|ship|call|waive|process|replace|book|reserve|update|issue|credit|give you|offer "
     rf"you|grant|compensate|extend|expedite)\b"
-    r"|\b(?:i|we) (?:hereby )?(?:promise|guarantee|swear|vow|pledge|give you (?:my|our) word)\b|\byou have (?:my|"
-    r"our) word\b"
+    r"|\b(?:i|we) (?:hereby )?(?:promise|guarantee|swear|vow|pledge|(?:personally )?assure you that|"
+    r"give you (?:my|our) "
+    r"word)\b|\byou have (?:my|our) word\b"
 )
 _PERSONS_ACTS = re.compile(
     r"\b(?:refund|reimburs|compensat|discount|voucher|credit|replacement|free|call you|ring you|within|today|"
@@ -178,6 +205,11 @@ _MANNER = frozenset(
 def promises(sentence: str) -> bool:
     """Whether a sentence promises an act or says that one was done for this visitor."""
     return bool(_PROMISE.search(_bare(sentence)))
+
+
+def speaks_as_one(sentence: str) -> bool:
+    """Whether a sentence says "I" or "me": a passage never speaks so to this visitor."""
+    return bool(re.search(r"\b(?:i|me|my|myself)\b", _bare(sentence).replace("i'", "i ")))
 
 
 def promises_more_than_a_person(sentence: str) -> bool:

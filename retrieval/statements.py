@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from retrieval.facts import Fact, facts, name_words, names, plain
+from retrieval.facts import Fact, facts, plain
+from retrieval.matching import name_words
+from retrieval.names import names
 from retrieval.passages import Passage
 from retrieval.sentences import split_sentences
 from retrieval.words import STOPWORDS, fold, meaning, stem, word_list, words
@@ -21,6 +23,7 @@ class Clause:
     negative: bool
     hedge: str
     """The "only if", "unless" or the like in it, where yes and no are a matter of wording; else empty."""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,17 @@ _NEGATIVE = re.compile(
     r"couldn't|hasn't|haven't|ain't|none|nor|neither|nobody|nothing|impossible|unable|nope)\b"
 )
 _HARMLESS_NO = re.compile(
-    r"^(?:no|nope|not|yes|yep)\b[\s,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|longer than|"
-    r"later than|more than|less than)\b|"
+    r"^(?:no|nope|not|yes|yep)\b\s*[,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|longer than|"
+    r"later than|more than|less than)\b|\b(?:not?|never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|"
+    r"less|"
+    r"fewer|longer|later|older|younger|exceed\w*)\b|\bno-|"
     r"\b(?:not only|why not|do not hesitate|don't hesitate|don't worry|don't forget|not to worry|no (?:further |"
     r"extra |additional )?(?:charge|cost|fee))\b"
 )
-_HEDGE = re.compile(r"\b(?:only (?:if|when|after|before|once|with|where)|unless|except|until|no longer|instead)\b")
+_HEDGE = re.compile(
+    r"\b(?:only (?:if|when|after|before|once|with|where)|unless|except|"
+    r"until(?! (?:\d|noon|midnight|the age))|no longer|instead)\b"
+)
 _CLAUSES = re.compile(
     r"\s*(?:;|:\s|\.\s|,?\s\b(?:because|since|while|whereas|but|although|though|so that|once|if|when|after|"
     r"before)\b|,\s(?:and|so|or|which|as)\b|,\s"
@@ -122,7 +130,7 @@ def clause_of(text: str) -> Clause:
     low = plain(fold(text))
     hedge = _HEDGE.search(low)
     negative = bool(_NEGATIVE.search(_HARMLESS_NO.sub(" ", low)))
-    return Clause(frozenset(stems_of(text) - _FILLER), negative, hedge[0] if hedge else "")
+    return Clause(frozenset(stems_of(text) - _FILLER), negative, hedge[0] if hedge else "", low)
 
 
 def stems_of(text: str) -> set[str]:

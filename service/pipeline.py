@@ -12,11 +12,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from configs.brand import Brand
+from retrieval.clarity import names_no_matter
 from retrieval.encoder import Encoder
+from retrieval.fence import fence
 from retrieval.grounding import SentenceStream, split_sentences
 from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
@@ -37,6 +39,7 @@ OWN_WORDS_COSINE = 0.36
 """A generated refusal or hand-over must be this close to one that the brand wrote. 95 % of the sample brands' answers
 lie below it; a refusal that does too is replaced by the brand's own words, which are always right."""
 SHORT_REPLY_TOKENS = 60
+WayOut = Literal["answer", "ask_back", "refuse", "hand_over", "small_talk"]
 RETRY_TEMPERATURE = 0.3
 
 
@@ -108,6 +111,11 @@ class ChatPipeline:
         way, found = await self._in_thread(self._look, turn, trace)
         kind = self._decide(turn, way, found, trace)
         voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
+        if kind == "ask_back":
+            sentence, reply = self._say(turn.brand.words.questions_back, turn, voice, trace)
+            yield sentence
+            yield reply
+            return
         prompt = self.prompt(turn, kind, found, voice)
         trace.evidence["prompt"] = [{"role": message.role, "content": message.content} for message in prompt.messages]
         yield Status("writing")
@@ -130,24 +138,33 @@ class ChatPipeline:
         retriever = self._retrievers[turn.brand.name]
         found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
-        return way, found
+        return way, self._fenced(found, trace)
+
+    def _fenced(self, found: SearchResult, trace: _Trace) -> SearchResult:
+        """The passages without instructions to an assistant: a document is data."""
+        fenced = [fence(passage, self._encoder) for passage in found.passages]
+        if removed := [{"document": one.passage.document, "removed": one.removed} for one in fenced if one.removed]:
+            trace.evidence["fenced"] = removed
+        return replace(found, passages=tuple(one.passage for one in fenced if one.passage.text))
 
     @staticmethod
-    def _decide(turn: Turn, way: Route, found: SearchResult | None, trace: _Trace) -> PromptKind:
-        """Choose how to answer."""
+    def _decide(turn: Turn, way: Route, found: SearchResult | None, trace: _Trace) -> WayOut:
+        """Choose the way out, and note why."""
+        trace.evidence["question"] = turn.question
         trace.evidence["route"] = asdict(way)
+        kind, reason = _way_out(turn, way, found)
+        trace.evidence["decision"] = {"kind": kind, "reason": reason}
         if found is None:
-            return "hand_over" if way.kind == "hand_over" else "small_talk"
-        enough = turn.brand.retrieval.min_answerability
+            return kind
         trace.evidence["search"] = {
             "query": found.query,
             "knowledge_version": found.knowledge_version,
             "answerability": round(found.answerability, 4),
-            "min_answerability": enough,
+            "min_answerability": turn.brand.retrieval.min_answerability,
             "features": dict(found.features),
             "passages": [asdict(passage) | {"scores": dict(passage.scores)} for passage in found.passages],
         }
-        return "answer" if found.passages and found.answerability >= enough else "refuse"
+        return kind
 
     def prompt(self, turn: Turn, kind: PromptKind, found: SearchResult | None, voice: Voice) -> Prompt:
         """Build the prompt; the base model gets the voice guide, an adapter carries the voice itself."""
@@ -186,10 +203,15 @@ class ChatPipeline:
                 yield self._finish("answered", text.shown, text.citations(), voice, trace)
                 return
         trace.evidence["refused_because"] = "no sentence of the answer stood in its passages, twice"
-        words = _pick(turn.brand.words.refusals, turn.question)
-        sentence = Sentence(0, words)
+        sentence, reply = self._say(turn.brand.words.refusals, turn, voice, trace)
         yield sentence
-        yield self._finish("refused", [sentence], (), voice, trace)
+        yield reply
+
+    def _say(self, choices: Sequence[str], turn: Turn, voice: Voice, trace: _Trace) -> tuple[Sentence, Reply]:
+        """Say one of the brand's own sentences in place of an answer."""
+        sentence = Sentence(0, _pick(choices, turn.question))
+        self._mark_first(trace)
+        return sentence, self._finish("refused", [sentence], (), voice, trace)
 
     async def _answer_unchecked(
         self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace
@@ -308,6 +330,20 @@ class ChatPipeline:
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+
+def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut, str]:
+    """Answer, ask back, refuse, hand over or small talk, and why."""
+    if found is None:
+        return "hand_over" if way.kind == "hand_over" else "small_talk", way.reason
+    earlier = [message.content for message in turn.history if message.role == "user"]
+    if unclear := names_no_matter(turn.question, earlier):
+        return "ask_back", unclear
+    if not found.passages:
+        return "refuse", "nothing was found"
+    if found.answerability < turn.brand.retrieval.min_answerability:
+        return "refuse", "the passages are unlikely to hold the answer"
+    return "answer", "the passages are likely to hold the answer"
 
 
 def _warmer(sampling: Sampling) -> Sampling:

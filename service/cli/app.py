@@ -33,7 +33,9 @@ adapter = _group("The trained voices: which there are, and which one speaks.")
 channel = _group("Messaging platforms.")
 handoffs = _group("Conversations that wait for a person.")
 config = _group("What this deployment says, and where each value comes from.")
+answer = _group("Answers, sentence by sentence, against the passages they rest on.")
 app.add_typer(kb, name="kb")
+app.add_typer(answer, name="answer")
 app.add_typer(adapter, name="adapter")
 app.add_typer(channel, name="channel")
 app.add_typer(handoffs, name="handoffs")
@@ -232,6 +234,26 @@ def kb_eval(
     from service.cli.evaluating import run_eval
 
     run_eval(corpus, questions, brand, as_json=json)
+
+
+@answer.command("check")
+def answer_check(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help='Lines {"answer", "passages": [{"id", "text"}]}, "question" beside them if known; stdin where absent.',
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="A name that needs no passage, such as the brand's own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check each sentence of answers against their passages: claim, style or promise, and which passage says so."""
+    from service.cli.answers import run_check
+
+    run_check(file, names=tuple(name or ()), as_json=json)
 
 
 @adapter.command("list")

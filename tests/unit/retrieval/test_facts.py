@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.facts import facts, holds_name, matches, name_words, names
+from retrieval.facts import facts
+from retrieval.matching import holds_name, matches, name_words
+from retrieval.names import names
 
 
 def _short(text: str) -> list[tuple[str, str, str]]:
