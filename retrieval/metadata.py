@@ -1,6 +1,6 @@
 """What is known about a document besides its text: who may read it, from when to when, in which language.
 
-It stands in YAML front matter at the top of a Markdown file, or in a side file `<file>.meta.yaml` beside any document:
+It stands in YAML front matter at the top of a Markdown or text file, or beside any document in `<file>.meta.yaml`:
 
     ---
     audience: internal
@@ -24,7 +24,8 @@ from configs.yaml_file import did_you_mean
 from retrieval.errors import MetadataInvalid
 
 Audience = Literal["public", "internal"]
-MARKDOWN = frozenset({".md", ".markdown"})
+FRONTED = frozenset({".md", ".markdown", ".txt"})
+"""Files that may begin with front matter. Text too: who writes `audience: internal` there means it."""
 SIDE_SUFFIX = ".meta.yaml"
 MAX_BYTES = 10_000
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(?P<yaml>.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -60,6 +61,8 @@ class Metadata:
 
     def said(self) -> dict[str, str]:
         """What was said, as JSON has it; empty where nothing was."""
+        if self == PLAIN:
+            return {}
         return {
             name: value.isoformat() if isinstance(value, date) else value
             for name, value in asdict(self).items()
@@ -73,6 +76,8 @@ class Metadata:
         return cls(**{**said, **days})
 
 
+PLAIN = Metadata()
+"""Of a document that says nothing about itself."""
 _ADAPTER = TypeAdapter(Metadata)
 
 
@@ -105,15 +110,15 @@ def read_document_metadata(file: Path, text: str) -> tuple[Metadata, str]:
     Raises:
         MetadataInvalid: It cannot be used, or stands in both places.
     """
-    inside, text = split_front_matter(text) if file.suffix.lower() in MARKDOWN else (None, text)
+    inside, text = split_front_matter(text) if file.suffix.lower() in FRONTED else (None, text)
     beside = read_side_file(file)
     if inside is not None and beside is not None:
         raise MetadataInvalid(f"metadata at its top and in {side_file(file).name}; keep one of the two")
-    return beside or inside or Metadata(), text
+    return beside or inside or PLAIN, text
 
 
 def split_front_matter(text: str) -> tuple[Metadata | None, str]:
-    """Take the front matter off a Markdown text; None, and the text as it was, where there is none.
+    """Take the front matter off a text; None, and the text as it was, where there is none.
 
     Raises:
         MetadataInvalid: The block is there but cannot be used.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from retrieval.metadata import Metadata
+from retrieval.metadata import PLAIN, Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Document:
     """Markdown or plain text, NFC, newline-separated."""
     sha256: str
     """Hex digest of the text's UTF-8 bytes; unchanged documents are not embedded again."""
-    metadata: Metadata = field(default_factory=Metadata)
+    metadata: Metadata = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

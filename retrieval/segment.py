@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,8 @@ def write_segment(
         encoder: What encoded them.
     """
     home.mkdir()
-    write_rows(home / "documents.jsonl", ({**asdict(one), "metadata": one.metadata.said()} for one in documents))
-    write_rows(home / "chunks.jsonl", map(asdict, chunks))
+    write_rows(home / "documents.jsonl", documents)
+    write_rows(home / "chunks.jsonl", chunks)
     vectors: Vectors = np.zeros((len(chunks), encoder.dim), np.float32)
 
     def tokens() -> Iterator[Stored]:
@@ -217,7 +217,7 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
         raise IndexCorrupt(f"{file} cannot be read ({error}). {CURE}") from error
 
 
-def write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a file of JSON lines."""
+def write_rows(file: Path, rows: Iterable[object]) -> None:
+    """Write a file of JSON lines; a row is a mapping or a dataclass."""
     with file.open("wb") as lines:
         lines.writelines(orjson.dumps(row) + b"\n" for row in rows)

@@ -62,21 +62,6 @@ class Change:
     """Chunks of the whole version that are not searched because another says the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionSummary:
-    """One version, and what it changed against the one that was made before it."""
-
-    name: str
-    created: str
-    """ISO 8601, UTC."""
-    documents: int
-    chunks: int
-    active: bool
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-
-
 def add(
     home_knowledge: Path,
     brand: str,
@@ -211,48 +196,6 @@ def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None 
         return name
 
 
-def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
-    """The versions that are kept, the newest first.
-
-    Raises:
-        IndexCorrupt: One of them cannot be read.
-    """
-    folder = brand_folder(home_knowledge, brand)
-    current = current_version(folder)
-    manifests = []
-    for name in version_names(folder):
-        try:
-            manifests.append(read_manifest(folder / name, checksums=False))
-        except IndexMismatch:  # of an older brandvoice; deleted at the next change
-            continue
-    summaries: list[VersionSummary] = []
-    before: dict[str, tuple[str, str, Metadata]] = {}
-    for manifest in sorted(manifests, key=lambda one: str(one["created"])):
-        name = manifest["name"]
-        now = {one.id: _identity(one) for one in read_entries(folder / name)}
-        summaries.append(
-            VersionSummary(
-                name,
-                manifest["created"],
-                manifest["documents"],
-                manifest["chunks"],
-                name == current,
-                added=tuple(sorted(now.keys() - before.keys())),
-                changed=tuple(sorted(one for one in now.keys() & before.keys() if now[one] != before[one])),
-                removed=tuple(sorted(before.keys() - now.keys())),
-            )
-        )
-        before = now
-    return tuple(reversed(summaries))
-
-
-def list_documents(home_knowledge: Path, brand: str) -> tuple[Entry, ...]:
-    """The documents of the version that serves, by name; none where nothing was added yet."""
-    folder = brand_folder(home_knowledge, brand)
-    name = current_version(folder)
-    return read_entries(folder / name) if name else ()
-
-
 def _serve(folder: Path, after: _Documents, encoder: Encoder, progress: Progress, change: Change) -> Change:
     """Write the version that holds these documents where it is not there yet, and let it serve."""
     name = version_name((_identity(after[one]) for one in sorted(after)), encoder)
@@ -273,7 +216,7 @@ def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:
 def _kept_or_fresh(before: Entry | Fresh | None, new: Document, origin: str) -> Entry | Fresh:
     """A document that did not change stays where it is; its metadata may have changed."""
     if isinstance(before, Entry) and before.sha256 == new.sha256:
-        return dataclasses.replace(before, metadata=new.metadata, origin=origin)
+        return before._replace(metadata=new.metadata, origin=origin)
     return Fresh(new, origin)
 
 

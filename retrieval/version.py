@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from retrieval.encoder import Vectors
 from retrieval.late import Stored
 from retrieval.lexical import LexicalIndex, Positions
-from retrieval.metadata import Audience, Metadata
+from retrieval.metadata import PLAIN, Audience, Metadata
 from retrieval.passages import Chunk
 from retrieval.segment import Segment
 from retrieval.spelling import Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a version holds one document."""
+class Entry(NamedTuple):
+    """Where a version holds one document; a tuple, because a base has thousands and every change reads them."""
 
     id: str
     title: str
@@ -56,7 +55,9 @@ class StoredVersion:
 
     def dated(self) -> bool:
         """Whether what may be found depends on the day."""
-        return any(one.metadata.valid_from or one.metadata.valid_until for one in self.entries)
+        return any(
+            one.metadata.valid_from or one.metadata.valid_until for one in self.entries if one.metadata is not PLAIN
+        )
 
     def visible(self, *, audience: Audience, language: str | None, today: date) -> Version:
         """What a reader may find on a day."""
@@ -65,9 +66,19 @@ class StoredVersion:
             [
                 one
                 for one in self.entries
-                if one.metadata.visible(audience=audience, language=language, today=today) and one.rows
+                if one.metadata is PLAIN or one.metadata.visible(audience=audience, language=language, today=today)
             ],
         )
+
+
+def places(entries: Sequence[Entry], segments: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each chunk of some documents, in their order: number of its segment, and its row there."""
+    numbers = {name: at for at, name in enumerate(segments)}
+    table = np.array([(numbers[one.segment], one.first, one.rows) for one in entries], np.int64).reshape(-1, 3)
+    owners, firsts, lengths = table.T
+    # Counted up from the document's first row.
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(owners, lengths), np.repeat(firsts, lengths) + within
 
 
 class Version:
@@ -76,14 +87,8 @@ class Version:
     def __init__(self, stored: StoredVersion, entries: Sequence[Entry]) -> None:
         self.name = stored.name
         self.dim = stored.dim
-        numbers = {name: at for at, name in enumerate(stored.segments)}
         segments = tuple(stored.segments.values())
-        lengths = np.array([one.rows for one in entries], np.int64)
-        firsts = np.array([one.first for one in entries], np.int64)
-        # Row of every chunk in its segment: counted up from the document's first.
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        rows = np.repeat(firsts, lengths) + within
-        owners = np.repeat(np.array([numbers[one.segment] for one in entries], np.int64), lengths)
+        owners, rows = places(entries, list(stored.segments))
         same = np.zeros(len(rows), np.uint64)
         for number, segment in enumerate(segments):
             held = owners == number

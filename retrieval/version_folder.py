@@ -16,7 +16,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ import numpy as np
 from configs.brand import BRAND_NAME
 from retrieval.encoder import Encoder
 from retrieval.errors import IndexCorrupt, IndexMismatch, RetrievalError
-from retrieval.metadata import Metadata
+from retrieval.metadata import PLAIN, Metadata
 from retrieval.segment import (
     CURE,
     Segment,
@@ -40,7 +39,7 @@ from retrieval.segment import (
     write_rows,
 )
 from retrieval.splitting import MAX_CHARS, OVERLAP_CHARS
-from retrieval.version import Entry, StoredVersion
+from retrieval.version import Entry, StoredVersion, places
 
 NAMING = 1
 """How a version's name is computed; adapters remember the name, so it stays when the layout changes."""
@@ -50,7 +49,6 @@ SEGMENTS = "segments"
 KEEP_VERSIONS = 10
 """Versions that stay to go back to, the newest first, besides the one that serves."""
 _VERSION = re.compile(r"^[0-9a-f]{12}$")
-_PLAIN = Metadata()
 
 
 def brand_folder(home_knowledge: Path, brand: str) -> Path:
@@ -124,11 +122,8 @@ def read_entries(home: Path) -> tuple[Entry, ...]:
         IndexCorrupt: The list cannot be read.
     """
     try:
-        return tuple(
-            Entry(**{**row, "metadata": Metadata.from_said(row["metadata"]) if "metadata" in row else _PLAIN})
-            for row in read_rows(home / "documents.jsonl")
-        )
-    except (TypeError, ValueError) as error:
+        return tuple(map(_entry, read_rows(home / "documents.jsonl")))
+    except (TypeError, ValueError, KeyError) as error:
         raise IndexCorrupt(f"The documents of {home} cannot be read ({error}). {CURE}") from error
 
 
@@ -167,7 +162,7 @@ def write_version(folder: Path, name: str, entries: Sequence[Entry], encoder: En
             "created": datetime.now(UTC).isoformat(),
             "documents": len(entries),
             "chunks": sum(one.rows for one in entries),
-            "duplicates": _duplicates(folder, entries),
+            "duplicates": _duplicates(folder, entries, segments),
             "segments": segments,
         }
         write_manifest(home, {"encoder": encoder_of(encoder), **about})
@@ -252,14 +247,23 @@ def _replace(file: Path, text: str) -> None:
     sync(file.parent)
 
 
+def _entry(row: dict[str, Any]) -> Entry:
+    said = row["metadata"]
+    row["metadata"] = Metadata.from_said(said) if said else PLAIN
+    return Entry(**row)
+
+
 def _row(entry: Entry) -> dict[str, Any]:
-    row = asdict(entry) | {"metadata": entry.metadata.said()}
-    return {key: value for key, value in row.items() if value or key not in ("metadata", "origin")}
+    row = entry._asdict()
+    row["metadata"] = None if entry.metadata is PLAIN else entry.metadata.said()
+    return row
 
 
-def _duplicates(folder: Path, entries: Sequence[Entry]) -> int:
+def _duplicates(folder: Path, entries: Sequence[Entry], segments: Sequence[str]) -> int:
     """Chunks of these documents that another one stands for."""
-    same = {one: read_same(folder / SEGMENTS / one) for one in {entry.segment for entry in entries}}
-    numbers = [same[one.segment][one.first : one.first + one.rows] for one in entries]
-    every = np.concatenate([np.zeros(0, np.uint64), *numbers])
-    return len(every) - len(np.unique(every))
+    owners, rows = places(entries, segments)
+    same = np.zeros(len(rows), np.uint64)
+    for number, name in enumerate(segments):
+        held = owners == number
+        same[held] = read_same(folder / SEGMENTS / name)[rows[held]]
+    return len(same) - len(np.unique(same))

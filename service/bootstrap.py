@@ -44,7 +44,7 @@ from service.telemetry import Metrics
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 1.0
-"""How often the outbox, hand-overs and knowledge pointers are looked at when nothing wakes us earlier."""
+"""How often the outbox and hand-overs are looked at when nothing wakes us earlier, and knowledge pointers always."""
 
 
 @dataclass(slots=True)
@@ -196,6 +196,8 @@ async def open_gateway(
         outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
         housekeeper = asyncio.create_task(_housekeeping(gateway, outside, hook_secret), name="housekeeping")
         stack.push_async_callback(_cancelled, housekeeper)
+        follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
+        stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(lanes.drain)
         await outbox.recover(db)
         if left := await lanes.resume():
@@ -205,7 +207,7 @@ async def open_gateway(
 
 
 async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret: str | None) -> None:
-    """Deliver replies, tell of hand-overs, take up new knowledge versions; the outermost loop, so it survives all."""
+    """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
     settings = gateway.config.service.handoff
 
     async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
@@ -229,8 +231,6 @@ async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
-            for knowledge in gateway.knowledge.values():
-                await asyncio.to_thread(knowledge.refresh)
             gateway.metrics.sockets.set(gateway.hub.sockets)
         except (ServiceError, RetrievalError) as error:
             log.warning("housekeeping_failed", extra={"reason": str(error)})
@@ -241,6 +241,22 @@ async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret
         except TimeoutError:
             continue
         gateway._wake.clear()
+
+
+async def _follow_knowledge(gateway: Gateway) -> None:
+    """Take up new knowledge versions, each brand for itself; a slow platform or a damaged brand delays no other."""
+    told: dict[str, str] = {}
+    while True:
+        for name, knowledge in gateway.knowledge.items():
+            try:
+                if await asyncio.to_thread(knowledge.refresh):
+                    log.info("knowledge_taken_up", extra={"brand": name, "version": knowledge.version})
+                told.pop(name, None)
+            except Exception as error:
+                if told.get(name) != str(error):
+                    log.exception("knowledge_not_taken_up", extra={"brand": name, "serving": knowledge.version})
+                told[name] = str(error)
+        await asyncio.sleep(HOUSEKEEPING_S)
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:

@@ -116,14 +116,21 @@ def doctor(json: Json = False) -> None:
 def kb_add(
     brand: Brand,
     path: Annotated[
-        Path | None, typer.Argument(help="A file or folder of Markdown or text; the brand's own pages where absent.")
+        Path | None, typer.Argument(help="A file or folder of documents; the brand's own pages where absent.")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on: add, change and remove as the files of the folder do, until Ctrl+C."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Add documents; one of the same name is replaced, what has not changed is left alone."""
-    from service.cli.knowledge import run_add
+    from service.cli.knowledge import run_add, run_watch
 
-    run_add(brand, path, as_json=json)
+    if watch:
+        run_watch(brand, path, as_json=json)
+    else:
+        run_add(brand, path, as_json=json)
 
 
 @kb.command("list")
@@ -132,6 +139,18 @@ def kb_list(brand: Brand, json: Json = False) -> None:
     from service.cli.knowledge import run_list
 
     run_list(brand, as_json=json)
+
+
+@kb.command("show")
+def kb_show(
+    document: Annotated[str, typer.Argument(help="As `kb list` names it.", show_default=False)],
+    brand: Brand,
+    json: Json = False,
+) -> None:
+    """Show a document as it is searched: what is known of it, and its chunks with their places in the text."""
+    from service.cli.knowledge import run_show
+
+    run_show(document, brand, as_json=json)
 
 
 @kb.command("search")
@@ -190,6 +209,28 @@ def kb_eval(
     from service.cli.evaluating import run_eval
 
     run_eval(corpus, questions, brand, as_json=json)
+
+
+@kb.command("versions")
+def kb_versions(brand: Brand, json: Json = False) -> None:
+    """List the versions that are kept, the newest first, and what each changed against the one before."""
+    from service.cli.knowledge import run_versions
+
+    run_versions(brand, as_json=json)
+
+
+@kb.command("rollback")
+def kb_rollback(
+    brand: Brand,
+    to: Annotated[
+        str | None, typer.Option("--to", help="A version of `kb versions`; the one that served before where absent.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let an earlier version serve again; a running gateway takes it up within two seconds."""
+    from service.cli.knowledge import run_rollback
+
+    run_rollback(brand, to=to, as_json=json)
 
 
 @adapter.command("list")

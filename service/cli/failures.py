@@ -39,7 +39,7 @@ def explain(error: BaseException) -> Failure | None:
 def _ours(error: BaseException) -> Failure | None:
     from channels.errors import ChannelError
     from configs.errors import AdapterInvalid, ConfigError
-    from retrieval.errors import DocumentUnknown, LinesInvalid, RetrievalError
+    from retrieval.errors import DocumentUnknown, LinesInvalid, RetrievalError, VersionUnknown
     from service.errors import AdapterUnknown, BrandUnknown, ServiceError
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
@@ -47,6 +47,7 @@ def _ours(error: BaseException) -> Failure | None:
         (ConfigError, "the configuration cannot be used", "brandvoice config show", FAILED),
         (DocumentUnknown, "there is no such document", "brandvoice kb list", WRONG_USE),
         (LinesInvalid, "the file cannot be used", "correct the lines named above", FAILED),
+        (VersionUnknown, "there is no such version", "brandvoice kb versions", WRONG_USE),
         (RetrievalError, "the knowledge base cannot do this", "brandvoice doctor", FAILED),
         (ChannelError, "the channel cannot be used", "brandvoice config check", FAILED),
         (AdapterUnknown, "there is no such adapter", "brandvoice adapter list", WRONG_USE),

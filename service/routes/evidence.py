@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends
 
+from retrieval.knowledge_base import KnowledgeBase
 from service import conversations, handoffs
 from service.adapters import active_version
 from service.bootstrap import Gateway
@@ -17,8 +19,14 @@ def evidence_router(gateway: Gateway) -> APIRouter:
 
     @router.get("/turns/{turn}")
     async def turn(turn: str) -> dict[str, Any]:
-        """A turn with everything that explains it: query, candidates with scores, prompt, per-sentence check."""
-        return await conversations.evidence(gateway.db, turn)
+        """A turn with everything that explains it: query, candidates with scores, prompt, per-sentence check.
+
+        A source that no longer answers customers is marked `removed`, and one that reads otherwise now `changed`.
+        """
+        found = await conversations.evidence(gateway.db, turn)
+        if knowledge := gateway.knowledge.get(found["brand"]):
+            await asyncio.to_thread(_mark_sources, found, knowledge)
+        return found
 
     @router.get("/handoffs")
     async def list_handoffs(brand: str | None = None) -> dict[str, Any]:
@@ -43,3 +51,13 @@ def evidence_router(gateway: Gateway) -> APIRouter:
         }
 
     return router
+
+
+def _mark_sources(turn: dict[str, Any], knowledge: KnowledgeBase) -> None:
+    """Compare what was quoted with the version that serves now; what is stored stays as it was."""
+    search = (turn["evidence"] or {}).get("search") or {}
+    for quoted, key in ((turn["citations"] or (), "passage"), (search.get("passages", ()), "text")):
+        for one in quoted:
+            state = knowledge.state_of(one["document"], one[key])
+            if state != "current":
+                one[state] = True

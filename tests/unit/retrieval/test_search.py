@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
 
@@ -14,11 +15,12 @@ from retrieval.evaluation import evaluate_retrieval
 from retrieval.fusion import fuse, rerank
 from retrieval.knowledge_base import KnowledgeBase
 from retrieval.late import TokenIndex
-from retrieval.lexical import LexicalIndex
+from retrieval.lexical import K1, B, LexicalIndex
 from retrieval.passages import SearchResult
+from retrieval.postings import Postings
 from retrieval.spelling import Spelling, Vocabulary
 from retrieval.store import add
-from retrieval.testing import HashEncoder, write_pages
+from retrieval.testing import PAGES, HashEncoder, write_pages
 from retrieval.words import stems
 
 
@@ -137,6 +139,18 @@ def test_words_match_by_stem_and_without_accents() -> None:
     assert index.scores(stems("bleutee note")).argmax() == 0
     assert index.scores(stems("returned")).argmax() == 1
     assert index.scores(stems("zebra")).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_scores_are_those_of_bm25s_over_what_is_searched() -> None:
+    texts = [" ".join(pages.split()) for pages in PAGES.values()] + ["delivery delivery", "returned opened", "the"]
+    rows = [stems(text) for text in texts]
+    hidden = np.array([0, 1, -1, 2, -1, 3])
+    index = LexicalIndex([(Postings.build(rows), hidden)])
+    peer = bm25s.BM25(method="lucene", k1=K1, b=B)
+    peer.index([rows[at] for at in np.flatnonzero(hidden >= 0)], show_progress=False)
+    for query in (stems("delivery"), stems("item item returned"), stems("delivery of an opened zebra")):
+        known = [stem for stem in query if stem in peer.vocab_dict]
+        assert index.scores(query) == pytest.approx(peer.get_scores(known), abs=1e-5)
 
 
 def test_index_of_nothing_but_function_words_scores_zero() -> None:
