@@ -1,19 +1,25 @@
-"""A follow-up question to one that can be searched alone: earlier questions are put before it, where it needs them.
+"""A question in its conversation: as turns that weigh less the older they are, and as one text for people and checks.
 
-Rules, not a model: on 377 multi-turn questions the last three user turns searched better than the last alone
-(nDCG@10 .837 against .830) and than all of them (.784); a question that stands alone is left as it is.
+No model rewrites anything. Each turn is searched with its own vector and words, and the scores are added: on the third
+of the public MTRAG conversations that the constants were chosen on, nDCG@10 of the fused ranking is .845, against .804
+with the latest turn alone and .753 with the last three as one text (.867, .794 and .813 on the other two thirds).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from retrieval.small_talk import only_small_talk
 from retrieval.words import content_words, fold, words
 
 MAX_TURNS = 3
 """User turns in a query, the latest included."""
+DECAY = 0.5
+"""Weight of a turn against the one after it."""
+WINDOW = 8
+"""Turns that are searched with: the next would count less than 1 in 200."""
 FEW_WORDS = 2
 """A question with no more content words than this rarely names its topic."""
 
@@ -50,8 +56,32 @@ _OWN_REFERENT = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A user message as it is searched."""
+
+    text: str
+    weight: float
+    """1 for the latest."""
+
+
+def window(question: str, history: Sequence[str]) -> tuple[Turn, ...]:
+    """The question and what the visitor said before it, the latest first; "yes" and "thank you" hold no topic.
+
+    Args:
+        question: The visitor's latest message.
+        history: The visitor's earlier messages, oldest first.
+
+    Returns:
+        At least one turn: the question, where none holds a topic.
+    """
+    said = [text.strip() for text in (question, *reversed(history))]
+    topical = [text for text in said if content_words(text) and not only_small_talk(text)] or said[:1]
+    return tuple(Turn(text, DECAY**age) for age, text in enumerate(topical[:WINDOW]))
+
+
 def condense(question: str, history: Sequence[str]) -> str:
-    """Make a query of the latest question.
+    """The question as one text that can be understood alone, by rules.
 
     Args:
         question: The visitor's latest message.
