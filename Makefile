@@ -64,6 +64,11 @@ BENCH ?= serving
 bench: setup ## Measure what we claim; the tables go to benchmarks/results
 	@for name in $(BENCH); do $(BIN)/python -m benchmarks.$$name; done
 
+.PHONY: bench-retrieval
+bench-retrieval: setup ## Search on public question sets beside BM25, dense, RRF (PEERS=venv adds LangChain and Haystack)
+	@$(BIN)/python -m benchmarks.retrieval $(if $(PEERS),--peers $(PEERS)) \
+		--out benchmarks/results/$$(date +%F)-retrieval.md
+
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m service.cli.docs
