@@ -68,6 +68,11 @@ bench: setup ## Measure what we claim; the tables go to benchmarks/results
 bench-answers: setup ## How well the sentence check, the refusal and the fence hold
 	@$(BIN)/python -m benchmarks.answers $(if $(OUT),--out $(OUT))
 
+.PHONY: bench-retrieval
+bench-retrieval: setup ## Search on public question sets beside BM25, dense, RRF (PEERS=venv adds LangChain and Haystack)
+	@$(BIN)/python -m benchmarks.retrieval $(if $(PEERS),--peers $(PEERS)) \
+		--out benchmarks/results/$$(date +%F)-retrieval.md
+
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m service.cli.docs

@@ -76,7 +76,7 @@ def prepare(
     add_documents(folder, base, documents, encoder)
     knowledge = KnowledgeBase.open(folder, base, encoder)
     built_s = time.perf_counter() - since
-    version = knowledge.searched()
+    version, _ = knowledge.searched()
     return Prepared(name, questions, plain, tuple(version.chunks), knowledge, version.index.vectors(), built_s)
 
 

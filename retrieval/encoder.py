@@ -56,6 +56,10 @@ class Encoder(Protocol):
         """Unit vectors of the query's content tokens, float32 [tokens, dim], at least one row."""
         ...
 
+    def query_words(self, text: str) -> tuple[str, ...]:
+        """The word that each row of `encode_query_tokens` is a part of, as written; empty for a row of no word."""
+        ...
+
     def is_word(self, word: str) -> bool:
         """Whether the encoder knows a folded word as a whole: a slip of the keyboard is known in pieces only."""
         ...
@@ -125,17 +129,22 @@ class OnnxEncoder:
         """Encode the content tokens of one short text; the array is shared and read-only."""
         return self._query(text)[1]
 
+    def query_words(self, text: str) -> tuple[str, ...]:
+        """The words of the content tokens of one short text."""
+        return self._query(text)[2]
+
     def is_word(self, word: str) -> bool:
         """Whether the tokenizer holds the word as one piece."""
         return self._tokenizer.token_to_id(word) is not None
 
-    def _encode_query(self, text: str) -> tuple[Vectors, Vectors]:
+    def _encode_query(self, text: str) -> tuple[Vectors, Vectors, tuple[str, ...]]:
         encoded = self._tokenizer.encode(text)
         hidden = self._run(self._queries, [encoded])[0]
-        vector, tokens = _unit(hidden.mean(axis=0)), _unit(hidden[_rows(encoded.tokens, STOPWORDS)])
+        rows = _rows(encoded.tokens, STOPWORDS)
+        vector, tokens = _unit(hidden.mean(axis=0)), _unit(hidden[rows])
         vector.setflags(write=False)
         tokens.setflags(write=False)
-        return vector, tokens
+        return vector, tokens, tuple(_word(encoded, text, row) for row in rows)
 
     def _run(self, session: onnxruntime.InferenceSession, encoded: Sequence[Encoding]) -> Vectors:
         longest = max(len(item.ids) for item in encoded)
@@ -156,6 +165,15 @@ def _rows(tokens: Sequence[str], unwanted: frozenset[str]) -> list[int]:
         if token.startswith("##") or (token not in unwanted and token[0].isalnum())
     ]
     return rows or [0]
+
+
+def _word(encoded: Encoding, text: str, row: int) -> str:
+    """The whole word that a token is a part of; empty for the tokens that stand for no word."""
+    number = encoded.word_ids[row]
+    if number is None:
+        return ""
+    span = encoded.word_to_chars(number)
+    return text[span[0] : span[1]] if span else ""
 
 
 def _unit(rows: Vectors) -> Vectors:

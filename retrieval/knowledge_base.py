@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from retrieval import answerability
-from retrieval.condense import condense
+from retrieval.condense import Turn, condense, window
 from retrieval.encoder import Encoder
 from retrieval.errors import DocumentUnknown
 from retrieval.fusion import min_max
@@ -64,9 +64,10 @@ class KnowledgeBase:
         """All documents, by name, without their texts."""
         return self._opened.stored.entries
 
-    def searched(self) -> Version:
-        """What customers search today."""
-        return self._opened.snapshot("public", None, self._encoder).version
+    def searched(self, question: str = "", history: Sequence[str] = ()) -> tuple[Version, tuple[Turn, ...]]:
+        """What customers search today, and a question as it is searched there."""
+        snapshot = self._opened.snapshot("public", None, self._encoder)
+        return snapshot.version, snapshot.turns(question, history)
 
     def state_of(self, document: str, passage: str) -> PassageState:
         """Whether a passage that was quoted once is still what customers are answered from."""
@@ -133,7 +134,7 @@ class KnowledgeBase:
         query = snapshot.spelling.correct(condense(question, history))
         if not version.chunks or not query.strip():
             return SearchResult(query, (), version.name, 0.0)
-        ranking = rank(version, self._encoder, query)
+        ranking = rank(version, self._encoder, snapshot.turns(question, history))
         passages = tuple(_passages(version, ranking, top_k))
         features = answerability.features(query, passages)
         return SearchResult(query, passages, version.name, answerability.answerability(features), features)
@@ -155,6 +156,10 @@ class _Snapshot:
 
     version: Version
     spelling: Spelling
+
+    def turns(self, question: str, history: Sequence[str]) -> tuple[Turn, ...]:
+        """What is searched, slips of the keyboard put right."""
+        return tuple(replace(one, text=self.spelling.correct(one.text)) for one in window(question, history))
 
 
 class _Opened:

@@ -1,7 +1,7 @@
-"""Late interaction: how well each content token of a query is met by the tokens of a passage.
+"""Token vectors for late interaction: how well each content token of a query is met by the tokens of a passage.
 
 Source: Khattab, Zaharia, "ColBERT", arXiv 2004.12832: the sum over query tokens of the best cosine to a passage token;
-here the mean, so that long and short queries compare. The token vectors come from the same pass of the same encoder.
+here a mean, so that long and short queries compare. The token vectors come from the same pass of the same encoder.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from retrieval.encoder import Vectors
 
 Stored = NDArray[np.float16]
 
@@ -57,11 +55,3 @@ class TokenIndex:
         """The token vectors of one chunk, float16 [tokens, dim]."""
         start = int(self._ends[chunk - 1]) if chunk else 0
         return self._tokens[start : int(self._ends[chunk])]
-
-    def scores(self, query: Vectors, chunks: Sequence[int]) -> NDArray[np.float32]:
-        """Mean over the query's tokens of the best cosine in each chunk; float32 [len(chunks)]."""
-        return np.array([self.score(query, chunk) for chunk in chunks], np.float32)
-
-    def score(self, query: Vectors, chunk: int) -> float:
-        """Mean over the query's tokens of the best cosine in one chunk."""
-        return float((query @ self.tokens(chunk).astype(np.float32).T).max(axis=1).mean())

@@ -7,6 +7,7 @@ are those of bm25s (`method="lucene"`), which has to build its index anew for ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,15 +46,20 @@ class LexicalIndex:
         """Whether the stem stands in any chunk."""
         return len(self._find(stem)[0]) > 0
 
+    def rarity(self, stem: str) -> float:
+        """BM25's weight of a stem (its inverse document frequency, as Lucene has it)."""
+        return self._rarity(len(self._find(stem)[0]))
+
     def scores(self, query: Sequence[str]) -> NDArray[np.float32]:
         """BM25 of every chunk for the query's stems; float32 [n], 0 where no stem is shared."""
         scores = np.zeros(self._size, np.float32)
         for stem in query:
             where, counts = self._find(stem)
-            holding = len(where)
-            rarity = np.log1p((self._size - holding + 0.5) / (holding + 0.5))
-            scores[where] += (rarity * counts / (counts + self._norms[where])).astype(np.float32)
+            scores[where] += (self._rarity(len(where)) * counts / (counts + self._norms[where])).astype(np.float32)
         return scores
+
+    def _rarity(self, holding: int) -> float:
+        return math.log1p((self._size - holding + 0.5) / (holding + 0.5))
 
     def _find(self, stem: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Positions of the chunks that hold a stem, each once, and how often each does."""

@@ -61,6 +61,10 @@ class HashEncoder:
         """The direction of each word."""
         return self._tokens(text)
 
+    def query_words(self, text: str) -> tuple[str, ...]:
+        """The words themselves."""
+        return tuple(word for word in words(text) if word not in STOPWORDS) or ("",)
+
     def is_word(self, word: str) -> bool:
         """Whether a word is long enough to be one; a made-up rule, so that both answers come up."""
         return len(word) > 12

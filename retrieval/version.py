@@ -98,10 +98,13 @@ class Version:
         """Chunks that are not searched because another says the same."""
         searched = np.sort(kept)
         self._owners, self._rows = owners[searched], rows[searched]
+        self.documents = np.repeat(np.arange(len(entries)), [one.rows for one in entries])[searched]
+        """Number of the document that each chunk is of, rising; int64 [n]."""
         self._folded = (owners, rows, kept[group])
         self._segments = segments
         self._positions = tuple(self._positions_in(number) for number in range(len(segments)))
         self.index = VectorIndex(self)
+        self.contexts = Contexts(self)
         self.tokens = Tokens(self)
         self.chunks = Chunks(self)
         self.lexical = LexicalIndex(
@@ -190,6 +193,32 @@ class VectorIndex:
         return found
 
 
+class Contexts:
+    """What a chunk is about by the company it keeps: the mean of the vectors of its document's chunks.
+
+    A short chunk ("Setup steps") says nothing of the product that its page is about. Computed when first asked for,
+    since most documents never are.
+    """
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+        count = int(version.documents[-1]) + 1 if len(version) else 0
+        self._vectors: Vectors = np.zeros((count, version.dim), np.float32)
+        self._known = np.zeros(count, np.bool_)
+
+    def cosines(self, vector: Vectors, positions: NDArray[np.int64]) -> Vectors:
+        """Cosines of the documents of the chunks at `positions`, float32 [len(positions)]."""
+        documents = self._version.documents[positions]
+        for one in np.unique(documents[~self._known[documents]]):
+            first, end = np.searchsorted(self._version.documents, [one, one + 1])
+            mean = self._version.gather(np.arange(first, end), _vectors).mean(axis=0)
+            self._vectors[one] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+            # Last, so that a search beside this one never takes a vector that is not there yet.
+            self._known[one] = True
+        found: Vectors = self._vectors[documents] @ vector
+        return found
+
+
 class Tokens:
     """The token vectors of a version; the interface of `retrieval.late.TokenIndex`."""
 
@@ -205,13 +234,15 @@ class Tokens:
         segment, row = self._version.at(position)
         return segment.tokens.tokens(row)
 
-    def scores(self, query: Vectors, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Mean over the query's tokens of the best cosine in each chunk; float32 [len(positions)]."""
-        found = np.zeros(len(positions), np.float32)
-        for at, position in enumerate(positions):
-            segment, row = self._version.at(position)
-            found[at] = segment.tokens.score(query, row)
-        return found
+    def best(self, query: Vectors, positions: NDArray[np.int64]) -> Vectors:
+        """The best cosine in each chunk to each token of the query, float32 [len(positions), tokens of the query]."""
+        if not len(positions):
+            return np.zeros((0, len(query)), np.float32)
+        held = [self.tokens(int(position)) for position in positions]
+        starts = np.cumsum([0, *map(len, held[:-1])])
+        cosines = query @ np.concatenate(held).astype(np.float32).T
+        best: Vectors = np.maximum.reduceat(cosines, starts, axis=1).T
+        return best
 
 
 class Chunks(Sequence[Chunk]):

@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.condense import Turn
 from retrieval.encoder import Encoder
 from retrieval.loading import Skipped
 from retrieval.passages import SearchResult
 from retrieval.prompt import build_prompt
-from retrieval.ranking import RERANKED, Ranking, rank
+from retrieval.ranking import RERANKED, Ranking, query_vector, rank, word_scores
 from retrieval.routing import RouteKind, route
 from retrieval.splitting import searchable
 from retrieval.version import Version
@@ -73,6 +74,8 @@ class Asked:
     """A question, what service found for it, and how the brand uses what is found."""
 
     question: str
+    turns: tuple[Turn, ...]
+    """The question as it is searched."""
     found: SearchResult
     top_k: int
     min_answerability: float
@@ -164,9 +167,9 @@ def _ranked(
 ) -> tuple[list[Finding], Step | None]:
     """The steps of the search, and the one to blame where the document is not among the passages."""
     query, top_k = asked.found.query, asked.top_k
-    cosines = version.index.vectors() @ encoder.encode_query(query)
-    bm25 = version.lexical.scores(stems(query))
-    ranking = rank(version, encoder, query)
+    cosines = version.index.vectors() @ query_vector(encoder, asked.turns)
+    bm25 = word_scores(version, asked.turns)
+    ranking = rank(version, encoder, asked.turns)
     ranks = Ranks(
         dense=_place(cosines, own),
         lexical=_place(bm25, own) if bm25[own].max() > 0 else None,

@@ -60,8 +60,9 @@ def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> 
         skipped = () if document in held else load_documents(brand.pages).skipped
     except DocumentUnreadable:
         skipped = ()
-    asked = Asked(question, found, top_k, enough, brand.display_name)
-    why = explain(asked, document, knowledge.searched(), encoder, held=held, skipped=skipped)
+    version, turns = knowledge.searched(question)
+    asked = Asked(question, turns, found, top_k, enough, brand.display_name)
+    why = explain(asked, document, version, encoder, held=held, skipped=skipped)
     if as_json:
         output.data(asdict(why))
         return

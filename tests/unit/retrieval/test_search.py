@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from retrieval.answerability import answerability, features
-from retrieval.condense import condense
+from retrieval.condense import DECAY, condense, window
 from retrieval.evaluation import evaluate_retrieval
-from retrieval.fusion import fuse, rerank
+from retrieval.fusion import DENSE_WEIGHT, LATE_WEIGHT, fuse, rerank
 from retrieval.knowledge_base import KnowledgeBase
 from retrieval.late import TokenIndex
 from retrieval.lexical import K1, B, LexicalIndex
@@ -119,19 +119,60 @@ def test_only_a_dependent_question_takes_history_along(question: str, history: l
 
 def test_fusion_keeps_distances_and_each_ranking_counts() -> None:
     dense, lexical = np.array([0.9, 0.5, 0.1], np.float32), np.array([0.0, 4.0, 2.0], np.float32)
-    assert fuse(dense, lexical).tolist() == pytest.approx([0.5, 0.75, 0.25])
-    assert fuse(dense, np.zeros(3, np.float32)).tolist() == pytest.approx([0.5, 0.25, 0.0])
-    assert rerank(np.array([0.8, 0.6], np.float32), np.array([0.2, 0.4], np.float32)).tolist() == pytest.approx(
-        [0.4, 0.8]
+    nothing = np.zeros(3, np.float32)
+    by_words = 1 - DENSE_WEIGHT
+    assert fuse(dense, nothing, lexical).tolist() == pytest.approx(
+        [DENSE_WEIGHT, DENSE_WEIGHT / 2 + by_words, by_words / 2]
+    )
+    assert fuse(dense, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(nothing, dense, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    fused, late = np.array([0.8, 0.6], np.float32), np.array([0.2, 0.4], np.float32)
+    assert rerank(fused, late).tolist() == pytest.approx(
+        [0.8 * (1 - LATE_WEIGHT), 0.6 * (1 - LATE_WEIGHT) + LATE_WEIGHT]
     )
 
 
-def test_late_interaction_is_the_mean_of_the_best_cosines(tmp_path: Path) -> None:
+def test_token_vectors_come_back_as_they_were_written(tmp_path: Path) -> None:
     chunks = [np.eye(3, dtype=np.float16)[:2], np.eye(3, dtype=np.float16)[2:]]
     TokenIndex.write(tmp_path / "tokens", chunks)
     index = TokenIndex.load(tmp_path / "tokens", 3)
-    assert index.scores(np.eye(3, dtype=np.float32)[[0, 2]], [0, 1]).tolist() == [0.5, 0.5]
-    assert index.scores(np.eye(3, dtype=np.float32)[[0, 1]], [0, 1]).tolist() == [1.0, 0.0]
+    assert [index.tokens(at).tolist() for at in range(2)] == [one.tolist() for one in chunks]
+
+
+def test_late_interaction_is_the_best_cosine_of_each_word_in_each_chunk(knowledge: KnowledgeBase) -> None:
+    version, _ = knowledge.searched()
+    query = HashEncoder().encode_query_tokens("express delivery zebra")
+    positions = np.arange(len(version))
+    by_hand = [(query @ np.asarray(version.tokens.tokens(at), np.float32).T).max(axis=1) for at in positions]
+    assert version.tokens.best(query, positions) == pytest.approx(np.array(by_hand), abs=1e-6)
+    assert version.tokens.best(query, positions[:0]).shape == (0, 3)
+
+
+def test_a_short_chunk_is_found_by_what_its_document_is_about(tmp_path: Path) -> None:
+    for name in ("Lumen", "Orbit", "Vesper"):
+        text = f"# {name}\n\nThe {name} lamp.\n\n# Care\n\nWipe it with a dry cloth, number {len(name)}.\n"
+        (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
+    add(tmp_path / "k", "velmora", tmp_path, HashEncoder())
+    found = KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).search("wipe orbit dry", top_k=1)
+    assert (found.passages[0].document, found.passages[0].heading) == ("Orbit.md", "Care")
+
+
+def test_more_passages_are_the_same_ones_and_more(knowledge: KnowledgeBase) -> None:
+    wide = knowledge.search("How long can I return an item?", top_k=50).passages
+    assert [one.score for one in wide] == sorted((one.score for one in wide), reverse=True)
+    for top_k in range(1, len(wide)):
+        assert knowledge.search("How long can I return an item?", top_k=top_k).passages == wide[:top_k]
+
+
+def test_turns_weigh_less_the_older_they_are_and_empty_talk_is_left_out() -> None:
+    said = window("And to Canada?", ["What does delivery cost?", "thanks!", "yes", "For two parcels?"])
+    assert [(one.text, one.weight) for one in said] == [
+        ("And to Canada?", 1.0),
+        ("For two parcels?", DECAY),
+        ("What does delivery cost?", DECAY**2),
+    ]
+    assert [one.text for one in window("yes", ["Is it silk?"])] == ["Is it silk?"]
+    assert [one.text for one in window("hello", [])] == ["hello"]
 
 
 def test_words_match_by_stem_and_without_accents() -> None:

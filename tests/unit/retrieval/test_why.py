@@ -52,8 +52,9 @@ def diagnose(
     knowledge = KnowledgeBase.open(tmp_path, "velmora", encoder)
     found = knowledge.search(question, top_k=top_k)
     held = {one.id: one.rows for one in knowledge.documents()}
-    asked = Asked(question, found, top_k, min_answerability, "Velmora")
-    return explain(asked, document, knowledge.searched(), encoder, held=held, skipped=skipped)
+    version, turns = knowledge.searched(question)
+    asked = Asked(question, turns, found, top_k, min_answerability, "Velmora")
+    return explain(asked, document, version, encoder, held=held, skipped=skipped)
 
 
 def lost_at(why: Why) -> Step | None:
@@ -85,7 +86,7 @@ def test_chunking_is_named_where_a_document_leaves_no_text(tmp_path: Path) -> No
 
 def test_chunking_is_named_where_the_words_are_spread_over_sections(tmp_path: Path) -> None:
     spread = "# A\n\nThe orchid.\n\n# B\n\nThe greenhouse.\n\n# C\n\nWe are open.\n\n# D\n\nFor you.\n"
-    rivals = {f"rival-{at}.md": f"# R{at}\n\nThe orchid greenhouse, number {at}.\n" for at in range(4)}
+    rivals = {f"rival-{at}.md": f"# R{at}\n\nThe orchid greenhouse is open, {at}.\n" for at in range(4)}
     assert lost_at(diagnose(tmp_path, {"right.md": spread, **rivals})) == "chunking"
 
 
@@ -105,8 +106,8 @@ def test_words_are_named_where_the_meaning_is_near_and_no_word_is_shared(tmp_pat
             return vectors, tokens
 
     right = "# Glasshouse\n\nVisits to the glasshouse of exotic flowers: nine to five.\n"
-    rivals = {f"rival-{at}.md": f"# Orchid {at}\n\nThe orchid greenhouse, open, {at}.\n" for at in range(6)}
-    why = diagnose(tmp_path, {"right.md": right, **rivals}, encoder=Knowing())
+    rivals = {f"rival-{at}.md": f"# {at}\n\nWhen the orchid greenhouse is open.\n" for at in range(6)}
+    why = diagnose(tmp_path, {"right.md": right, **OTHERS, **rivals}, encoder=Knowing())
     assert lost_at(why) == "lexical"
     assert why.findings[3].numbers["rank"] is None
 
@@ -135,8 +136,9 @@ def test_the_prompt_budget_is_named_where_long_passages_stand_before_it(tmp_path
     long = Passage("long.md", "Long", "", "orchid greenhouse " * 200, 0.9)
     right = Passage("right.md", "Greenhouse", "", RIGHT, 0.8)
     found = SearchResult(QUESTION, (long, right), knowledge.version, 0.9)
-    asked = Asked(QUESTION, found, 3, 0.5, "Velmora")
-    why = explain(asked, "right.md", knowledge.searched(), encoder, held={"right.md": 1})
+    version, turns = knowledge.searched(QUESTION)
+    asked = Asked(QUESTION, turns, found, 3, 0.5, "Velmora")
+    why = explain(asked, "right.md", version, encoder, held={"right.md": 1})
     assert lost_at(why) == "prompt budget"
 
 
