@@ -249,9 +249,9 @@ def _documents(folder: Path, encoder: Encoder) -> _Documents:
 
 def _texts(folder: Path, name: str) -> _Documents:
     """All documents of a version with their texts; also of the layout in which a version held them itself."""
-    rows = list(read_rows(folder / name / "documents.jsonl"))
-    if rows and "text" in rows[0]:
-        return {row["id"]: Fresh(Document(**row), "") for row in rows}
+    first_layout = folder / name / "documents.jsonl"
+    if first_layout.exists():
+        return {row["id"]: Fresh(Document(**row), "") for row in read_rows(first_layout)}
     found: dict[str, Entry | Fresh] = {}
     entries = read_entries(folder / name)
     for segment in {one.segment for one in entries}:

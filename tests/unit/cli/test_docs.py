@@ -19,7 +19,7 @@ ROOT: Any = get_command(app)
 COMMANDS = dict(commands(ROOT, "brandvoice"))
 ISSUE = {
     "": ("demo", "serve", "ask", "train", "doctor"),
-    "kb ": ("add", "list", "search", "remove"),
+    "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback"),
     "adapter ": ("list", "show", "promote", "rollback"),
     "channel ": ("simulate",),
     "handoffs ": ("list",),

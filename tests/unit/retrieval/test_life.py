@@ -43,14 +43,14 @@ HEADS = (
 )
 QUESTIONS = ("Can an unopened item be returned?", "what does delivery cost", "gift card customre care")
 TEXTS = st.builds(
-    lambda head, chosen: head + "\n\n".join(chosen),
+    lambda head, chosen: head + "\n\n## More\n\n".join(chosen),
     st.sampled_from(HEADS),
     st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=3),
 )
 STEPS = st.lists(
     st.one_of(st.tuples(st.sampled_from(NAMES), TEXTS), st.tuples(st.sampled_from(NAMES), st.none())),
-    min_size=1,
-    max_size=7,
+    min_size=4,
+    max_size=9,
 )
 
 
@@ -91,6 +91,10 @@ def test_any_history_of_changes_answers_like_a_base_built_in_one_go(steps: list[
             store.add(rebuilt, BRAND, write_pages(Path(scratch) / "again", now), encoder)
         other = KnowledgeBase.open(rebuilt, BRAND, encoder)
         assert [one.id for one in knowledge.documents()] == [one.id for one in other.documents()]
+        mine, theirs = (one._opened.snapshot("internal", None, encoder).version for one in (knowledge, other))
+        assert list(mine.chunks) == list(theirs.chunks)
+        assert (mine.index.vectors() == theirs.index.vectors()).all()
+        assert all((mine.tokens.tokens(at) == theirs.tokens.tokens(at)).all() for at in range(len(mine)))
         for question in QUESTIONS:
             for audience in ("public", "internal"):
                 one = knowledge.search(question, audience=audience, top_k=9)
@@ -202,7 +206,7 @@ def test_rollback_to_an_unknown_a_damaged_or_a_foreign_version_leaves_what_serve
         store.rollback(home, BRAND, HashEncoder(), "0123456789ab")
     with pytest.raises(IndexMismatch):
         store.rollback(home, BRAND, HashEncoder(name="other"))
-    (home / BRAND / names[1] / "documents.jsonl").write_text("{}", encoding="utf-8")
+    (home / BRAND / names[1] / "documents.json").write_text("{}", encoding="utf-8")
     with pytest.raises(IndexCorrupt):
         store.rollback(home, BRAND, HashEncoder())
     assert version_folder.current_version(home / BRAND) == names[2]

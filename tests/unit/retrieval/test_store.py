@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import store
+from retrieval import inspection, store
 from retrieval.encoder import Vectors
 from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, RetrievalError, StorageFull
 from retrieval.knowledge_base import EMPTY, KnowledgeBase
@@ -75,10 +75,10 @@ def test_remove_takes_documents_out_or_nothing_at_all(tmp_path: Path, pages: Pat
     store.add(tmp_path / "k", "velmora", pages, HashEncoder())
     with pytest.raises(DocumentUnknown, match=r"nosuch\.md"):
         store.remove(tmp_path / "k", "velmora", ["returns.md", "nosuch.md"], HashEncoder())
-    assert len(store.list_documents(tmp_path / "k", "velmora")) == len(PAGES)
+    assert len(inspection.list_documents(tmp_path / "k", "velmora")) == len(PAGES)
     change = store.remove(tmp_path / "k", "velmora", ["returns.md"], HashEncoder())
     assert change.removed == ("returns.md",)
-    assert "returns.md" not in [one.id for one in store.list_documents(tmp_path / "k", "velmora")]
+    assert "returns.md" not in [one.id for one in inspection.list_documents(tmp_path / "k", "velmora")]
 
 
 def test_running_knowledge_base_takes_up_a_new_version_on_refresh_only(tmp_path: Path, pages: Path) -> None:
@@ -133,7 +133,7 @@ def test_damaged_new_version_leaves_the_old_one_serving(tmp_path: Path, pages: P
     knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", encoder)
     (pages / "new.md").write_text("# New\n\nnew", encoding="utf-8")
     change = store.add(tmp_path / "k", "velmora", pages, encoder)
-    (tmp_path / "k" / "velmora" / change.version / "documents.jsonl").unlink()
+    (tmp_path / "k" / "velmora" / change.version / "documents.json").unlink()
     with pytest.raises(IndexCorrupt):
         knowledge.refresh()
     assert knowledge.version == first.version
