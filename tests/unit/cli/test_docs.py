@@ -19,7 +19,7 @@ ROOT: Any = get_command(app)
 COMMANDS = dict(commands(ROOT, "brandvoice"))
 ISSUE = {
     "": ("demo", "serve", "ask", "train", "doctor"),
-    "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback"),
+    "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback", "eval", "why"),
     "adapter ": ("list", "show", "promote", "rollback"),
     "channel ": ("simulate",),
     "handoffs ": ("list",),

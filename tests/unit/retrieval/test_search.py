@@ -157,6 +157,18 @@ def test_a_short_chunk_is_found_by_what_its_document_is_about(tmp_path: Path) ->
     assert (found.passages[0].document, found.passages[0].heading) == ("Orbit.md", "Care")
 
 
+def test_a_question_that_is_a_heading_finds_its_section_first(tmp_path: Path) -> None:
+    asked = "Did the lamp lose its colour?"
+    (tmp_path / "faq.md").write_text(f"# Help\n\n## {asked}\n\nSend it back.\n", encoding="utf-8")
+    for at in range(3):
+        text = f"# Lamp {at}\n\nA lamp may lose colour. Did the colour of the lamp {at} lose its colour, lamp?\n"
+        (tmp_path / f"lamp-{at}.md").write_text(text, encoding="utf-8")
+    add(tmp_path / "k", "velmora", tmp_path, HashEncoder())
+    found = KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).search(asked)
+    assert found.passages[0].document == "faq.md"
+    assert found.passages[0].score <= 1
+
+
 def test_more_passages_are_the_same_ones_and_more(knowledge: KnowledgeBase) -> None:
     wide = knowledge.search("How long can I return an item?", top_k=50).passages
     assert [one.score for one in wide] == sorted((one.score for one in wide), reverse=True)
