@@ -22,7 +22,7 @@ from retrieval.index import FaissIndex
 from retrieval.knowledge_base import KnowledgeBase
 from retrieval.passages import Chunk, Document
 from retrieval.question_sets import Asked
-from retrieval.set_evaluation import DEPTH, ask
+from retrieval.set_evaluation import DEPTH, Twins, ask, twins
 from retrieval.splitting import searchable
 from retrieval.store import add_documents
 
@@ -60,6 +60,8 @@ class Prepared:
     vectors: Vectors
     """Of the chunks, float32 [chunks, dim]."""
     built_s: float
+    same: Twins
+    """Duplicates count for all systems: their chunks are shared."""
 
 
 def prepare(
@@ -77,12 +79,14 @@ def prepare(
     knowledge = KnowledgeBase.open(folder, base, encoder)
     built_s = time.perf_counter() - since
     version, _ = knowledge.searched()
-    return Prepared(name, questions, plain, tuple(version.chunks), knowledge, version.index.vectors(), built_s)
+    return Prepared(
+        name, questions, plain, tuple(version.chunks), knowledge, version.index.vectors(), built_s, twins(knowledge)
+    )
 
 
 def ours(prepared: Prepared) -> Run:
     """Search as service does, with the conversation."""
-    answered = [ask(prepared.knowledge, one, TOP_K) for one in prepared.questions]
+    answered = [ask(prepared.knowledge, one, TOP_K, prepared.same) for one in prepared.questions]
     return Run([one.ranked for one in answered], [one.milliseconds for one in answered], prepared.built_s)
 
 
@@ -181,4 +185,6 @@ def _timed(leg: Leg, queries: Sequence[str]) -> tuple[list[Sequence[int]], list[
 
 
 def _documents(prepared: Prepared, positions: Sequence[int]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(prepared.chunks[at].document for at in positions))[:DEPTH]
+    chunks = (prepared.chunks[at] for at in positions)
+    found = (name for one in chunks for name in (one.document, *prepared.same.get((one.document, one.start), ())))
+    return tuple(dict.fromkeys(found))[:DEPTH]

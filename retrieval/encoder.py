@@ -170,9 +170,7 @@ def _rows(tokens: Sequence[str], unwanted: frozenset[str]) -> list[int]:
 def _word(encoded: Encoding, text: str, row: int) -> str:
     """The whole word that a token is a part of; empty for the tokens that stand for no word."""
     number = encoded.word_ids[row]
-    if number is None:
-        return ""
-    span = encoded.word_to_chars(number)
+    span = None if number is None else encoded.word_to_chars(number)
     return text[span[0] : span[1]] if span else ""
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from retrieval import answerability
-from retrieval.condense import Turn, condense, window
+from retrieval.condense import Turn, condense, decay, window
 from retrieval.encoder import Encoder
 from retrieval.errors import DocumentUnknown
 from retrieval.fusion import min_max
@@ -159,7 +159,8 @@ class _Snapshot:
 
     def turns(self, question: str, history: Sequence[str]) -> tuple[Turn, ...]:
         """What is searched, slips of the keyboard put right."""
-        return tuple(replace(one, text=self.spelling.correct(one.text)) for one in window(question, history))
+        said = window(question, history, decay(self.version.chunks_per_document))
+        return tuple(replace(one, text=self.spelling.correct(one.text)) for one in said)
 
 
 class _Opened:

@@ -18,6 +18,8 @@ CANDIDATES = 100
 """Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
 RERANKED = 50
 """Chunks whose tokens are compared with the query's."""
+LITERAL = 2
+"""Content words that a question needs to be taken for a heading: many pages have "What's next?"."""
 
 Scores = NDArray[np.float32]
 
@@ -83,7 +85,9 @@ def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
     late[best] = met.mean(axis=1)
     # What is not re-ranked keeps its place below: no mixed score can fall under it.
     score = ((1 - LATE_WEIGHT) * fused).astype(np.float32)
-    score[best] = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text))
+    mixed = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text))
+    asked = _asked_literally(version, turns[0].text, candidates[best])
+    score[best] = np.where(asked, 1 - (1 - mixed) / 10, mixed)
     order[: len(best)] = best[np.argsort(-score[best], kind="stable")]
     return Ranking(
         candidates[order], dense[order], context[order], lexical[order], fused[order], late[order], score[order]
@@ -95,6 +99,15 @@ def _rarities(version: Version, encoder: Encoder, text: str) -> Scores:
     weights = np.array([version.lexical.rarity(stem(fold(word))) for word in encoder.query_words(text)], np.float32)
     total: Scores = weights / max(float(weights.sum()), 1e-9)
     return total
+
+
+def _asked_literally(version: Version, text: str, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which chunks have the question as their heading: they come to the top, as those who write FAQs mean it."""
+    wanted = stems(text)
+    if len(wanted) < LITERAL:
+        return np.zeros(len(positions), np.bool_)
+    headings = [version.chunks[int(at)].heading.rpartition(" > ")[2] for at in positions]
+    return np.array([stems(heading) == wanted for heading in headings], np.bool_)
 
 
 def _candidates(version: Version, vector: Vectors, bm25: Scores) -> NDArray[np.int64]:

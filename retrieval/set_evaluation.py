@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -66,26 +66,40 @@ def evaluate_set(
     with tempfile.TemporaryDirectory() as scratch:
         add_documents(Path(scratch), BRAND, documents, encoder, embedding)
         knowledge = KnowledgeBase.open(Path(scratch), BRAND, encoder)
-        asked = list(questions)
+        asked, same = list(questions), twins(knowledge)
         answered = []
         for number, one in enumerate(asked, start=1):
-            answered.append(ask(knowledge, one, top_k))
+            answered.append(ask(knowledge, one, top_k, same))
             asking(number, len(asked))
     return report(answered)
 
 
-def ask(knowledge: KnowledgeBase, asked: Asked, top_k: int) -> Answered:
+Twins = Mapping[tuple[str, int], tuple[str, ...]]
+"""Documents that say the same as a chunk, which is searched for all of them: by its document and start."""
+
+
+def twins(knowledge: KnowledgeBase) -> Twins:
+    """What the chunks of a base stand for besides their own document."""
+    version, _ = knowledge.searched()
+    same: dict[str, list[str]] = {}
+    for alias, kept in version.aliases().items():
+        same.setdefault(kept, []).append(alias.rpartition("#")[0])
+    return {(one.document, one.start): tuple(same[one.id]) for one in version.chunks if one.id in same}
+
+
+def ask(knowledge: KnowledgeBase, asked: Asked, top_k: int, same: Twins) -> Answered:
     """Search once as service does, with the clock running, and once for ten documents."""
     since = time.perf_counter()
     found = knowledge.search(asked.question, history=asked.history, top_k=top_k)
     milliseconds = (time.perf_counter() - since) * 1000
     wide = knowledge.search(asked.question, history=asked.history, top_k=WIDE)
-    return Answered(asked, ranked_documents(wide.passages), found.answerability, milliseconds)
+    return Answered(asked, ranked_documents(wide.passages, same), found.answerability, milliseconds)
 
 
-def ranked_documents(passages: Iterable[Passage]) -> tuple[str, ...]:
+def ranked_documents(passages: Iterable[Passage], same: Twins) -> tuple[str, ...]:
     """The documents of passages, each at the place of its best one; ten at most."""
-    return tuple(dict.fromkeys(one.document for one in passages))[:DEPTH]
+    found = (name for one in passages for name in (one.document, *same.get((one.document, one.start), ())))
+    return tuple(dict.fromkeys(found))[:DEPTH]
 
 
 def report(answered: Sequence[Answered]) -> dict[str, Any]:

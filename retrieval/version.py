@@ -100,6 +100,7 @@ class Version:
         self._owners, self._rows = owners[searched], rows[searched]
         self.documents = np.repeat(np.arange(len(entries)), [one.rows for one in entries])[searched]
         """Number of the document that each chunk is of, rising; int64 [n]."""
+        self.chunks_per_document = len(rows) / max(1, len(entries))
         self._folded = (owners, rows, kept[group])
         self._segments = segments
         self._positions = tuple(self._positions_in(number) for number in range(len(segments)))

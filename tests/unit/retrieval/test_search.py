@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retrieval.answerability import answerability, features
-from retrieval.condense import DECAY, condense, window
+from retrieval.condense import condense, decay, window
 from retrieval.evaluation import evaluate_retrieval
 from retrieval.fusion import DENSE_WEIGHT, LATE_WEIGHT, fuse, rerank
 from retrieval.knowledge_base import KnowledgeBase
@@ -157,6 +157,18 @@ def test_a_short_chunk_is_found_by_what_its_document_is_about(tmp_path: Path) ->
     assert (found.passages[0].document, found.passages[0].heading) == ("Orbit.md", "Care")
 
 
+def test_a_question_that_is_a_heading_finds_its_section_first(tmp_path: Path) -> None:
+    asked = "Did the lamp lose its colour?"
+    (tmp_path / "faq.md").write_text(f"# Help\n\n## {asked}\n\nSend it back.\n", encoding="utf-8")
+    for at in range(3):
+        text = f"# Lamp {at}\n\nA lamp may lose colour. Did the colour of the lamp {at} lose its colour, lamp?\n"
+        (tmp_path / f"lamp-{at}.md").write_text(text, encoding="utf-8")
+    add(tmp_path / "k", "velmora", tmp_path, HashEncoder())
+    found = KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).search(asked)
+    assert found.passages[0].document == "faq.md"
+    assert found.passages[0].score <= 1
+
+
 def test_more_passages_are_the_same_ones_and_more(knowledge: KnowledgeBase) -> None:
     wide = knowledge.search("How long can I return an item?", top_k=50).passages
     assert [one.score for one in wide] == sorted((one.score for one in wide), reverse=True)
@@ -165,14 +177,18 @@ def test_more_passages_are_the_same_ones_and_more(knowledge: KnowledgeBase) -> N
 
 
 def test_turns_weigh_less_the_older_they_are_and_empty_talk_is_left_out() -> None:
-    said = window("And to Canada?", ["What does delivery cost?", "thanks!", "yes", "For two parcels?"])
-    assert [(one.text, one.weight) for one in said] == [
+    history = ["What does delivery cost?", "thanks!", "yes", "For two parcels?"]
+    assert [(one.text, one.weight) for one in window("And to Canada?", history, 0.5)] == [
         ("And to Canada?", 1.0),
-        ("For two parcels?", DECAY),
-        ("What does delivery cost?", DECAY**2),
+        ("For two parcels?", 0.5),
+        ("What does delivery cost?", 0.25),
     ]
-    assert [one.text for one in window("yes", ["Is it silk?"])] == ["Is it silk?"]
-    assert [one.text for one in window("hello", [])] == ["hello"]
+    assert [one.text for one in window("yes", ["Is it silk?"], 0.5)] == ["Is it silk?"]
+    assert [one.text for one in window("hello", [], 0.5)] == ["hello"]
+
+
+def test_turns_fade_slower_where_documents_are_long() -> None:
+    assert 0 < decay(1) < decay(4) == 0.5 < decay(16) < 1
 
 
 def test_words_match_by_stem_and_without_accents() -> None:

@@ -104,6 +104,12 @@ def test_report_ranks_documents_by_their_best_chunk_and_leaves_out_what_has_no_g
     assert found["answerability"] == {"auroc": 1.0, "refusal_rate_at_5pct_false_refusals": 1.0}
 
 
+def test_a_document_whose_text_another_one_holds_too_counts_as_found(tmp_path: Path) -> None:
+    rows = [{"id": name, "text": "Parcels leave on Monday."} for name in ("one", "two")]
+    found = measured(lines(tmp_path / "c", *rows), Asked("When do parcels leave?", gold=("two",)))
+    assert found["hit@5"] == 1.0
+
+
 def test_report_says_null_where_nothing_can_be_computed(corpus: Path) -> None:
     found = measured(corpus, Asked("anything", answerable=True))
     ranking = ("hit@1", "hit@5", "hit@10", "recall@10", "ndcg@10", "mrr")
