@@ -6,6 +6,7 @@ RetrievalError
 ├── IndexCorrupt         files of a version do not match their manifest
 ├── IndexMismatch        built with another encoder: build it again
 ├── EncoderInvalid       the encoder's files are missing or changed
+├── IntentsInvalid       examples of intents, or a trained classifier, that cannot be used
 └── StorageFull          the disk is full; the version that serves is untouched
 """
 
@@ -34,6 +35,10 @@ class IndexMismatch(RetrievalError):
 
 class EncoderInvalid(RetrievalError):
     """The encoder cannot be used."""
+
+
+class IntentsInvalid(RetrievalError):
+    """Examples that cannot be learnt from, or a classifier that is damaged or belongs to another encoder."""
 
 
 class StorageFull(RetrievalError):

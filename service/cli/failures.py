@@ -39,13 +39,14 @@ def explain(error: BaseException) -> Failure | None:
 def _ours(error: BaseException) -> Failure | None:
     from channels.errors import ChannelError
     from configs.errors import AdapterInvalid, ConfigError
-    from retrieval.errors import DocumentUnknown, RetrievalError
+    from retrieval.errors import DocumentUnknown, IntentsInvalid, RetrievalError
     from service.errors import AdapterUnknown, BrandUnknown, ServiceError
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
         (AdapterInvalid, "the adapter is refused", "brandvoice adapter list", REFUSED),
         (ConfigError, "the configuration cannot be used", "brandvoice config show", FAILED),
         (DocumentUnknown, "there is no such document", "brandvoice kb list", WRONG_USE),
+        (IntentsInvalid, "the intents cannot be used", "brandvoice intents --help", FAILED),
         (RetrievalError, "the knowledge base cannot do this", "brandvoice doctor", FAILED),
         (ChannelError, "the channel cannot be used", "brandvoice config check", FAILED),
         (AdapterUnknown, "there is no such adapter", "brandvoice adapter list", WRONG_USE),
