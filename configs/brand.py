@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 BRAND_NAME = r"^[a-z][a-z0-9-]{1,39}$"
 
@@ -86,6 +86,10 @@ class BrandRetrieval(Strict):
     )
 
 
+IntentName = Annotated[str, StringConstraints(pattern=r"^[^.]+$")]
+"""Without a dot, which parts the names of settings."""
+
+
 class Brand(Strict):
     """One brand: voice, knowledge, channels."""
 
@@ -100,6 +104,12 @@ class Brand(Strict):
     conversations: Path | None = Field(default=None, description="Training conversations, JSON lines.")
     questions: Path | None = Field(default=None, description="Held-out questions, JSON lines.")
     shipped_adapter: Path | None = Field(default=None, description="Adapter folder that ships with the project.")
+    intents: Path | None = Field(
+        default=None, description="Labelled messages that `brandvoice intents train` learns from, JSON lines."
+    )
+    intents_routes: dict[IntentName, Literal["hand_over", "small_talk"]] = Field(
+        default_factory=dict, description="What happens with a message of an intent that search shall not answer."
+    )
     words: Words
     widget: Widget
     theme: Theme = Theme()
@@ -109,3 +119,9 @@ class Brand(Strict):
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",
     )
     channels: tuple[Binding, ...] = Field(default=(), description="Identities on platforms that speak as this brand.")
+
+    @model_validator(mode="after")
+    def _routes_have_intents(self) -> Self:
+        if self.intents_routes and self.intents is None:
+            raise ValueError("intents_routes names intents, but no file of `intents` says what they are; add intents")
+        return self

@@ -36,6 +36,11 @@ class Home:
         return self.root / "knowledge"
 
     @property
+    def intents(self) -> Path:
+        """`<brand>/`, the trained classifier of a brand's intents."""
+        return self.root / "intents"
+
+    @property
     def runs(self) -> Path:
         """Logs and records of training runs, engines and demos."""
         return self.root / "runs"

@@ -236,7 +236,7 @@ def _leaf(value: Any, where: Where) -> Iterator[tuple[str, Where]]:
 
 def _rooted(brand: Brand, root: Path) -> Brand:
     """Relative paths are relative to the folder that holds `configs`."""
-    names = ("pages", "voice_guide", "conversations", "questions", "shipped_adapter")
+    names = ("pages", "voice_guide", "conversations", "questions", "shipped_adapter", "intents")
     paths = {name: root / path for name in names if (path := getattr(brand, name)) is not None}
     return brand.model_copy(update=paths)
 

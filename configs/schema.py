@@ -112,6 +112,8 @@ def type_name(annotation: Any) -> str:
         return " \\| ".join(f"`{one}`" for one in get_args(annotation))
     if get_origin(annotation) is tuple:
         return f"list of {type_name(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return "mapping of " + " to ".join(type_name(one) for one in get_args(annotation))
     names: dict[Any, str] = {
         str: "text",
         int: "whole number",

@@ -9,6 +9,7 @@ RetrievalError
 ├── IndexMismatch        built with another encoder: build it again
 ├── EncoderInvalid       the encoder's files are missing or changed
 ├── LinesInvalid         lines of a corpus or of a file of questions cannot be used
+├── IntentsInvalid       examples of intents, or a trained classifier, that cannot be used
 └── StorageFull          the disk is full; the version that serves is untouched
 """
 
@@ -49,6 +50,10 @@ class IndexMismatch(RetrievalError):
 
 class EncoderInvalid(RetrievalError):
     """The encoder cannot be used."""
+
+
+class IntentsInvalid(RetrievalError):
+    """Examples that cannot be learnt from, or a classifier that is damaged or belongs to another encoder."""
 
 
 class StorageFull(RetrievalError):

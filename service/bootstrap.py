@@ -26,7 +26,8 @@ from configs.home import Home
 from configs.load import Config
 from configs.secrets import read_secret
 from retrieval.encoder import Encoder, OnnxEncoder
-from retrieval.errors import RetrievalError
+from retrieval.errors import IntentsInvalid, RetrievalError
+from retrieval.intents import IntentClassifier
 from retrieval.knowledge_base import KnowledgeBase
 from service import handoffs, outbox
 from service.adapters import EngineVoices, serving_adapters
@@ -113,6 +114,7 @@ async def open_gateway(
         stack.callback(executor.shutdown, cancel_futures=True)
         encoder = _encoder(home.models / settings.models.encoder)
         knowledge = _knowledge(config, home, encoder)
+        intents, unread = _intents(config, home, encoder)
         db = await Database.open(settings.database.url or f"sqlite:///{home.database}")
         stack.push_async_callback(db.close)
         session = await stack.enter_async_context(
@@ -124,7 +126,7 @@ async def open_gateway(
         for problem in problems:
             log.error("adapter_unusable", extra={"reason": problem})
         platform, off = _channels(config, environment)
-        problems += off
+        problems += off + unread
 
         def engine_changed(state: EngineState) -> None:
             metrics.engine_ready.set(state == "ready")
@@ -169,6 +171,7 @@ async def open_gateway(
                 settings.generation.temperature, settings.generation.max_tokens, settings.generation.repetition_penalty
             ),
             guides={name: brand.voice_guide.read_text("utf-8") for name, brand in config.brands.items()},
+            intents=intents,
         )
         gateway: Gateway
         lanes = Lanes(
@@ -282,6 +285,23 @@ def _encoder(folder: Path) -> OnnxEncoder:
 
 def _knowledge(config: Config, home: Home, encoder: Encoder) -> dict[str, KnowledgeBase]:
     return {name: KnowledgeBase.open(home.knowledge, name, encoder) for name in config.brands}
+
+
+def _intents(config: Config, home: Home, encoder: Encoder) -> tuple[dict[str, IntentClassifier], list[str]]:
+    """The classifiers that were trained; a damaged or foreign one stays off, and its brand answers as without one."""
+    found: dict[str, IntentClassifier] = {}
+    off: list[str] = []
+    for name, brand in config.brands.items():
+        # A classifier that was asked for but never trained is told of by `load`.
+        if not ((home.intents / name).is_dir() or brand.intents_routes):
+            continue
+        try:
+            found[name] = IntentClassifier.load(home.intents / name, encoder)
+            found[name].check_routes(brand.intents_routes)
+        except IntentsInvalid as error:
+            off.append(f"Intents of {name}: {error}")
+            log.warning("intents_unusable", extra={"brand": name, "reason": str(error)})
+    return found, off
 
 
 def _base_model(config: Config, home: Home) -> dict[str, str]:

@@ -25,7 +25,7 @@ from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing import Route, route
 from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
-from service.ports import BASE_VERSION, Generator, Piece, Retriever, Sampling, Voice, Voices
+from service.ports import BASE_VERSION, Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
 
 T = TypeVar("T")
 
@@ -38,6 +38,8 @@ OUTCOMES: Mapping[PromptKind, Outcome] = {
 OWN_WORDS_COSINE = 0.36
 """A generated refusal or hand-over must be this close to one that the brand wrote. 95 % of the sample brands' answers
 lie below it; a refusal that does too is replaced by the brand's own words, which are always right."""
+BOUND_PROBABILITY = 0.5
+"""An intent that the brand bound to a route must be this probable before the message leaves the way of questions."""
 SHORT_REPLY_TOKENS = 60
 WayOut = Literal["answer", "ask_back", "refuse", "hand_over", "small_talk"]
 RETRY_TEMPERATURE = 0.3
@@ -84,6 +86,7 @@ class ChatPipeline:
         executor: Executor,
         sampling: Sampling,
         guides: Mapping[str, str],
+        intents: Mapping[str, IntentReader] | None = None,
     ) -> None:
         self._retrievers = retrievers
         self._encoder = encoder
@@ -92,6 +95,7 @@ class ChatPipeline:
         self._executor = executor
         self._sampling = sampling
         self._guides = guides
+        self._intents = intents or {}
 
     async def reply(self, turn: Turn) -> Reply:
         """Answer a turn and wait for the end."""
@@ -130,7 +134,7 @@ class ChatPipeline:
 
     def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
         """Route a message, and search where it is a question (blocking, milliseconds)."""
-        way = route(turn.question, self._encoder)
+        way = self._with_intent(turn, route(turn.question, self._encoder), trace)
         if way.kind != "question":
             return way, None
         since = time.perf_counter()
@@ -146,6 +150,21 @@ class ChatPipeline:
         if removed := [{"document": one.passage.document, "removed": one.removed} for one in fenced if one.removed]:
             trace.evidence["fenced"] = removed
         return replace(found, passages=tuple(one.passage for one in fenced if one.passage.text))
+
+    def _with_intent(self, turn: Turn, way: Route, trace: _Trace) -> Route:
+        """Note the intent where the brand has a classifier, and follow the route that the brand bound to it.
+
+        Rules speak first. A message out of scope goes on as a question: the help pages may answer what no intent names.
+        """
+        reader = self._intents.get(turn.brand.name)
+        if reader is None or way.kind == "empty":
+            return way
+        seen = reader.read(turn.question)
+        trace.evidence["intent"] = seen.summary()
+        bound = turn.brand.intents_routes.get(seen.intent)
+        if bound is None or way.kind != "question" or seen.rejected or seen.probability < BOUND_PROBABILITY:
+            return way
+        return Route(bound, f"the intent {seen.intent!r}", round(seen.probability, 4))
 
     @staticmethod
     def _decide(turn: Turn, way: Route, found: SearchResult | None, trace: _Trace) -> WayOut:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from retrieval.intents import Intent
 from retrieval.passages import SearchResult
 from retrieval.prompt import Message
 
@@ -49,6 +50,14 @@ class Retriever(Protocol):
 
     def search(self, question: str, *, history: Sequence[str] = (), top_k: int = 4) -> SearchResult:
         """Find passages for a question; `history` holds earlier user messages, oldest first."""
+        ...
+
+
+class IntentReader(Protocol):
+    """What a message of one brand is about. Blocking: the pipeline calls it in a thread."""
+
+    def read(self, text: str) -> Intent:
+        """The likeliest intent, with its probability and how likely none fits."""
         ...
 
 

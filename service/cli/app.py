@@ -32,6 +32,7 @@ kb = _group("The knowledge of a brand: documents in, cited passages out.")
 adapter = _group("The trained voices: which there are, and which one speaks.")
 channel = _group("Messaging platforms.")
 handoffs = _group("Conversations that wait for a person.")
+intents = _group("What messages are about: a classifier a brand, trained on its own labelled messages.")
 config = _group("What this deployment says, and where each value comes from.")
 answer = _group("Answers, sentence by sentence, against the passages they rest on.")
 app.add_typer(kb, name="kb")
@@ -39,6 +40,7 @@ app.add_typer(answer, name="answer")
 app.add_typer(adapter, name="adapter")
 app.add_typer(channel, name="channel")
 app.add_typer(handoffs, name="handoffs")
+app.add_typer(intents, name="intents")
 app.add_typer(config, name="config")
 
 
@@ -319,6 +321,45 @@ def handoffs_list(
     from service.cli.waiting import run_handoffs
 
     run_handoffs(brand, url=url, as_json=json)
+
+
+@intents.command("train")
+def intents_train(
+    brand: Brand,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines of text, intent, out_of_scope; the brand's `intents` where absent."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train the classifier of a brand; the gateway takes it up when it starts."""
+    from service.cli.intents import run_train
+
+    run_train(brand, data, as_json=json)
+
+
+@intents.command("show")
+def intents_show(
+    text: Annotated[str, typer.Argument(help="What a customer would write.", show_default=False)],
+    brand: Brand,
+    json: Json = False,
+) -> None:
+    """Show the intent of a message, how probable it is, and the training messages nearest to it."""
+    from service.cli.intents import run_show
+
+    run_show(brand, text, as_json=json)
+
+
+@intents.command("eval")
+def intents_eval(
+    train: Annotated[Path, typer.Option("--train", help="JSON lines to learn from.", show_default=False)],
+    test: Annotated[Path, typer.Option("--test", help="JSON lines to measure on.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Train on one file and measure on another; nothing is kept."""
+    from service.cli.intents import run_eval
+
+    run_eval(train, test, as_json=json)
 
 
 @config.command("show")

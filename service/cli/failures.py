@@ -42,6 +42,7 @@ def _ours(error: BaseException) -> Failure | None:
     from retrieval.errors import (
         DocumentUnknown,
         DocumentUnreadable,
+        IntentsInvalid,
         LinesInvalid,
         RetrievalError,
         VersionUnknown,
@@ -55,6 +56,7 @@ def _ours(error: BaseException) -> Failure | None:
         (VersionUnknown, "there is no such version", "brandvoice kb versions", WRONG_USE),
         (LinesInvalid, "the file cannot be used", "correct the lines named above", FAILED),
         (DocumentUnreadable, "nothing was taken in", "another file, folder or address", FAILED),
+        (IntentsInvalid, "the intents cannot be used", "brandvoice intents --help", FAILED),
         (RetrievalError, "the knowledge base cannot do this", "brandvoice doctor", FAILED),
         (ChannelError, "the channel cannot be used", "brandvoice config check", FAILED),
         (AdapterUnknown, "there is no such adapter", "brandvoice adapter list", WRONG_USE),

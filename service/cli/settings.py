@@ -10,11 +10,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel
 
+from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.load import Config, configs_folder, load_config
 from configs.secrets import read_secret
 from configs.service import Secret
 from configs.training import read_recipe
+from configs.yaml_file import did_you_mean
 from service.cli import output
 from service.cli.failures import Failure
 
@@ -92,10 +94,25 @@ def _missing_paths(config: Config) -> Iterator[str]:
     for name, brand in config.brands.items():
         if not brand.pages.is_dir():
             yield f"brands.{name}.pages: no folder {brand.pages}"
-        for key in ("voice_guide", "conversations", "questions"):
+        for key in ("voice_guide", "conversations", "questions", "intents"):
             path = getattr(brand, key)
             if path is not None and not path.is_file():
                 yield f"brands.{name}.{key}: no file {path}"
+        yield from _unknown_intents(name, brand)
+
+
+def _unknown_intents(name: str, brand: Brand) -> Iterator[str]:
+    """Routes of intents that the brand's labelled messages do not know."""
+    from retrieval.intent_examples import read_examples
+
+    if not brand.intents_routes or brand.intents is None or not brand.intents.is_file():
+        return
+    known = {one.intent for one in read_examples(brand.intents) if one.intent}
+    for intent in sorted(brand.intents_routes.keys() - known):
+        yield (
+            f"brands.{name}.intents_routes.{intent}: no message in {brand.intents} has this intent"
+            f"{did_you_mean(intent, tuple(known))}"
+        )
 
 
 def _warnings(config: Config) -> Iterator[str]:
