@@ -21,17 +21,18 @@ from retrieval.sentences import split_sentences
 from retrieval.words import STOPWORDS, stems, words
 
 FEATURES = ("instruction", "addressed", "close", "near", "shared")
-INTERCEPT = -2.697
+INTERCEPT = -2.973
 COEFFICIENTS: Mapping[str, float] = {
-    "instruction": 10.17,
-    "addressed": 4.009,
-    "close": -9.246,
-    "near": -6.428,
-    "shared": -1.783,
+    "instruction": 9.917,
+    "addressed": 3.961,
+    "close": -9.336,
+    "near": -6.306,
+    "shared": -1.795,
 }
-"""On kinds of attack and documents that a model did not see: 139 of 150 injected sentences found, 12 of 1717 clean ones
-left out by mistake."""
-MIN_PROBABILITY = 0.5
+"""On kinds of attack and documents that a model did not see, at 0.5: 137 of 150 injected sentences found, 8 of 1717
+clean ones by mistake."""
+MIN_PROBABILITY = 0.95
+"""Above the fitted line, because a short section of a lively help page has little around a line to compare it with."""
 
 _ADDRESSED = re.compile(
     r"\b(?:(?:your|the|each|every|this) (?:\w+ )?(?:response|reply|replies|responses|answers?|output|completion)\b|"
@@ -74,7 +75,7 @@ def instructions(text: str, encoder: Encoder, *, about: str = "") -> tuple[str, 
     Args:
         text: A passage or a document.
         encoder: Compares each sentence with the rest.
-        about: Title and heading, where there is no rest.
+        about: Title and heading.
     """
     sentences = split_sentences(text)
     suspects = [at for at, one in enumerate(sentences) if _is_suspect(one)]
@@ -97,7 +98,7 @@ def features(
         at: Which of the sentences.
         sentences: All of the text.
         encoder: Vectors of sentences.
-        about: Stands for the rest where there is none.
+        about: Title and heading: what the rest is about, where there is little of it.
         instruction: The probability by a model other than the shipped one.
 
     Returns:
@@ -106,9 +107,8 @@ def features(
         share of its words that the others hold.
     """
     sentence = sentences[at]
-    others = [one for number, one in enumerate(sentences) if number != at and one != sentence] or (
-        [about] if about else []
-    )
+    others = [one for number, one in enumerate(sentences) if number != at and one != sentence]
+    others += [about] if about else []
     vector = encoder.encode_query(sentence)
     rest = np.stack([encoder.encode_query(one) for one in others]) if others else np.zeros((1, len(vector)), np.float32)
     mean = rest.mean(axis=0)
@@ -129,5 +129,7 @@ def _probability(seen: Mapping[str, float]) -> float:
 
 def _is_suspect(sentence: str) -> bool:
     """Whether a sentence can be an instruction at all: a question, an order, or one that speaks of replies."""
+    if sentence.startswith("|"):
+        return False
     first = next(iter(words(sentence)), "")
     return sentence.rstrip("\"'” ").endswith("?") or first not in STOPWORDS or _ADDRESSED.search(sentence) is not None
