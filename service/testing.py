@@ -68,9 +68,11 @@ class FixedIntents:
     """Sees the same intent in every message."""
 
     intent: Intent
+    texts: list[str] = field(default_factory=list)
 
     def read(self, text: str) -> Intent:
         """Return it."""
+        self.texts.append(text)
         return self.intent
 
 
