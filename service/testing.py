@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from retrieval.intents import Intent
 from retrieval.passages import Passage, SearchResult
 from retrieval.prompt import Message
 from service.ports import BASE_VERSION, Piece, Sampling, Voice
@@ -60,6 +61,19 @@ class FixedRetriever:
         self.before()
         self.queries.append((question, tuple(history)))
         return SearchResult(question, self.passages[:top_k], "v-test", self.answerability, {})
+
+
+@dataclass
+class FixedIntents:
+    """Sees the same intent in every message."""
+
+    intent: Intent
+    texts: list[str] = field(default_factory=list)
+
+    def read(self, text: str) -> Intent:
+        """Return it."""
+        self.texts.append(text)
+        return self.intent
 
 
 @dataclass

@@ -29,7 +29,7 @@ ELSEWHERE = tuple(
 
 
 def examples(*, outside: bool = False) -> tuple[Example, ...]:
-    """27 messages of three intents, and 16 about nothing known."""
+    """54 messages of three intents, and 16 about nothing known."""
     known = [
         Example(f"{start} {noun} {verb}", intent)
         for intent, (nouns, verbs) in TOPICS.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from configs.brand import Brand, BrandRetrieval, Widget, Words
+from retrieval.intents import Intent
 from retrieval.passages import Passage
 from retrieval.prompt import Message
 from retrieval.testing import HashEncoder
 from service.errors import ModelUnavailable
 from service.events import Reply, Sentence, Status, Token
 from service.pipeline import ChatPipeline, Turn
-from service.ports import Sampling
-from service.testing import FixedRetriever, FixedVoices, ScriptedGenerator
+from service.ports import IntentReader, Sampling
+from service.testing import FixedIntents, FixedRetriever, FixedVoices, ScriptedGenerator
 
 RETURNS = Passage(
     "returns.md",
@@ -42,7 +44,12 @@ BRAND = Brand(
 )
 
 
-def pipeline(generator: ScriptedGenerator, retriever: FixedRetriever, version: str = "v1") -> ChatPipeline:
+def pipeline(
+    generator: ScriptedGenerator,
+    retriever: FixedRetriever,
+    version: str = "v1",
+    intents: Mapping[str, IntentReader] | None = None,
+) -> ChatPipeline:
     return ChatPipeline(
         retrievers={"demo": retriever},
         encoder=HashEncoder(),
@@ -51,6 +58,7 @@ def pipeline(generator: ScriptedGenerator, retriever: FixedRetriever, version: s
         executor=ThreadPoolExecutor(1),
         sampling=Sampling(),
         guides={"demo": "Speak plainly."},
+        intents=intents,
     )
 
 
@@ -193,3 +201,51 @@ async def test_the_evidence_says_why_for_the_turn_and_for_each_sentence() -> Non
     assert reply.evidence["decision"] == {"kind": "answer", "reason": "the passages are likely to hold the answer"}
     reasons = [one["reason"] for one in reply.evidence["generations"][0]["sentences"]]
     assert reasons == ["", "the price $9 is in no passage"]
+
+
+# --- intents --------------------------------------------------------------------------------------------------------
+
+STOLEN = Intent("card_stolen", 0.9, 0.1, rejected=False)
+BOUND = BRAND.model_copy(update={"intents": Path("intents.jsonl"), "intents_routes": {"card_stolen": "hand_over"}})
+
+
+async def routed(seen: Intent | None, brand: Brand = BOUND, question: str = "How long can I return an item?") -> Reply:
+    generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
+    intents = {"demo": FixedIntents(seen)} if seen else None
+    return await pipeline(generator, FixedRetriever((RETURNS,)), intents=intents).reply(Turn(brand, question))
+
+
+async def test_an_intent_that_the_brand_bound_is_handed_over_and_says_so() -> None:
+    reply = await routed(STOLEN)
+    assert reply.outcome == "handed_off"
+    assert reply.evidence["intent"] == {
+        "intent": "card_stolen",
+        "probability": 0.9,
+        "out_of_scope": 0.1,
+        "rejected": False,
+    }
+    assert reply.evidence["route"] == {"kind": "hand_over", "reason": "the intent 'card_stolen'", "score": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("seen", "brand"),
+    [
+        pytest.param(replace(STOLEN, rejected=True, out_of_scope=0.99), BOUND, id="out of scope"),
+        pytest.param(replace(STOLEN, probability=0.3), BOUND, id="improbable"),
+        pytest.param(STOLEN, BRAND, id="not bound"),
+        pytest.param(replace(STOLEN, intent="returns"), BOUND, id="another intent"),
+    ],
+)
+async def test_any_other_intent_is_noted_and_search_answers(seen: Intent, brand: Brand) -> None:
+    reply = await routed(seen, brand)
+    assert reply.outcome == "answered"
+    assert reply.evidence["intent"] == seen.summary()
+
+
+async def test_rules_speak_before_intents() -> None:
+    reply = await routed(STOLEN, question="Thank you!")
+    assert reply.outcome == "small_talk"
+
+
+async def test_without_a_classifier_there_is_no_intent() -> None:
+    assert "intent" not in (await routed(None)).evidence
