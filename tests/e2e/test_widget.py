@@ -226,6 +226,16 @@ def test_what_is_written_without_a_connection_goes_out_once_when_it_is_back(open
     expect(page.locator("brandvoice-chat .turns .message.user")).to_have_count(2)
 
 
+def test_a_redraw_between_press_and_release_does_not_swallow_the_click(open_shop: Shops) -> None:
+    # The pointer over the launcher opens the connection, and the greeting that follows redraws what is pressed.
+    page = open_shop("dicehollow")
+    launcher(page).hover()
+    page.mouse.down()
+    page.evaluate("document.querySelector('brandvoice-chat').render()")
+    page.mouse.up()
+    expect(field(page)).to_be_focused()
+
+
 def test_a_question_that_no_page_answers_is_refused_without_a_source(open_shop: Shops) -> None:
     page = open_shop("velmora")
     launcher(page).click()
