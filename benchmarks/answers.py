@@ -3,8 +3,9 @@
     python -m benchmarks.answers [--out FILE] [--data FOLDER] [--encoder FOLDER]
 
 Sentence check: the seeded set of `answers_seed`, by class, apart for the houses that were looked at while the check was
-made and those that were not. Refusal: `retrieval.answerability_fit`, on questions that its models were not fitted on.
-Fence: `retrieval.fence_fit`, on kinds of attack that its models were not fitted on. The last two need the public data.
+made and those that were not. Refusal: `retrieval.search.answerability_fit`, on questions that its models were not
+fitted on. Fence: `retrieval.grounding.fence_fit`, on kinds of attack that its models were not fitted on. The last two
+need the public data.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from pathlib import Path
 from benchmarks.answers_seed import RIGHT, WRONG, Case, Part, cases
 from configs.home import Home
 from configs.load import load_config
-from retrieval import answerability_fit, fence_fit
 from retrieval.encoder import Encoder, OnnxEncoder
-from retrieval.grounding import SentenceCheck, check_sentence
+from retrieval.grounding import fence_fit
+from retrieval.grounding.check import SentenceCheck, check_sentence
+from retrieval.language.sentences import split_sentences
 from retrieval.passages import Passage
-from retrieval.sentences import split_sentences
+from retrieval.search import answerability_fit
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import yaml
 
-from retrieval.sentences import split_sentences
-from retrieval.words import word_list
+from retrieval.language.sentences import split_sentences
+from retrieval.language.words import word_list
 
 SEED_FILE = Path(__file__).with_name("answers_seed.yaml")
 SEED = 3

@@ -27,9 +27,9 @@ from sklearn.linear_model import LogisticRegression
 
 from configs.home import Home
 from retrieval.encoder import OnnxEncoder
-from retrieval.intent_evaluation import IntentReport, measure
-from retrieval.intent_examples import Example, read_examples
-from retrieval.intent_training import train
+from retrieval.routing.intent_evaluation import IntentReport, measure
+from retrieval.routing.intent_examples import Example, read_examples
+from retrieval.routing.intent_training import train
 
 SETS = ("banking77", "clinc150")
 PEER_C = 10.0

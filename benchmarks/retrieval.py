@@ -5,7 +5,7 @@
 The chunks, the encoder's weights and the questions are the same for all. The peers run where `--peers` names an
 environment with langchain-community, langchain-classic, langchain-huggingface, rank_bm25, faiss-cpu, haystack-ai and
 sentence-transformers in it. Intervals are 95 % bootstrap intervals over questions. Nothing of ours was fitted on these
-questions; `retrieval/fusion.py` says what each constant was chosen on.
+questions; `retrieval/search/fusion.py` says what each constant was chosen on.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from statistics import fmean
 from benchmarks.rag_sets import DATA, SETS, read_set, write_set
 from benchmarks.retrieval_systems import Prepared, Run, baselines, ours, peers, prepare
 from configs.home import Home
-from retrieval import metrics
 from retrieval.encoder import OnnxEncoder
-from retrieval.question_sets import read_corpus, read_questions
+from retrieval.evaluation import metrics
+from retrieval.evaluation.question_sets import read_corpus, read_questions
 
 OURS = "brandvoice"
 LEGS = ("BM25", "dense")

@@ -16,15 +16,15 @@ import bm25s
 import numpy as np
 import Stemmer
 
+from retrieval.documents.splitting import searchable
 from retrieval.encoder import Encoder, Vectors
 from retrieval.encoder_export import packaged_model
-from retrieval.index import FaissIndex
-from retrieval.knowledge_base import KnowledgeBase
+from retrieval.evaluation.question_sets import Asked
+from retrieval.evaluation.set_evaluation import DEPTH, Twins, ask, twins
+from retrieval.knowledge.index import FaissIndex
+from retrieval.knowledge.store import add_documents
 from retrieval.passages import Chunk, Document
-from retrieval.question_sets import Asked
-from retrieval.set_evaluation import DEPTH, Twins, ask, twins
-from retrieval.splitting import searchable
-from retrieval.store import add_documents
+from retrieval.search.knowledge_base import KnowledgeBase
 
 CHUNKS_EACH = 100
 """Chunks of each ranking that are fused, by the peers too."""

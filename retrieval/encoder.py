@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from retrieval.errors import EncoderInvalid
-from retrieval.words import STOPWORDS
+from retrieval.language.words import STOPWORDS
 
 Vectors = NDArray[np.float32]
 

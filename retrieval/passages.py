@@ -74,6 +74,6 @@ class SearchResult:
     """Best first; empty when the knowledge base is empty."""
     knowledge_version: str
     answerability: float
-    """Probability, 0 to 1, that the passages hold the answer (see `retrieval.answerability`)."""
+    """Probability, 0 to 1, that the passages hold the answer (see `retrieval.search.answerability`)."""
     features: Mapping[str, float] = field(default_factory=dict)
     """What the probability was computed from; kept as evidence."""

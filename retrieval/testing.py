@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.encoder import Vectors
-from retrieval.words import STOPWORDS, stem, words
+from retrieval.language.words import STOPWORDS, stem, words
 
 PAGES: Mapping[str, str] = {
     "shipping.md": (

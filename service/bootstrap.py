@@ -27,8 +27,8 @@ from configs.load import Config
 from configs.secrets import read_secret
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
-from retrieval.intents import IntentClassifier
-from retrieval.knowledge_base import KnowledgeBase
+from retrieval.routing.intents import IntentClassifier
+from retrieval.search.knowledge_base import KnowledgeBase
 from service import handoffs, outbox
 from service.adapters import EngineVoices, serving_adapters
 from service.database import Database

@@ -223,7 +223,7 @@ def _detail(stage: Stage, text: str) -> None:
 
 
 def _knowledge(config: Config, home: Home, encoder: Encoder, stages: Stages) -> None:
-    from retrieval import store
+    from retrieval.knowledge import store
 
     with stages.stage("knowledge") as stage:
         told: list[str] = []

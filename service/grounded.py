@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.encoder import Encoder
-from retrieval.grounding import SentenceCheck, check_sentence
+from retrieval.grounding.check import SentenceCheck, check_sentence
 from retrieval.passages import Passage
 from service.events import Citation, Sentence
 

@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from configs.brand import Brand
-from retrieval.clarity import names_no_matter
 from retrieval.encoder import Encoder
-from retrieval.fence import fence
-from retrieval.grounding import SentenceStream, split_sentences
+from retrieval.grounding.check import SentenceStream, split_sentences
+from retrieval.grounding.fence import fence
 from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
-from retrieval.routing import Route, route
+from retrieval.routing.clarity import names_no_matter
+from retrieval.routing.route import Route, route
 from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
 from service.ports import BASE_VERSION, Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from retrieval.intents import Intent
 from retrieval.passages import SearchResult
 from retrieval.prompt import Message
+from retrieval.routing.intents import Intent
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from retrieval.intents import Intent
 from retrieval.passages import Passage, SearchResult
 from retrieval.prompt import Message
+from retrieval.routing.intents import Intent
 from service.ports import BASE_VERSION, Piece, Sampling, Voice
 
 

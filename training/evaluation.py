@@ -35,7 +35,7 @@ class Judge:
     brand_terms: tuple[str, ...]
     """Names of all brands, hidden before the voice is told."""
     check: SentenceCheck | None = None
-    """Such as one made of `retrieval.grounding`; numbers alone are compared where absent."""
+    """Such as one made of `retrieval.grounding.check`; numbers alone are compared where absent."""
 
 
 def generate(

@@ -34,7 +34,7 @@ WORD = re.compile(r"[a-z0-9]+")
 
 
 class Searcher(Protocol):
-    """What examples need of a knowledge base; `retrieval.knowledge_base.KnowledgeBase` is one."""
+    """What examples need of a knowledge base; `retrieval.search.knowledge_base.KnowledgeBase` is one."""
 
     @property
     def version(self) -> str:

@@ -12,9 +12,9 @@ from configs.home import Home
 from configs.load import Config, configs_folder, load_config
 from configs.yaml_file import did_you_mean
 from retrieval.encoder import Encoder, OnnxEncoder
-from retrieval.grounding import check_sentence
-from retrieval.knowledge_base import KnowledgeBase
+from retrieval.grounding.check import check_sentence
 from retrieval.passages import Passage
+from retrieval.search.knowledge_base import KnowledgeBase
 from training.conversations import Conversation, read_conversations
 from training.errors import RecipeInvalid
 from training.evaluation import Judge, SentenceCheck, masked_replies

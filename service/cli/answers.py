@@ -94,7 +94,7 @@ def _lines(file: Path | None) -> Iterator[IO[str]]:
 
 def _checked(text: str, encoder: Encoder, names: Sequence[str]) -> dict[str, Any]:
     """One line's result, or its error."""
-    from retrieval.grounding import check_sentence, split_sentences
+    from retrieval.grounding.check import check_sentence, split_sentences
     from retrieval.passages import Passage
 
     if len(text) > MAX_LINE_CHARS:

@@ -145,7 +145,7 @@ def _encoder(deployment: Deployment) -> Finding:
 
 def _knowledge(deployment: Deployment, brand: str) -> Finding:
     from retrieval.encoder import OnnxEncoder
-    from retrieval.knowledge_base import KnowledgeBase
+    from retrieval.search.knowledge_base import KnowledgeBase
 
     encoder = OnnxEncoder.load(deployment.encoder_folder)
     knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, encoder)

@@ -18,8 +18,8 @@ EVERY_S = 5.0
 
 def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool) -> None:
     """Measure."""
-    from retrieval.question_sets import read_corpus, read_questions
-    from retrieval.set_evaluation import evaluate_set
+    from retrieval.evaluation.question_sets import read_corpus, read_questions
+    from retrieval.evaluation.set_evaluation import evaluate_set
 
     deployment = open_deployment()
     settings = deployment.brand(brand).retrieval if brand else BrandRetrieval()
@@ -44,10 +44,10 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
 
 def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> None:
     """Diagnose."""
+    from retrieval.documents.loading import load_documents
     from retrieval.errors import DocumentUnreadable
-    from retrieval.knowledge_base import KnowledgeBase
-    from retrieval.loading import load_documents
-    from retrieval.why import Asked, explain
+    from retrieval.evaluation.why import Asked, explain
+    from retrieval.search.knowledge_base import KnowledgeBase
 
     deployment = open_deployment()
     brand = deployment.brand(brand_name)

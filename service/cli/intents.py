@@ -12,8 +12,8 @@ from service.cli.failures import WRONG_USE, Failure
 
 def run_train(brand: str, data: Path | None, *, as_json: bool) -> None:
     """Train the classifier of a brand, and put it where the gateway looks when it starts."""
-    from retrieval.intent_examples import read_examples
-    from retrieval.intent_training import train
+    from retrieval.routing.intent_examples import read_examples
+    from retrieval.routing.intent_training import train
 
     deployment = open_deployment()
     source = data or deployment.brand(brand).intents
@@ -41,7 +41,7 @@ def run_train(brand: str, data: Path | None, *, as_json: bool) -> None:
 
 def run_show(brand: str, text: str, *, as_json: bool) -> None:
     """What the classifier of a brand makes of a message."""
-    from retrieval.intents import IntentClassifier
+    from retrieval.routing.intents import IntentClassifier
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -58,9 +58,9 @@ def run_show(brand: str, text: str, *, as_json: bool) -> None:
 
 def run_eval(train_file: Path, test_file: Path, *, as_json: bool) -> None:
     """Train on one file, measure on another; nothing is kept."""
-    from retrieval.intent_evaluation import measure
-    from retrieval.intent_examples import read_examples
-    from retrieval.intent_training import train
+    from retrieval.routing.intent_evaluation import measure
+    from retrieval.routing.intent_examples import read_examples
+    from retrieval.routing.intent_training import train
 
     examples, held_out = read_examples(train_file), read_examples(test_file)
     classifier = train(examples, open_deployment().encoder(output.note), output.note)

@@ -18,14 +18,14 @@ from service.cli.failures import WRONG_USE, Failure
 from service.stages import bar
 
 if TYPE_CHECKING:
-    from retrieval.store import Change
-    from retrieval.version import Entry
+    from retrieval.knowledge.store import Change
+    from retrieval.knowledge.version import Entry
 
 
 def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents."""
-    from retrieval import store
-    from retrieval.loading import is_address
+    from retrieval.documents.loading import is_address
+    from retrieval.knowledge import store
 
     deployment = open_deployment()
     source: Path | str = deployment.brand(brand).pages
@@ -39,8 +39,8 @@ def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
 
 def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents, and follow their folder until the process is told to end."""
-    from retrieval import store
-    from retrieval.watching import watch
+    from retrieval.documents.watching import watch
+    from retrieval.knowledge import store
 
     deployment = open_deployment()
     folder = Path(path or deployment.brand(brand).pages).absolute()
@@ -63,7 +63,7 @@ def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
 
 def run_list(brand: str, *, as_json: bool) -> None:
     """List documents."""
-    from retrieval.inspection import list_documents
+    from retrieval.knowledge.inspection import list_documents
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -79,7 +79,7 @@ def run_list(brand: str, *, as_json: bool) -> None:
 
 def run_show(document: str, brand: str, *, as_json: bool) -> None:
     """Show one document with its chunks."""
-    from retrieval.inspection import show_document
+    from retrieval.knowledge.inspection import show_document
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -108,7 +108,7 @@ def run_show(document: str, brand: str, *, as_json: bool) -> None:
 
 def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
     """Search."""
-    from retrieval.knowledge_base import KnowledgeBase
+    from retrieval.search.knowledge_base import KnowledgeBase
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -129,7 +129,7 @@ def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
 
 def run_remove(documents: list[str], brand: str, *, as_json: bool) -> None:
     """Remove documents."""
-    from retrieval import store
+    from retrieval.knowledge import store
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -139,7 +139,7 @@ def run_remove(documents: list[str], brand: str, *, as_json: bool) -> None:
 
 def run_versions(brand: str, *, as_json: bool) -> None:
     """List versions."""
-    from retrieval.inspection import versions
+    from retrieval.knowledge.inspection import versions
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -159,8 +159,8 @@ def run_versions(brand: str, *, as_json: bool) -> None:
 
 def run_rollback(brand: str, *, to: str | None, as_json: bool) -> None:
     """Let an earlier version serve."""
-    from retrieval import store
-    from retrieval.inspection import list_documents
+    from retrieval.knowledge import store
+    from retrieval.knowledge.inspection import list_documents
 
     deployment = open_deployment()
     deployment.brand(brand)

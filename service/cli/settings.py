@@ -103,7 +103,7 @@ def _missing_paths(config: Config) -> Iterator[str]:
 
 def _unknown_intents(name: str, brand: Brand) -> Iterator[str]:
     """Routes of intents that the brand's labelled messages do not know."""
-    from retrieval.intent_examples import read_examples
+    from retrieval.routing.intent_examples import read_examples
 
     if not brand.intents_routes or brand.intents is None or not brand.intents.is_file():
         return

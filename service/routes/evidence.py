@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from retrieval.knowledge_base import KnowledgeBase
+from retrieval.search.knowledge_base import KnowledgeBase
 from service import conversations, handoffs
 from service.adapters import active_version
 from service.bootstrap import Gateway

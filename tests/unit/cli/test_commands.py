@@ -78,7 +78,7 @@ def test_the_list_of_adapters_has_its_stable_shape_when_there_is_none(cli: Cli) 
 
 
 def test_documents_are_listed_from_the_state_folder(cli: Cli, home: Path) -> None:
-    from retrieval import store
+    from retrieval.knowledge import store
     from retrieval.testing import HashEncoder
 
     assert cli("kb", "list", "--brand", "velmora", "--json").json == {"documents": []}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from retrieval import inspection
+from retrieval.knowledge import inspection
 from retrieval.testing import HashEncoder, write_pages
 from service.cli.deployment import Deployment
 from tests.unit.cli.conftest import Cli

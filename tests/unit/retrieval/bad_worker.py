@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from retrieval.readers import worker
-from retrieval.readers.extract import Extract, Limits
+from retrieval.documents.readers import worker
+from retrieval.documents.readers.extract import Extract, Limits
 
 kept: list[bytearray] = []
 

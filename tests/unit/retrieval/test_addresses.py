@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from retrieval.addresses import AddressRefused, checked
+from retrieval.documents.addresses import AddressRefused, checked
 
 PUBLIC = "93.184.215.14"
 NAMES = {

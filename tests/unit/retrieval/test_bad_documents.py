@@ -13,12 +13,12 @@ import openpyxl
 import pypdf
 import pytest
 
-from retrieval import loading
-from retrieval.loading import load_documents
-from retrieval.readers.extract import Limits, Refused
-from retrieval.readers.sandbox import Sandbox
-from retrieval.reading import read_document
-from retrieval.splitting import MAX_CHARS, split
+from retrieval.documents import loading
+from retrieval.documents.loading import load_documents
+from retrieval.documents.readers.extract import Limits, Refused
+from retrieval.documents.readers.sandbox import Sandbox
+from retrieval.documents.reading import read_document
+from retrieval.documents.splitting import MAX_CHARS, split
 from tests.unit.retrieval import made
 
 GOOD = made.word_xml("<w:p><w:r><w:t>good</w:t></w:r></w:p>")
@@ -171,7 +171,7 @@ def test_a_document_is_read_whatever_those_before_it_left_in_memory() -> None:
 
 
 def test_a_missing_library_is_named_with_the_way_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from retrieval.readers import worker
+    from retrieval.documents.readers import worker
 
     monkeypatch.setitem(__import__("sys").modules, "pypdf", None)
     monkeypatch.setattr(worker.resource, "setrlimit", lambda *_: None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.clarity import names_no_matter
+from retrieval.routing.clarity import names_no_matter
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.documents.loading import MAX_BYTES, document_from_text, load_documents
+from retrieval.documents.splitting import searchable, split
 from retrieval.errors import DocumentUnreadable
-from retrieval.loading import MAX_BYTES, document_from_text, load_documents
 from retrieval.passages import Document
-from retrieval.splitting import searchable, split
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 

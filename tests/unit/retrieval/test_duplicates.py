@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import store
-from retrieval.duplicates import same_as
-from retrieval.inspection import show_document
-from retrieval.knowledge_base import KnowledgeBase
+from retrieval.documents.duplicates import same_as
+from retrieval.knowledge import store
+from retrieval.knowledge.inspection import show_document
 from retrieval.passages import Chunk
+from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder, write_pages
 
 ORIGINAL = "An unopened item can be returned within 30 days, and we pay for the parcel. It costs you $6.50 otherwise."

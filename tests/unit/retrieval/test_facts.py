@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.facts import facts
-from retrieval.matching import holds_name, matches, name_words
-from retrieval.names import names
+from retrieval.language.facts import facts
+from retrieval.language.matching import holds_name, matches, name_words
+from retrieval.language.names import names
 
 
 def _short(text: str) -> list[tuple[str, str, str]]:

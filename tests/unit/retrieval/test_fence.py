@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.fence import fence, instructions
+from retrieval.grounding.fence import fence, instructions
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
 

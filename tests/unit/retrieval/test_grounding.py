@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.grounding import SentenceCheck, check_sentence
+from retrieval.grounding.check import SentenceCheck, check_sentence
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
 

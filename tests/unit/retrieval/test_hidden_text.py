@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.hidden import BIDI, COMMENTS, ELEMENTS, TAGS, ZERO_WIDTH, strip_hidden
-from retrieval.loading import Note, load_documents
-from retrieval.readers.sandbox import Sandbox
-from retrieval.reading import read_document
+from retrieval.documents.hidden import BIDI, COMMENTS, ELEMENTS, TAGS, ZERO_WIDTH, strip_hidden
+from retrieval.documents.loading import Note, load_documents
+from retrieval.documents.readers.sandbox import Sandbox
+from retrieval.documents.reading import read_document
 from tests.unit.retrieval import made
 
 

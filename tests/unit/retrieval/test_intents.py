@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval import kernel_ridge
 from retrieval.errors import IntentsInvalid
-from retrieval.intent_evaluation import measure
-from retrieval.intent_examples import Example, examples_sha256, read_examples
-from retrieval.intent_training import train
-from retrieval.intents import ARRAYS, EXAMPLES, MANIFEST, IntentClassifier
+from retrieval.routing import kernel_ridge
+from retrieval.routing.intent_evaluation import measure
+from retrieval.routing.intent_examples import Example, examples_sha256, read_examples
+from retrieval.routing.intent_training import train
+from retrieval.routing.intents import ARRAYS, EXAMPLES, MANIFEST, IntentClassifier
 from retrieval.testing import HashEncoder
 
 TOPICS = {

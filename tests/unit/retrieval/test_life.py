@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval import growing, inspection, store, version_folder
 from retrieval.errors import IndexCorrupt, IndexMismatch, VersionUnknown
-from retrieval.knowledge_base import KnowledgeBase
+from retrieval.knowledge import growing, inspection, store, version_folder
 from retrieval.passages import SearchResult
+from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -232,7 +232,9 @@ def test_old_versions_are_deleted_with_the_segments_that_only_they_need(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from retrieval import growing, store, version_folder
+from retrieval.knowledge import growing
+from retrieval.knowledge import store
+from retrieval.knowledge import version_folder
 from retrieval.testing import HashEncoder
 HOLDS = {"write_segment": growing, "write_version": store, "write_manifest": version_folder, "serve": store}
 for case in sys.argv[3:]:

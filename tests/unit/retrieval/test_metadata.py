@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import knowledge_base, store
+from retrieval.documents.loading import load_documents
 from retrieval.errors import MetadataInvalid
-from retrieval.knowledge_base import KnowledgeBase
-from retrieval.loading import load_documents
+from retrieval.knowledge import store
 from retrieval.metadata import Metadata, read_metadata, split_front_matter
+from retrieval.search import knowledge_base
+from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder, write_pages
 
 TODAY = date(2026, 11, 25)

@@ -12,11 +12,11 @@ import openpyxl
 import pptx
 import pytest
 
+from retrieval.documents.readers.extract import Refused
+from retrieval.documents.readers.sandbox import Sandbox
+from retrieval.documents.reading import Note, read_document
+from retrieval.documents.splitting import split
 from retrieval.passages import Document
-from retrieval.readers.extract import Refused
-from retrieval.readers.sandbox import Sandbox
-from retrieval.reading import Note, read_document
-from retrieval.splitting import split
 from tests.unit.retrieval import made
 
 

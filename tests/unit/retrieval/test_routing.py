@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.routing import route
+from retrieval.routing.route import route
 
 
 @pytest.mark.parametrize(

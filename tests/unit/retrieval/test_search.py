@@ -9,19 +9,19 @@ import bm25s
 import numpy as np
 import pytest
 
-from retrieval.answerability import answerability, features
-from retrieval.condense import condense, decay, window
-from retrieval.evaluation import evaluate_retrieval
-from retrieval.fusion import DENSE_WEIGHT, LATE_WEIGHT, fuse, rerank
-from retrieval.knowledge_base import KnowledgeBase
-from retrieval.late import TokenIndex
-from retrieval.lexical import K1, B, LexicalIndex
+from retrieval.evaluation.held_out import evaluate_retrieval
+from retrieval.knowledge.late import TokenIndex
+from retrieval.knowledge.lexical import K1, B, LexicalIndex
+from retrieval.knowledge.postings import Postings
+from retrieval.knowledge.spelling import Spelling, Vocabulary
+from retrieval.knowledge.store import add
+from retrieval.language.words import stems
 from retrieval.passages import SearchResult
-from retrieval.postings import Postings
-from retrieval.spelling import Spelling, Vocabulary
-from retrieval.store import add
+from retrieval.search.answerability import answerability, features
+from retrieval.search.condense import condense, decay, window
+from retrieval.search.fusion import DENSE_WEIGHT, LATE_WEIGHT, fuse, rerank
+from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages
-from retrieval.words import stems
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from retrieval import metrics
 from retrieval.errors import LinesInvalid
-from retrieval.question_sets import Asked, read_corpus, read_questions
-from retrieval.set_evaluation import evaluate_set
+from retrieval.evaluation import metrics
+from retrieval.evaluation.question_sets import Asked, read_corpus, read_questions
+from retrieval.evaluation.set_evaluation import evaluate_set
 from retrieval.testing import PAGES, HashEncoder
 
 

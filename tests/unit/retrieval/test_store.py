@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import inspection, store
 from retrieval.encoder import Vectors
 from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, RetrievalError, StorageFull
-from retrieval.knowledge_base import EMPTY, KnowledgeBase
+from retrieval.knowledge import inspection, store
+from retrieval.knowledge.version_folder import open_version
+from retrieval.search.knowledge_base import EMPTY, KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages
-from retrieval.version_folder import open_version
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import store
-from retrieval.knowledge_base import KnowledgeBase
-from retrieval.loading import Note
+from retrieval.documents.loading import Note
+from retrieval.knowledge import store
 from retrieval.passages import Document
+from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder
 from service.cli.failures import explain
 from tests.unit.retrieval import made

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from retrieval.documents.watching import snapshot, watch
 from retrieval.errors import StorageFull
-from retrieval.watching import snapshot, watch
 
 
 def follow(folder: Path, looks: list[Callable[[], object]], apply: Callable[[], None] | None = None) -> list[str]:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.documents.fetching import Fetcher, NotFetched
+from retrieval.documents.loading import is_address, load_documents
+from retrieval.documents.web import load_address
 from retrieval.errors import DocumentUnreadable
-from retrieval.fetching import Fetcher, NotFetched
-from retrieval.loading import is_address, load_documents
-from retrieval.web import load_address
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 PAGE = b"<!doctype html><title>Returns</title><h1>Returns</h1><p>Within 30 days."

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import retrieval.ranking as ranking_module
+import retrieval.search.ranking as ranking_module
+from retrieval.documents.loading import Skipped, document_from_text
 from retrieval.encoder import Vectors
-from retrieval.knowledge_base import KnowledgeBase
-from retrieval.loading import Skipped, document_from_text
+from retrieval.evaluation.why import CURES, Asked, Ranks, Step, Why, _blame, explain
+from retrieval.knowledge.store import add_documents
 from retrieval.passages import Passage, SearchResult
-from retrieval.store import add_documents
+from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder
-from retrieval.why import CURES, Asked, Ranks, Step, Why, _blame, explain
 
 QUESTION = "When is the orchid greenhouse open?"
 RIGHT = "# Greenhouse\n\nThe orchid greenhouse is open from nine to five.\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from configs.home import Home
-from retrieval import store
+from retrieval.knowledge import store
 from retrieval.testing import PAGES, HashEncoder, write_pages
 from service import conversations
 from tests.unit.service.storage.support import answered

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from configs.brand import Brand, BrandRetrieval, Widget, Words
-from retrieval.intents import Intent
 from retrieval.passages import Passage
 from retrieval.prompt import Message
+from retrieval.routing.intents import Intent
 from retrieval.testing import HashEncoder
 from service.errors import ModelUnavailable
 from service.events import Reply, Sentence, Status, Token

@@ -1,0 +1,134 @@
+"""Files, folders and addresses to documents; what cannot be read is skipped with a reason, never fatal."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from retrieval.documents.readers.extract import Refused
+from retrieval.documents.readers.sandbox import Sandbox
+from retrieval.documents.reading import (
+    MACROS,
+    MAX_BYTES,
+    MAX_FILE_BYTES,
+    SUFFIXES,
+    Loaded,
+    Note,
+    Skipped,
+    document_from_text,
+    read_document,
+)
+from retrieval.errors import DocumentUnreadable, MetadataInvalid
+from retrieval.metadata import SIDE_SUFFIX, read_side_file
+from retrieval.passages import Document
+
+__all__ = ["MAX_BYTES", "SUFFIXES", "Loaded", "Note", "Skipped", "document_from_text", "is_address", "load_documents"]
+
+
+def load_documents(source: Path | str) -> Loaded:
+    """Load one file, every document below a folder, or what lies at an `http(s)` address.
+
+    A document's id is its path below the folder, with `/`, so the same folder gives the same ids on every machine; that
+    of a page is its address without the scheme.
+
+    Raises:
+        DocumentUnreadable: There is nothing at `source`, or it is neither a file nor a folder.
+    """
+    if is_address(source):
+        from retrieval.documents.web import load_address
+
+        return load_address(str(source))
+    path = Path(source)
+    if not path.exists():
+        raise DocumentUnreadable(
+            f"There is nothing at {str(path)!r}. Give a document, a folder of documents, or an address (https://...)."
+        )
+    found: Iterator[tuple[str, Path] | Skipped]
+    found = _walk(path, "", set()) if path.is_dir() else iter([(path.name, path)])
+    documents: list[Document] = []
+    skipped: list[Skipped] = []
+    notes: list[Note] = []
+    with Sandbox() as sandbox:
+        for item in found:
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            name, file = item
+            try:
+                data, metadata = _bytes(name, file), read_side_file(file)
+                document, seen = read_document(name, data, file.suffix.lower(), sandbox, metadata=metadata)
+            except (Refused, MetadataInvalid) as refusal:
+                skipped.append(Skipped(_shown(name), str(refusal)))
+            else:
+                documents.append(document)
+                notes.extend(seen)
+    return Loaded(tuple(documents), tuple(skipped), tuple(notes))
+
+
+def is_address(source: Path | str) -> bool:
+    """Whether a source is an address on the web and not a path."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Path] | Skipped]:
+    """Files below a folder; `seen` holds (device, inode) of the folders on the way, so a loop ends."""
+    try:
+        state = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield Skipped(_shown(prefix) or str(folder), f"cannot be opened ({error.strerror})")
+        return
+    key = (state.st_dev, state.st_ino)
+    if key in seen:
+        yield Skipped(_shown(prefix), "the folder holds itself through a link")
+        return
+    for entry in entries:
+        name = f"{prefix}/{entry.name}" if prefix else entry.name
+        if entry.name.startswith("."):
+            yield Skipped(_shown(name), "hidden")
+        elif entry.name.endswith(SIDE_SUFFIX):
+            if not os.path.exists(entry.path.removesuffix(SIDE_SUFFIX)):
+                yield Skipped(_shown(name), "the document that it describes is not there")
+        elif _is_folder(entry):
+            yield from _walk(Path(entry.path), name, seen | {key})
+        else:
+            yield name, Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that points at itself
+        return False
+
+
+def _bytes(name: str, file: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        Refused: It is no document, too large, or cannot be read.
+    """
+    if _shown(name) != name:
+        raise Refused("its name is not UTF-8")
+    suffix = file.suffix.lower()
+    if suffix in MACROS:
+        raise Refused(f"{suffix} files hold macros; save it as a file without them (.docx, .xlsx, .pptx)")
+    if suffix not in SUFFIXES:
+        raise Refused(f"not one of {', '.join(sorted(SUFFIXES))}")
+    try:
+        state = file.stat()
+        # A pipe or a device would block or never end.
+        if not stat.S_ISREG(state.st_mode):
+            raise Refused("not a regular file")
+        if state.st_size > MAX_FILE_BYTES:
+            raise Refused(f"larger than {MAX_FILE_BYTES // 1_000_000} MB ({state.st_size / 1e6:.1f} MB); split it")
+        return file.read_bytes()
+    except OSError as error:
+        raise Refused(f"cannot be read ({error.strerror})") from None
+
+
+def _shown(name: str) -> str:
+    """A name that can be printed: bytes that are not UTF-8 become escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,131 @@
+"""What the knowledge on disk holds, for a person who looks: documents, chunks, versions. No encoder is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from retrieval.errors import DocumentUnknown, IndexMismatch
+from retrieval.knowledge.segment import read_manifest, read_rows, read_same
+from retrieval.knowledge.version import Entry
+from retrieval.knowledge.version_folder import SEGMENTS, brand_folder, current_version, read_entries, version_names
+from retrieval.metadata import Metadata
+from retrieval.passages import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSummary:
+    """One version, and what it changed against the one that was made before it."""
+
+    name: str
+    created: str
+    """ISO 8601, UTC."""
+    documents: int
+    chunks: int
+    active: bool
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChunk:
+    """A chunk, and the chunks that say the same."""
+
+    chunk: Chunk
+    alias_of: str | None
+    """The chunk that is searched instead of this one."""
+    aliases: tuple[str, ...]
+    """The chunks that are not searched because this one is."""
+
+
+def list_documents(home_knowledge: Path, brand: str) -> tuple[Entry, ...]:
+    """The documents of the version that serves, by name; none where nothing was added yet.
+
+    Raises:
+        IndexCorrupt: The version cannot be read.
+    """
+    folder = brand_folder(home_knowledge, brand)
+    name = current_version(folder)
+    return read_entries(folder / name) if name else ()
+
+
+def show_document(home_knowledge: Path, brand: str, document: str) -> tuple[Entry, tuple[ShownChunk, ...]]:
+    """One document of the version that serves, with its chunks in the order of the text.
+
+    Raises:
+        DocumentUnknown: It is not there.
+        IndexCorrupt: It cannot be read.
+    """
+    entries = list_documents(home_knowledge, brand)
+    entry = next((one for one in entries if one.id == document), None)
+    if entry is None:
+        raise DocumentUnknown(
+            f"The knowledge of {brand!r} holds no {document!r}. `brandvoice kb list --brand {brand}` shows what it "
+            f"holds."
+        )
+    segments = brand_folder(home_knowledge, brand) / SEGMENTS
+    rows = islice(read_rows(segments / entry.segment / "chunks.jsonl"), entry.first, entry.first + entry.rows)
+    chunks = [Chunk(**row) for row in rows]
+    same = dict(_numbers(segments, entries))
+    alike = _alike(same, {same[chunk.id] for chunk in chunks})
+    return entry, tuple(_shown(chunk, alike[same[chunk.id]]) for chunk in chunks)
+
+
+def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
+    """The versions that are kept, the newest first.
+
+    Raises:
+        IndexCorrupt: One of them cannot be read.
+    """
+    folder = brand_folder(home_knowledge, brand)
+    current = current_version(folder)
+    manifests = []
+    for name in version_names(folder):
+        try:
+            manifests.append(read_manifest(folder / name, checksums=False))
+        except IndexMismatch:  # of an older brandvoice; deleted at the next change
+            continue
+    summaries: list[VersionSummary] = []
+    before: dict[str, tuple[str, Metadata]] = {}
+    for manifest in sorted(manifests, key=lambda one: str(one["created"])):
+        name = manifest["name"]
+        now = {one.id: (one.sha256, one.metadata) for one in read_entries(folder / name)}
+        summaries.append(
+            VersionSummary(
+                name,
+                manifest["created"],
+                manifest["documents"],
+                manifest["chunks"],
+                name == current,
+                added=tuple(sorted(now.keys() - before.keys())),
+                changed=tuple(sorted(one for one in now.keys() & before.keys() if now[one] != before[one])),
+                removed=tuple(sorted(before.keys() - now.keys())),
+            )
+        )
+        before = now
+    return tuple(reversed(summaries))
+
+
+def _numbers(segments: Path, entries: Sequence[Entry]) -> Iterator[tuple[str, int]]:
+    """Every chunk's id with the number by which duplicates are known, in the order in which one stands for others."""
+    same = {name: read_same(segments / name).tolist() for name in {one.segment for one in entries}}
+    for one in entries:
+        for at in range(one.rows):
+            yield f"{one.id}#{at}", same[one.segment][one.first + at]
+
+
+def _alike(same: Mapping[str, int], wanted: set[int]) -> dict[int, list[str]]:
+    groups: dict[int, list[str]] = {number: [] for number in wanted}
+    for chunk, number in same.items():
+        if number in wanted:
+            groups[number].append(chunk)
+    return groups
+
+
+def _shown(chunk: Chunk, group: Sequence[str]) -> ShownChunk:
+    if group[0] == chunk.id:
+        return ShownChunk(chunk, None, tuple(group[1:]))
+    return ShownChunk(chunk, group[0], ())

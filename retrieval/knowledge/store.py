@@ -1,0 +1,293 @@
+"""Knowledge on disk: add, remove, go back; immutable versions made of shared segments, and one pointer.
+
+A version's name is the digest of what it holds, so the same pages give the same name on every machine. What is new is
+written beside the rest and moved into place when whole; a crash at any point leaves the old version serving. What a
+change costs depends on the change, hardly on the size of the base (docs/adr/0008).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.documents.loading import Loaded, Note, Skipped, is_address, load_documents
+from retrieval.encoder import Encoder
+from retrieval.errors import DocumentUnknown, IndexMismatch, StorageFull, VersionUnknown
+from retrieval.knowledge.growing import Fresh, Progress, grow
+from retrieval.knowledge.segment import SPLITTER, read_documents, read_manifest, read_rows
+from retrieval.knowledge.version import Entry
+from retrieval.knowledge.version_folder import (
+    SEGMENTS,
+    brand_folder,
+    check_whole,
+    current_version,
+    point,
+    prune,
+    read_entries,
+    read_history,
+    serve,
+    version_name,
+    version_names,
+    whole,
+    write_history,
+    write_version,
+)
+from retrieval.metadata import Metadata
+from retrieval.passages import Document
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_Documents = Mapping[str, Entry | Fresh]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What adding or removing did."""
+
+    version: str
+    """The version that serves now; the one from before where nothing changed."""
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[Note, ...] = ()
+    chunks: int = 0
+    """Of the whole version."""
+    duplicates: int = 0
+    """Chunks of the whole version that are not searched because another says the same."""
+
+
+def add(
+    home_knowledge: Path,
+    brand: str,
+    path: Path | str,
+    encoder: Encoder,
+    progress: Progress = lambda _done, _total: None,
+    *,
+    replace: bool = False,
+    follow: bool = False,
+) -> Change:
+    """Take in a file, a folder or what lies at an address, and let the result serve.
+
+    Args:
+        home_knowledge: The folder of all brands' knowledge.
+        brand: Whose knowledge.
+        path: A document, a folder of documents, or an `http(s)` address.
+        encoder: Embeds what is new; documents that did not change keep their vectors.
+        progress: Called with (chunks embedded, chunks to embed).
+        replace: Whether documents that are not below `path` are removed.
+        follow: Whether documents that came from `path` before and are no longer there are removed.
+
+    Raises:
+        DocumentUnreadable: There is nothing at `path`.
+        IndexCorrupt: The version that serves is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    with _writing(home_knowledge, brand) as folder:
+        loaded = load_documents(path)
+        origin = str(path if is_address(path) else Path(path).resolve())
+        return _add(folder, loaded, origin, encoder, progress, replace=replace, follow=follow)
+
+
+def add_documents(
+    home_knowledge: Path,
+    brand: str,
+    documents: Iterable[Document],
+    encoder: Encoder,
+    progress: Progress = lambda _done, _total: None,
+) -> Change:
+    """Take in documents that are loaded already and let the result serve.
+
+    Raises:
+        IndexCorrupt: The version that serves is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    with _writing(home_knowledge, brand) as folder:
+        return _add(folder, Loaded(tuple(documents), ()), "", encoder, progress, replace=False, follow=False)
+
+
+def _add(
+    folder: Path, loaded: Loaded, origin: str, encoder: Encoder, progress: Progress, *, replace: bool, follow: bool
+) -> Change:
+    before = _documents(folder, encoder)
+    new = {one.id: one for one in loaded.documents}
+    gone = _gone(before, loaded, origin) if follow else before.keys() - new.keys() if replace else set()
+    after: dict[str, Entry | Fresh] = {name: one for name, one in before.items() if name not in gone}
+    for name, one in new.items():
+        after[name] = _kept_or_fresh(before.get(name), one, origin)
+    same = {name for name in new if name in before and _identity(before[name]) == _identity(after[name])}
+    return _serve(
+        folder,
+        after,
+        encoder,
+        progress,
+        Change(
+            "",
+            added=tuple(sorted(new.keys() - before.keys())),
+            changed=tuple(sorted(new.keys() & before.keys() - same)),
+            unchanged=tuple(sorted(same)),
+            removed=tuple(sorted(gone)),
+            skipped=loaded.skipped,
+            notes=loaded.notes,
+        ),
+    )
+
+
+def remove(home_knowledge: Path, brand: str, document_ids: Iterable[str], encoder: Encoder) -> Change:
+    """Remove documents and let the rest serve.
+
+    Raises:
+        DocumentUnknown: One of the ids is not there; nothing was removed.
+    """
+    wanted = set(document_ids)
+    with _writing(home_knowledge, brand) as folder:
+        before = _documents(folder, encoder)
+        if unknown := sorted(wanted - before.keys()):
+            raise DocumentUnknown(
+                f"The knowledge of {brand!r} holds no {', '.join(map(repr, unknown))}. "
+                f"`brandvoice kb list --brand {brand}` shows what it holds."
+            )
+        after = {name: one for name, one in before.items() if name not in wanted}
+        change = Change("", unchanged=tuple(sorted(after)), removed=tuple(sorted(wanted)))
+        return _serve(folder, after, encoder, lambda _done, _total: None, change)
+
+
+def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None = None) -> str:
+    """Let an earlier version serve again.
+
+    Args:
+        home_knowledge: The folder of all brands' knowledge.
+        brand: Whose knowledge.
+        encoder: The encoder that serves; a version of another one is refused.
+        to: Which version; the one that served before where absent.
+
+    Returns:
+        The version that serves now.
+
+    Raises:
+        VersionUnknown: There is no such version, or none before.
+        IndexCorrupt: It is damaged; what serves stays as it is.
+        IndexMismatch: Another encoder made it; what serves stays as it is.
+    """
+    with _writing(home_knowledge, brand) as folder:
+        if to is not None:
+            if to not in version_names(folder):
+                raise VersionUnknown(
+                    f"The knowledge of {brand!r} has no version {to!r}. `brandvoice kb versions --brand {brand}` "
+                    f"shows which are kept."
+                )
+            check_whole(folder, to, encoder)
+            serve(folder, to)
+            return to
+        current = current_version(folder)
+        history = [name for name in read_history(folder) if name != current]
+        if not history:
+            raise VersionUnknown(
+                f"The knowledge of {brand!r} has no earlier version. `brandvoice kb versions --brand {brand}` shows "
+                f"which are kept."
+            )
+        name = history.pop()
+        check_whole(folder, name, encoder)
+        write_history(folder, history)
+        point(folder, name)
+        return name
+
+
+def _serve(folder: Path, after: _Documents, encoder: Encoder, progress: Progress, change: Change) -> Change:
+    """Write the version that holds these documents where it is not there yet, and let it serve."""
+    name = version_name((_identity(after[one]) for one in sorted(after)), encoder)
+    if not whole(folder, name, encoder):
+        write_version(folder, name, grow(folder, list(after.values()), encoder, progress), encoder)
+    serve(folder, name)
+    prune(folder)
+    manifest = read_manifest(folder / name, checksums=False)
+    return dataclasses.replace(change, version=name, chunks=manifest["chunks"], duplicates=manifest["duplicates"])
+
+
+def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:
+    """What makes a document the same as before."""
+    what = one if isinstance(one, Entry) else one.document
+    return what.id, what.sha256, what.metadata
+
+
+def _kept_or_fresh(before: Entry | Fresh | None, new: Document, origin: str) -> Entry | Fresh:
+    """A document that did not change stays where it is; its metadata may have changed."""
+    if isinstance(before, Entry) and before.sha256 == new.sha256:
+        return before._replace(metadata=new.metadata, origin=origin)
+    return Fresh(new, origin)
+
+
+def _gone(before: _Documents, loaded: Loaded, origin: str) -> set[str]:
+    """Documents that came from `origin` and are no longer there; one that cannot be read just now still is."""
+    there = {one.id for one in loaded.documents}
+    unread = tuple(one.path for one in loaded.skipped)
+    return {
+        name
+        for name, one in before.items()
+        if one.origin == origin
+        and name not in there
+        and not any(name == path or name.startswith(path + "/") for path in unread)
+    }
+
+
+def _documents(folder: Path, encoder: Encoder) -> _Documents:
+    """The documents of the version that serves, by name; to be embedded again where that was made in another way."""
+    name = current_version(folder)
+    if name is None:
+        return {}
+    try:
+        for segment in check_whole(folder, name, encoder)["segments"]:
+            if read_manifest(folder / SEGMENTS / segment, checksums=False)["splitter"] != SPLITTER:
+                return _texts(folder, name)
+    except IndexMismatch:
+        return _texts(folder, name)
+    return {one.id: one for one in read_entries(folder / name)}
+
+
+def _texts(folder: Path, name: str) -> _Documents:
+    """All documents of a version with their texts; also of the layout in which a version held them itself."""
+    first_layout = folder / name / "documents.jsonl"
+    if first_layout.exists():
+        return {row["id"]: Fresh(Document(**row), "") for row in read_rows(first_layout)}
+    found: dict[str, Entry | Fresh] = {}
+    entries = read_entries(folder / name)
+    for segment in {one.segment for one in entries}:
+        held = {one.id: one for one in entries if one.segment == segment}
+        for key, row in read_documents(folder / SEGMENTS / segment, frozenset(held)).items():
+            found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin)
+    return found
+
+
+@contextmanager
+def _writing(home_knowledge: Path, brand: str) -> Iterator[Path]:
+    """One writer at a time for a brand; what a crashed writer left is cleared away."""
+    folder = brand_folder(home_knowledge, brand)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in folder.glob(".new-*"):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
+            yield folder
+    except (OSError, RuntimeError) as error:
+        # FAISS reports a failed write as a RuntimeError.
+        if _is_full(error, folder):
+            raise StorageFull(
+                f"The disk is full, so the knowledge of {brand!r} was left as it is. Free space below {home_knowledge}."
+            ) from error
+        raise
+
+
+def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return shutil.disk_usage(folder).free < 1_000_000

@@ -1,0 +1,126 @@
+"""The stages of one search over one version: by meaning, by words, fused, re-ranked; with the scores of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoder import Encoder, Vectors
+from retrieval.knowledge.version import Version
+from retrieval.language.words import fold, stem, stems
+from retrieval.search.condense import Turn
+from retrieval.search.fusion import LATE_WEIGHT, fuse, rerank
+
+CANDIDATES = 100
+"""Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
+RERANKED = 50
+"""Chunks whose tokens are compared with the query's."""
+LITERAL = 2
+"""Content words that a question needs to be taken for a heading: many pages have "What's next?"."""
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates of one search, best first; all arrays have one row for each."""
+
+    positions: NDArray[np.int64]
+    """Of the chunks in the version."""
+    dense: Scores
+    """Cosine to the query."""
+    context: Scores
+    """Cosine of the whole document to the query."""
+    lexical: Scores
+    """BM25."""
+    fused: Scores
+    """0 to 1."""
+    late: Scores
+    """Late interaction, each word of the latest turn alike; NaN for those that were not re-ranked."""
+    score: Scores
+    """0 to 1, falling."""
+
+    def __len__(self) -> int:
+        """How many candidates there are."""
+        return len(self.positions)
+
+
+def query_vector(encoder: Encoder, turns: Sequence[Turn]) -> Vectors:
+    """The weighted mean of the turns' vectors, float32 [dim], L2-normalised."""
+    if len(turns) == 1:
+        return encoder.encode_query(turns[0].text)
+    total = np.sum([one.weight * encoder.encode_query(one.text) for one in turns], axis=0)
+    vector: Vectors = (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
+    return vector
+
+
+def word_scores(version: Version, turns: Sequence[Turn]) -> Scores:
+    """The weighted sum of the turns' BM25 scores, float32 [chunks]."""
+    scores: Scores = np.zeros(len(version), np.float32)
+    for one in turns:
+        scores += one.weight * version.lexical.scores(stems(one.text))
+    return scores
+
+
+def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
+    """Rank the chunks of a version, which holds at least one.
+
+    Args:
+        version: What is searched.
+        encoder: What encoded it.
+        turns: The question first, then what was said before it.
+    """
+    vector, bm25 = query_vector(encoder, turns), word_scores(version, turns)
+    candidates = _candidates(version, vector, bm25)
+    dense, lexical = version.index.cosines(vector, candidates), bm25[candidates]
+    context = version.contexts.cosines(vector, candidates)
+    fused = fuse(dense, context, lexical)
+    order = np.argsort(-fused, kind="stable")
+    best = order[:RERANKED]
+    met = version.tokens.best(encoder.encode_query_tokens(turns[0].text), candidates[best])
+    late = np.full(len(candidates), np.nan, np.float32)
+    late[best] = met.mean(axis=1)
+    # What is not re-ranked keeps its place below: no mixed score can fall under it.
+    score = ((1 - LATE_WEIGHT) * fused).astype(np.float32)
+    mixed = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text))
+    asked = _asked_literally(version, turns[0].text, candidates[best])
+    score[best] = np.where(asked, 1 - (1 - mixed) / 10, mixed)
+    order[: len(best)] = best[np.argsort(-score[best], kind="stable")]
+    return Ranking(
+        candidates[order], dense[order], context[order], lexical[order], fused[order], late[order], score[order]
+    )
+
+
+def _rarities(version: Version, encoder: Encoder, text: str) -> Scores:
+    """How much each content token of a text counts: as its word is rare in the base; the sum is 1."""
+    weights = np.array([version.lexical.rarity(stem(fold(word))) for word in encoder.query_words(text)], np.float32)
+    total: Scores = weights / max(float(weights.sum()), 1e-9)
+    return total
+
+
+def _asked_literally(version: Version, text: str, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which chunks have the question as their heading: they come to the top, as those who write FAQs mean it."""
+    wanted = stems(text)
+    if len(wanted) < LITERAL:
+        return np.zeros(len(positions), np.bool_)
+    headings = [version.chunks[int(at)].heading.rpartition(" > ")[2] for at in positions]
+    return np.array([stems(heading) == wanted for heading in headings], np.bool_)
+
+
+def _candidates(version: Version, vector: Vectors, bm25: Scores) -> NDArray[np.int64]:
+    """Positions of the chunks that either ranking puts near its top, ascending."""
+    nearest, _ = version.index.search(vector, CANDIDATES)
+    return np.union1d(nearest, _highest(bm25, CANDIDATES))
+
+
+def _highest(scores: Scores, count: int) -> NDArray[np.int64]:
+    """Positions of the highest scores above 0, of equal ones the first; sorting all would cost more than the scores."""
+    above = np.flatnonzero(scores)
+    if len(above) > count:
+        line = np.partition(scores[above], -count)[-count]
+        surely = above[scores[above] > line]
+        above = np.concatenate([surely, above[scores[above] == line][: count - len(surely)]])
+    return above
