@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality [--out benchmarks/results/FILE.md]
 
-Opens the gateway's own parts with a real engine (about six minutes on two cores). Answers: the held-out questions of
+Opens the gateway's own parts with a real engine (about ten minutes on two cores). Answers: the held-out questions of
 both brands through the whole pipeline. Voice: questions about shared policies, the same passages for both brands, raw
 replies with words of passages, brands and products masked; a classifier trained on the brands' own masked replies
 tells whose they are.
@@ -22,6 +22,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import Progress
 from tokenizers import Tokenizer
 
 from configs.base_manifest import base_folder
@@ -60,13 +62,16 @@ def questions_of(path: Path) -> list[Question]:
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-async def answers(gateway: Gateway, brand: str, questions: Sequence[Question]) -> list[Reply]:
+async def answers(gateway: Gateway, brand: str, questions: Sequence[Question], progress: Progress) -> list[Reply]:
     """Ask everything through the pipeline."""
     slots = asyncio.Semaphore(AT_ONCE)
+    bar = progress.add_task(f"answers of {brand}", total=len(questions))
 
     async def ask(question: Question) -> Reply:
         async with slots:
-            return await gateway.pipeline.reply(Turn(gateway.config.brands[brand], question.text))
+            reply = await gateway.pipeline.reply(Turn(gateway.config.brands[brand], question.text))
+        progress.advance(bar)
+        return reply
 
     return list(await asyncio.gather(*(ask(question) for question in questions)))
 
@@ -96,7 +101,7 @@ def answer_figures(
 # --- voice ----------------------------------------------------------------------------------------------------------
 
 
-async def voices(gateway: Gateway, questions: Mapping[str, Sequence[Question]]) -> dict[str, Any]:
+async def voices(gateway: Gateway, questions: Mapping[str, Sequence[Question]], progress: Progress) -> dict[str, Any]:
     """Raw replies of both brands to the same shared-policy questions on the same passages, by condition."""
     config = gateway.config
     asked = [(home, q) for home, known in questions.items() for q in known if q.shared and q.document]
@@ -118,10 +123,12 @@ async def voices(gateway: Gateway, questions: Mapping[str, Sequence[Question]]) 
             sampling = Sampling(max_tokens=80)
             stream = gateway.pipeline._generator.stream(prompt.messages, model=voice.model, sampling=sampling)
             text = "".join([piece.text async for piece in stream])
+        progress.advance(bar)
         masked = mask(text, brand_terms=_names(config), passages=[*_texts(passages), question.text])
         return condition, brand, masked, counts(prompt.messages), counts(prompt.messages[:1])
 
     jobs = [one(c, b, home, q) for c in CONDITIONS for b in config.brands for home, q in asked]
+    bar = progress.add_task("voices", total=len(jobs))
     for condition, brand, masked, whole, instruction in await asyncio.gather(*jobs):
         found[condition]["replies"][brand].append(masked)
         found[condition]["prompt"].append(whole)
@@ -181,17 +188,20 @@ async def run() -> str:
     config = load_config(Path("configs"), {})
     home = Home.from_environment(os.environ)
     questions = {name: questions_of(brand.questions) for name, brand in config.brands.items() if brand.questions}
+    progress = Progress(console=Console(stderr=True))
     async with open_gateway(config, home) as gateway:
         await gateway.engine.ready()
+        progress.start()
         rows: dict[str, dict[str, str]] = {}
         told: list[str] = []
         for brand, known in questions.items():
-            replies = await answers(gateway, brand, known)
+            replies = await answers(gateway, brand, known, progress)
             rows[brand] = answer_figures(gateway, brand, known, replies)
             told += [f"- **{brand}** {q.text}\n  - {r.outcome}: {r.text}" for q, r in zip(known, replies, strict=True)]
-        spoken = await voices(gateway, questions)
+        spoken = await voices(gateway, questions, progress)
         judge = classifier(config, gateway)
         accuracies = {name: judge.accuracy(spoken[name]["replies"]) for name in CONDITIONS}
+        progress.stop()
     return _render(rows, spoken, accuracies, told)
 
 
