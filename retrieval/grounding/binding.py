@@ -71,6 +71,7 @@ def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim,
             ):
                 yield fact
     yield from _names_elsewhere(claim, held, _rarity([unit.stems for unit in held.units]))
+    yield from _of_another_row(claim, held)
 
 
 _Rival = tuple[float, Unit]
@@ -152,6 +153,23 @@ def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float]) -> Iter
         theirs = max(sum(rarity.get(word, 0.0) for word in said & unit.stems) for unit in others)
         if mine < 0.5 * theirs:
             yield name
+
+
+def _of_another_row(claim: Claim, held: Held) -> Iterator[Fact]:
+    """Facts and names that a table gives in other rows than those the claim is about."""
+    said = stems_of(claim.text)
+    named = [unit for unit in held.units if unit.row and unit.row <= said]
+    if not named:
+        return
+    for fact in (*claim.facts, *names_in(claim, held)):
+        marks = stems_of(fact.value) if fact.kind == "name" else frozenset[str]()
+        holding = [
+            unit
+            for unit in held.units
+            if (marks and marks <= unit.stems) or any(matches(fact, other, unit.text) for other in unit.facts)
+        ]
+        if holding and all(unit.row and unit not in named for unit in holding):
+            yield fact
 
 
 def _same_kind(fact: Fact, other: Fact) -> bool:

@@ -34,6 +34,8 @@ class Unit:
     stems: frozenset[str]
     facts: tuple[Fact, ...]
     clauses: tuple[Clause, ...]
+    row: frozenset[str] = frozenset()
+    """Of a table row, the stems of its first cell: what the row is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,8 @@ def _unit(text: str, bare: str) -> Unit:
     # Of a table's head, words such as "Price" help to find a row; the rest would be in every row.
     stems_ = frozenset(stems_of(cells) | {stem(word) for word in words(cells)} | (stems_of(text) & GENERIC))
     parts = [cells] if bare else clause_texts(text)
-    return Unit(plain(fold(text)), stems_, tuple(facts(text)), tuple(clause_of(part) for part in parts))
+    row = frozenset(stems_of(bare.partition(",")[0]))
+    return Unit(plain(fold(text)), stems_, tuple(facts(text)), tuple(clause_of(part) for part in parts), row)
 
 
 def _unit_texts(text: str) -> Iterator[tuple[str, str]]:

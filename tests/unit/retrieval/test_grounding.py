@@ -108,6 +108,29 @@ def test_fact_of_another_line_is_not_lent_to_this_one(sentence: str, question: s
     assert not check(sentence, question=question).supported
 
 
+STORES = Passage(
+    "stores.md",
+    "Stores",
+    "Stores > Addresses",
+    "| Store | Address | Sunday |\n|---|---|---|\n| New York | 18 Lantern Court | closed |\n"
+    "| Chicago | 240 Alderbrook Avenue | 12 pm to 5 pm |\n| Toronto | 95 Wexcombe Street | closed |",
+    0.9,
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "held"),
+    [
+        ("The Toronto store is at 95 Wexcombe Street.", True),
+        ("The Toronto store is found at 18 Lantern Court.", False),
+        ("Our Chicago store is at 95 Wexcombe Street.", False),
+        ("The store in Toronto is open on Sunday from 12 pm to 5 pm.", False),
+    ],
+)
+def test_what_a_table_says_of_one_row_is_not_lent_to_another(sentence: str, held: bool) -> None:
+    assert check(sentence, (STORES,)).supported is held
+
+
 def test_pronoun_is_read_as_what_was_asked_about() -> None:
     assert check("It costs $15.", question="How much is express delivery?").source == 1
 
