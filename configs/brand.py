@@ -84,6 +84,11 @@ class BrandRetrieval(Strict):
     min_answerability: float = Field(
         default=0.5, ge=0, le=1, description="Below this probability the question is refused."
     )
+    focus: bool = Field(
+        default=True,
+        description="An answer must hold the sentence that answers best; else it is made again from the best two, else "
+        "that sentence is quoted. Made for small base models: switch it off with one of a billion parameters or more.",
+    )
 
 
 IntentName = Annotated[str, StringConstraints(pattern=r"^[^.]+$")]

@@ -29,7 +29,8 @@ class GroundedText:
     """Collects the sentences of one generation and decides which of them are shown.
 
     Sentences of style are held back until a first claim has passed: an answer without a supported claim is no
-    answer, and its pleasantries must not be on the screen before the refusal.
+    answer, and its pleasantries must not be on the screen before the refusal. With a focus, claims too are held back
+    until one says what it says.
     """
 
     passages: Sequence[Passage]
@@ -37,36 +38,48 @@ class GroundedText:
     encoder: Encoder
     brand_name: str
     """May be said without standing in a passage."""
+    focus: Passage | None = None
+    """Holds the one sentence that an answer must hold; None where any supported claim will do."""
     checked: list[Checked] = field(default_factory=list)
     shown: list[Sentence] = field(default_factory=list)
     has_claim: bool = False
-    _held: list[str] = field(default_factory=list)
+    """Whether it is an answer: a supported claim was made, to the point where there is a focus."""
+    _held: list[tuple[str, SentenceCheck | None]] = field(default_factory=list)
 
     def add(self, text: str) -> list[Sentence]:
         """Check one sentence (blocking, milliseconds) and return what may be shown now."""
         text = strip_marks(text)
         if not text:
             return []
-        check = check_sentence(
-            text,
-            self.passages,
-            question=self.question,
-            encoder=self.encoder,
-            allowed_names=(self.brand_name,),
-        )
+        check = self._check(text, self.passages)
         passed = check.supported and check.kind != "promise"
         self.checked.append(Checked(text, check, passed))
         if not passed:
             return []
-        if check.kind != "claim":
-            if not self.has_claim:
-                self._held.append(text)
-                return []
-            return [self._show(text)]
-        self.has_claim = True
-        released = [self._show(held) for held in self._held]
+        claim = check if check.kind == "claim" else None
+        self._held.append((text, claim))
+        self.has_claim = self.has_claim or (claim is not None and self._to_the_point(text))
+        if not self.has_claim:
+            return []
+        released = [self._show(*held) for held in self._held]
         self._held.clear()
-        return [*released, self._show(text, check)]
+        return released
+
+    def opening(self) -> str:
+        """The sentence of style that it began with; empty where it began with a claim or nothing."""
+        return self._held[0][0] if self._held and self._held[0][1] is None else ""
+
+    def _to_the_point(self, text: str) -> bool:
+        return self.focus is None or self._check(text, (self.focus,)).supported
+
+    def _check(self, text: str, passages: Sequence[Passage]) -> SentenceCheck:
+        return check_sentence(
+            text,
+            passages,
+            question=self.question,
+            encoder=self.encoder,
+            allowed_names=(self.brand_name,),
+        )
 
     def citations(self) -> tuple[Citation, ...]:
         """The citations of all shown sentences, each once, by number."""

@@ -19,6 +19,7 @@ from configs.brand import Brand
 from retrieval.encoder import Encoder
 from retrieval.grounding.check import SentenceStream, split_sentences
 from retrieval.grounding.fence import fence
+from retrieval.grounding.focus import MIN_FIT, Spot, narrowed, spots
 from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing.clarity import names_no_matter
@@ -41,6 +42,8 @@ lie below it; a refusal that does too is replaced by the brand's own words, whic
 BOUND_PROBABILITY = 0.5
 """An intent that the brand bound to a route must be this probable before the message leaves the way of questions."""
 SHORT_REPLY_TOKENS = 60
+FOCUS_SENTENCES = 2
+"""Sentences in the prompt of a second try."""
 WayOut = Literal["answer", "ask_back", "refuse", "hand_over", "small_talk"]
 RETRY_TEMPERATURE = 0.3
 
@@ -123,14 +126,19 @@ class ChatPipeline:
         prompt = self.prompt(turn, kind, found, voice)
         trace.evidence["prompt"] = [{"role": message.role, "content": message.content} for message in prompt.messages]
         yield Status("writing")
-        if kind == "answer":
-            async with aclosing(self._answer(turn, prompt, voice, trace)) as events:
-                async for event in events:
-                    yield event
-        else:
-            async with aclosing(self._speak(turn, prompt, voice, trace)) as events:
-                async for event in events:
-                    yield event
+        async with aclosing(self._replied(turn, prompt, found, voice, trace)) as events:
+            async for event in events:
+                yield event
+
+    def _replied(
+        self, turn: Turn, prompt: Prompt, found: SearchResult | None, voice: Voice, trace: _Trace
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """The last steps, as the prompt and the brand's check ask for."""
+        if prompt.kind != "answer" or found is None:
+            return self._speak(turn, prompt, voice, trace)
+        if turn.brand.check == "before":
+            return self._answer(turn, prompt, found, voice, trace)
+        return self._answer_unchecked(turn, prompt, voice, trace)
 
     def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
         """Route a message, and search where it is a question (blocking, milliseconds)."""
@@ -196,35 +204,82 @@ class ChatPipeline:
             guide=self._guides.get(turn.brand.name) if voice.version == BASE_VERSION else None,
         )
 
-    async def _answer(self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace) -> AsyncGenerator[TurnEvent, None]:
-        """Generate an answer and yield each sentence that its passages support."""
-        if turn.brand.check != "before":
-            async with aclosing(self._answer_unchecked(turn, prompt, voice, trace)) as events:
-                async for event in events:
-                    yield event
-            return
+    async def _answer(
+        self, turn: Turn, prompt: Prompt, found: SearchResult, voice: Voice, trace: _Trace
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """Generate an answer and yield each sentence that its passages support.
+
+        Where no claim passes, or none to the point, the answer is made again from the best sentences alone; then the
+        best sentence is quoted; then the question is refused.
+        """
+        looking = asyncio.ensure_future(self._in_thread(self._best, turn, found))  # beside the first generation
+        best: tuple[Spot, ...] = ()
+        opening = ""
         for attempt in range(2):
-            text = GroundedText(prompt.passages, turn.question, self._encoder, turn.brand.display_name)
-            stream = SentenceStream()
-            sampling = self._sampling if attempt == 0 else _warmer(self._sampling)
-            async with aclosing(self._generate(prompt, voice, sampling, trace)) as pieces:
-                async for piece in pieces:
-                    for raw in stream.feed(piece.text):
-                        for sentence in await self._in_thread(text.add, raw):
-                            self._mark_first(trace)
-                            yield sentence
-            for raw in stream.flush():
-                for sentence in await self._in_thread(text.add, raw):
-                    self._mark_first(trace)
-                    yield sentence
+            if attempt and best:
+                prompt = self._narrower(turn, found, best, voice)
+                trace.evidence["prompt_again"] = prompt.messages[-1].content
+            text = self._grounded(turn, prompt)
+            sampling = _warmer(self._sampling) if attempt and not best else self._sampling
+            async with aclosing(self._sentences(prompt, voice, sampling, trace)) as sentences:
+                async for raw in sentences:
+                    best = await looking
+                    text.focus = narrowed(found.passages, best[:1])[0][0] if best else None
+                    for sentence in await self._in_thread(text.add, raw):
+                        self._mark_first(trace)
+                        yield sentence
             trace.generations[-1]["sentences"] = [_evidence(checked) for checked in text.checked]
             if text.has_claim:
                 yield self._finish("answered", text.shown, text.citations(), voice, trace)
+                return
+            opening = opening or text.opening()
+        if best:
+            quoted = await self._in_thread(self._quote, turn, prompt, opening, best[0])
+            if quoted.has_claim:
+                trace.evidence["quoted"] = best[0].text
+                self._mark_first(trace)
+                for sentence in quoted.shown:
+                    yield sentence
+                yield self._finish("answered", quoted.shown, quoted.citations(), voice, trace)
                 return
         trace.evidence["refused_because"] = "no sentence of the answer stood in its passages, twice"
         sentence, reply = self._say(turn.brand.words.refusals, turn, voice, trace)
         yield sentence
         yield reply
+
+    def _best(self, turn: Turn, found: SearchResult) -> tuple[Spot, ...]:
+        """The sentences that answer best, best first; none where the brand wants no focus or nothing fits."""
+        if not turn.brand.retrieval.focus:
+            return ()
+        best = spots(found.query, found.passages, self._encoder)
+        return best if best and best[0].fit >= MIN_FIT else ()
+
+    def _narrower(self, turn: Turn, found: SearchResult, best: Sequence[Spot], voice: Voice) -> Prompt:
+        """The prompt with the best sentences alone; checked and cited are the whole passages all the same."""
+        short, whole = narrowed(found.passages, best[:FOCUS_SENTENCES])
+        return replace(self.prompt(turn, "answer", replace(found, passages=short), voice), passages=whole)
+
+    def _grounded(self, turn: Turn, prompt: Prompt) -> GroundedText:
+        return GroundedText(prompt.passages, turn.question, self._encoder, turn.brand.display_name)
+
+    def _quote(self, turn: Turn, prompt: Prompt, opening: str, best: Spot) -> GroundedText:
+        """The best sentence itself, after the words of style that the model began with."""
+        text = self._grounded(turn, prompt)
+        for raw in filter(None, (opening, best.text)):
+            text.add(raw)
+        return text
+
+    async def _sentences(
+        self, prompt: Prompt, voice: Voice, sampling: Sampling, trace: _Trace
+    ) -> AsyncGenerator[str, None]:
+        """Generate, and yield whole sentences."""
+        stream = SentenceStream()
+        async with aclosing(self._generate(prompt, voice, sampling, trace)) as pieces:
+            async for piece in pieces:
+                for raw in stream.feed(piece.text):
+                    yield raw
+        for raw in stream.flush():
+            yield raw
 
     def _say(self, choices: Sequence[str], turn: Turn, voice: Voice, trace: _Trace) -> tuple[Sentence, Reply]:
         """Say one of the brand's own sentences in place of an answer."""
@@ -254,7 +309,7 @@ class ChatPipeline:
 
     def _mark_sentences(self, turn: Turn, prompt: Prompt, text: str) -> list[tuple[Checked, Sentence]]:
         """Check a finished text; every sentence stays, a supported claim gets its citation."""
-        grounded = GroundedText(prompt.passages, turn.question, self._encoder, turn.brand.display_name)
+        grounded = self._grounded(turn, prompt)
         for raw in split_sentences(text):
             grounded.add(raw)
         marked = []
@@ -269,15 +324,11 @@ class ChatPipeline:
 
     async def _speak(self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace) -> AsyncGenerator[TurnEvent, None]:
         """Small talk, refusal or hand-over: no facts may be in it; else the brand's own words are used."""
-        texts: list[str] = []
-        stream = SentenceStream()
         sampling = Sampling(
             self._sampling.temperature, SHORT_REPLY_TOKENS, self._sampling.repetition_penalty, self._sampling.seed
         )
-        async with aclosing(self._generate(prompt, voice, sampling, trace)) as pieces:
-            async for piece in pieces:
-                texts.extend(stream.feed(piece.text))
-        texts.extend(stream.flush())
+        async with aclosing(self._sentences(prompt, voice, sampling, trace)) as sentences:
+            texts = [raw async for raw in sentences]
         accepted, checks = await self._in_thread(self._speakable, turn, prompt.kind, texts)
         trace.generations[-1]["sentences"] = checks
         if not accepted:

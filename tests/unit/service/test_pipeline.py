@@ -91,7 +91,8 @@ async def test_a_sentence_with_a_wrong_figure_is_never_shown() -> None:
 
 async def test_an_answer_that_fails_twice_becomes_a_refusal_in_the_brands_own_words() -> None:
     generator = ScriptedGenerator(["It can be returned within 90 days.", "You have 12 weeks to return it."])
-    _, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
+    unfocused = BRAND.model_copy(update={"retrieval": BrandRetrieval(focus=False)})
+    _, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(unfocused, "How long can I return an item?"))
     assert reply.outcome == "refused"
     assert reply.text == BRAND.words.refusals[0]
     assert reply.citations == ()
@@ -102,6 +103,35 @@ async def test_a_second_try_that_is_supported_is_shown() -> None:
     generator = ScriptedGenerator(["It is 90 days.", "An unopened item can be returned within 30 days of delivery."])
     _, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, "How long can I return an item?"))
     assert reply.outcome == "answered"
+
+
+STORES = Passage(
+    "stores.md",
+    "Stores",
+    "Stores > Parcels",
+    "Our stores are open on Monday. Stores keep a parcel for 7 days. The store in Hudson wraps a present for free.",
+    0.8,
+)
+
+
+async def test_a_true_sentence_beside_the_point_is_not_shown_and_the_answer_is_made_again_from_the_best_ones() -> None:
+    generator = ScriptedGenerator(["Sure! Our stores are open on Monday.", "Stores keep a parcel for 7 days."])
+    retriever = FixedRetriever((RETURNS, STORES))
+    events, reply = await run(generator, retriever, Turn(BRAND, "How long do stores keep a parcel?"))
+    assert reply.text == "Stores keep a parcel for 7 days [1]."
+    assert [event.text for event in events if isinstance(event, Sentence)] == [reply.text]
+    again = generator.prompts[1][-1].content
+    assert "7 days" in again
+    assert "Hudson" not in again
+    assert reply.citations[0].passage == STORES.text, "the source is shown whole"
+
+
+async def test_the_best_sentence_is_quoted_where_the_model_twice_misses_the_point() -> None:
+    generator = ScriptedGenerator(["Thank you for asking! Our stores are open on Monday."])
+    _, reply = await run(generator, FixedRetriever((STORES,)), Turn(BRAND, "How long do stores keep a parcel?"))
+    assert reply.outcome == "answered"
+    assert reply.text == "Thank you for asking! Stores keep a parcel for 7 days [1]."
+    assert reply.evidence["quoted"] == "Stores keep a parcel for 7 days."
 
 
 async def test_an_unanswerable_question_is_not_sent_to_the_model_as_if_it_were_answerable() -> None:

@@ -1,0 +1,86 @@
+"""The sentences of the passages that answer best: what an answer must hold, and what is quoted where a model fails.
+
+A small model given three passages often restates the wrong sentence, truly and beside the point. On 600 answerable
+questions of SQuAD2 the best sentence of the passage by the score used here holds the answer in 85 of 100 cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from retrieval.encoder import Encoder
+from retrieval.language.sentences import split_sentences
+from retrieval.passages import Passage
+
+RANK_STEP = 0.03
+"""What a sentence loses for each place of its passage in the ranking."""
+MIN_FIT = 0.8
+"""A sentence below is no answer (2 % of the right sentences of SQuAD2 are)."""
+
+_RULE = re.compile(r"^[|\s:-]+$")
+_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One sentence, list item or table row of a passage."""
+
+    source: int
+    """1-based number of its passage."""
+    place: int
+    """Its place in the passage."""
+    text: str
+    """As a person reads it; of a table row, each cell with the head of its column."""
+    lines: str
+    """As the passage holds it; of a table row, with the table's head."""
+    fit: float
+    """Cosine of the sentence and mean best cosine of the question's tokens, -2 to 2, less its passage's rank."""
+
+
+def spots(question: str, passages: Sequence[Passage], encoder: Encoder) -> tuple[Spot, ...]:
+    """Every sentence of the passages, best first (blocking, a millisecond for each that the encoder does not know).
+
+    Args:
+        question: As searched, so that a follow-up question brings what it is about.
+        passages: Best first.
+        encoder: Its vectors of short texts are kept.
+    """
+    asked, tokens = encoder.encode_query(question), encoder.encode_query_tokens(question)
+    found = []
+    for rank, passage in enumerate(passages):
+        for place, (text, lines) in enumerate(_units(passage.text)):
+            full = f"{passage.heading or passage.title}: {text}"
+            meaning = float(asked @ encoder.encode_query(full))
+            worded = float((tokens @ encoder.encode_query_tokens(full).T).max(axis=1).mean())
+            found.append(Spot(rank + 1, place, text, lines, meaning + worded - RANK_STEP * rank))
+    return tuple(sorted(found, key=lambda spot: -spot.fit))
+
+
+def narrowed(passages: Sequence[Passage], kept: Sequence[Spot]) -> tuple[tuple[Passage, ...], tuple[Passage, ...]]:
+    """The passages that hold some sentences, first with these sentences alone, then whole; in their old order."""
+    by_source: dict[int, list[Spot]] = {}
+    for spot in sorted(kept, key=lambda spot: (spot.source, spot.place)):
+        by_source.setdefault(spot.source, []).append(spot)
+    short = [
+        replace(passages[source - 1], text="\n".join(spot.lines for spot in held)) for source, held in by_source.items()
+    ]
+    return tuple(short), tuple(passages[source - 1] for source in by_source)
+
+
+def _units(text: str) -> Iterator[tuple[str, str]]:
+    """Sentences, list items and table rows: as read, and as they stand in the passage."""
+    head = ""
+    for line in text.split("\n"):
+        bare = line.strip()
+        if not bare.startswith("|"):
+            head = ""
+            yield from ((sentence, sentence) for sentence in split_sentences(_ITEM.sub("", line).replace("**", "")))
+        elif not head:
+            head = bare
+        elif not _RULE.match(bare):
+            cells = zip(head.strip("| ").split("|"), bare.strip("| ").split("|"), strict=False)
+            read = ", ".join(f"{name.strip()}: {cell.strip()}" for name, cell in cells if cell.strip())
+            rule = "|---" * (head.count("|") - 1) + "|"
+            yield f"{read}.", f"{head}\n{rule}\n{bare}"
