@@ -11,7 +11,8 @@ of tokens, worst met word, coverage by one passage and by rarity, unknown words,
 numbers, missing kind of answer, length). Fitted on the brands, all twelve take MTRAG from .804 to .777, SQuAD 2
 from .605 to .616 and the brands from .908 and .934 to .898 and .917; with MTRAG among what is fitted on, MTRAG gets
 .770 and SQuAD 2 .634. SQuAD 2's unanswerable questions ask for what a paragraph nearly says: that takes a reader, not
-a search.
+a search. A reader was tried too: taught by a language model it takes SQuAD 2 to .688 and leaves MTRAG at .798, too
+little for 14 ms or more a question (benchmarks/results/2026-11-25-answerability.md).
 """
 
 from __future__ import annotations
