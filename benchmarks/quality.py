@@ -1,6 +1,6 @@
 """How well the two sample brands answer, and whether their voices can be told apart.
 
-    python -m benchmarks.quality [--out benchmarks/results/FILE.md]
+    python -m benchmarks.quality [--answers-only] [--out benchmarks/results/FILE.md]
 
 Opens the gateway's own parts with a real engine (about ten minutes on two cores). Answers: the held-out questions of
 both brands through the whole pipeline. Voice: questions about shared policies, the same passages for both brands, raw
@@ -183,7 +183,7 @@ def _mean(values: Sequence[int]) -> str:
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-async def run() -> str:
+async def run(*, answers_only: bool) -> str:
     """Measure and render."""
     config = load_config(Path("configs"), {})
     home = Home.from_environment(os.environ)
@@ -198,6 +198,9 @@ async def run() -> str:
             replies = await answers(gateway, brand, known, progress)
             rows[brand] = answer_figures(gateway, brand, known, replies)
             told += [f"- **{brand}** {q.text}\n  - {r.outcome}: {r.text}" for q, r in zip(known, replies, strict=True)]
+        if answers_only:
+            progress.stop()
+            return _render(rows, {}, {}, told)
         spoken = await voices(gateway, questions, progress)
         judge = classifier(config, gateway)
         accuracies = {name: judge.accuracy(spoken[name]["replies"]) for name in CONDITIONS}
@@ -223,13 +226,16 @@ def _render(
         "| brand | " + " | ".join(figures) + " |",
         "|---" * (len(figures) + 1) + "|",
         *("| " + " | ".join([brand, *row.values()]) + " |" for brand, row in rows.items()),
-        "",
-        "## Voice on shared policies, same passages, subject masked",
-        "",
-        "| who speaks | told apart | 95 % interval | instruction tokens | whole prompt, tokens |",
-        "|---|---|---|---|---|",
     ]
-    for name in CONDITIONS:
+    if spoken:
+        lines += [
+            "",
+            "## Voice on shared policies, same passages, subject masked",
+            "",
+            "| who speaks | told apart | 95 % interval | instruction tokens | whole prompt, tokens |",
+            "|---|---|---|---|---|",
+        ]
+    for name in accuracies:
         low, high = accuracies[name].interval
         lines.append(
             f"| {name} | {accuracies[name].right}/{accuracies[name].total} ({accuracies[name].share:.0%}) "
@@ -242,8 +248,9 @@ def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--answers-only", action="store_true", help="leave out the voices: four minutes, not ten")
     arguments = parser.parse_args()
-    text = asyncio.run(run())
+    text = asyncio.run(run(answers_only=arguments.answers_only))
     sys.stdout.write(text)
     if arguments.out:
         arguments.out.write_text(text, encoding="utf-8")

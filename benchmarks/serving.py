@@ -2,9 +2,10 @@
 
     python -m benchmarks.serving [--rounds 5] [--litellm VENV] [--out benchmarks/results/FILE.md]
 
-Added time to first token, server CPU a token at 16 and 64 streams, turns a second, paced throughput, and the time
-from the engine's last token of a sentence to its frame. Method: medians of per-round figures, ratios within a round.
-LiteLLM runs where `--litellm` names a virtual environment with `litellm[proxy]` in it.
+Ends with 1 where a goal is missed. Added time to first token, server CPU a token at 16 and 64 streams, turns a
+second, paced throughput, and the time from the engine's last token of a sentence to its frame. Method: medians of
+per-round figures, ratios within a round. LiteLLM runs where `--litellm` names a virtual environment with
+`litellm[proxy]` in it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from operator import sub, truediv
 from pathlib import Path
 from typing import Any
 
@@ -267,8 +269,44 @@ async def sentence_lag_ms(server: Server, engine_url: str, site_key: str, turns:
     return statistics.median(lags), lags[int(len(lags) * 0.95)]
 
 
-def table(found: dict[str, dict[str, list[float]]], lag: tuple[float, float]) -> str:
-    """The figures as Markdown, medians of rounds, with the ratios that the goals name."""
+@dataclass(frozen=True)
+class Goal:
+    """One figure and what it must not exceed, or must reach."""
+
+    what: str
+    figure: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether it holds."""
+        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
+
+
+def goals(found: dict[str, dict[str, list[float]]], lag: tuple[float, float]) -> list[Goal]:
+    """The figures with a goal; ratios and differences are medians of those within a round."""
+
+    def beside(name: str, figure: str, other: str, by: Callable[[float, float], float]) -> float:
+        return statistics.median(map(by, found[name][figure], found[other][figure]))
+
+    stubbed = "gateway, check off, retrieval stubbed"
+    listed = [
+        Goal("added to the first token, retrieval stubbed, ms", beside(stubbed, "ttft_ms", "direct", sub), 3.0),
+        Goal("the same with retrieval, ms", beside("gateway, check off", "ttft_ms", "direct", sub), 8.0),
+        Goal("CPU a token at 16 streams, us", statistics.median(found[stubbed]["cpu_us_16"]), 150.0),
+        Goal("CPU a token at 64 streams, us", statistics.median(found[stubbed]["cpu_us_64"]), 110.0),
+        Goal("64 paced streams, of direct", beside(stubbed, "tok_s_64", "direct", truediv), 0.97, at_least=True),
+        Goal("end of a sentence to its frame, p95, ms", lag[1], 15.0),
+    ]
+    if "litellm" in found:
+        times = beside(stubbed, "turns_s", "litellm", truediv)
+        listed.append(Goal("turns a second, times LiteLLM's", times, 5.0, at_least=True))
+    return listed
+
+
+def table(found: dict[str, dict[str, list[float]]], lag: tuple[float, float], wanted: Sequence[Goal]) -> str:
+    """The figures as Markdown, medians of rounds, and the goals."""
     middle: dict[str, dict[str, float]] = {
         name: {figure: statistics.median(values) for figure, values in figures.items()}
         for name, figures in found.items()
@@ -285,21 +323,18 @@ def table(found: dict[str, dict[str, list[float]]], lag: tuple[float, float]) ->
             f"| {figures['turns_s']:.0f} | {figures.get('cpu_us_16', 0):.0f} | {figures.get('cpu_us_64', 0):.0f} "
             f"| {figures.get('tok_s_64', 0):.0f} | {figures.get('tok_s_64', 0) / direct['tok_s_64']:.3f} |"
         )
-    rows += [
-        "",
-        f"Sentence check on: engine's last token of a sentence to its frame p50 {lag[0]:.1f} ms, p95 {lag[1]:.1f} ms.",
-    ]
-    if "litellm" in middle:
-        best = middle["gateway, check off, retrieval stubbed"]
+    rows += ["", f"Sentence check on: engine's last token of a sentence to its frame p50 {lag[0]:.1f} ms."]
+    rows += ["", "| goal | limit | measured | |", "|---|---|---|---|"]
+    for goal in wanted:
+        sign = ">=" if goal.at_least else "<="
         rows.append(
-            f"Against LiteLLM: turns/s {best['turns_s'] / middle['litellm']['turns_s']:.1f}x, "
-            f"CPU a token at 16 {middle['litellm']['cpu_us_16'] / best['cpu_us_16']:.1f}x less."
+            f"| {goal.what} | {sign} {goal.limit:g} | {goal.figure:.3g} | {'met' if goal.met else '**missed**'} |"
         )
     return "\n".join(rows)
 
 
-def main() -> None:
-    """Start everything, measure, print, keep."""
+def main() -> int:
+    """Start everything, measure, print, keep; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--litellm", type=Path, help="virtual environment with litellm[proxy]")
@@ -343,10 +378,12 @@ def main() -> None:
         lag_server, lag_engine = servers[1]["gateway, check on"], servers[1]["direct"]
         found = asyncio.run(measure(servers[0], servers[1], site_key, arguments.rounds))
         lag = asyncio.run(sentence_lag_ms(lag_server, lag_engine.url, site_key))
-    text = _report(table(found, lag), arguments.rounds)
+    wanted = goals(found, lag)
+    text = _report(table(found, lag, wanted), arguments.rounds)
     sys.stdout.write(text)
     if arguments.out:
         arguments.out.write_text(text, encoding="utf-8")
+    return int(not all(goal.met for goal in wanted))
 
 
 def _litellm(start: Callable[..., Server], venv: Path, engine: Server, pace: str) -> Server:
@@ -372,4 +409,4 @@ def _report(body: str, rounds: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
