@@ -65,6 +65,16 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """What was noted of a chunk when it was taken in."""
+
+    by: str
+    """Fingerprint of the judge (see `retrieval.grounding.fence`)."""
+    instructions: tuple[str, ...]
+    """Sentences that instruct an assistant, as written; a model must not read them."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What one search found, with what a decision needs to know about it."""
 
@@ -77,3 +87,5 @@ class SearchResult:
     """Probability, 0 to 1, that the passages hold the answer (see `retrieval.search.answerability`)."""
     features: Mapping[str, float] = field(default_factory=dict)
     """What the probability was computed from; kept as evidence."""
+    noted: Mapping[int, Noted] = field(default_factory=dict)
+    """By place among the passages; absent where nobody judged the chunk when it was taken in."""

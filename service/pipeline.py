@@ -154,10 +154,11 @@ class ChatPipeline:
 
     def _fenced(self, found: SearchResult, trace: _Trace) -> SearchResult:
         """The passages without instructions to an assistant: a document is data."""
-        fenced = [fence(passage, self._encoder) for passage in found.passages]
+        fenced = [fence(one, self._encoder, found.noted.get(place)) for place, one in enumerate(found.passages)]
         if removed := [{"document": one.passage.document, "removed": one.removed} for one in fenced if one.removed]:
             trace.evidence["fenced"] = removed
-        return replace(found, passages=tuple(one.passage for one in fenced if one.passage.text))
+        # The notes go by place, and their work is done.
+        return replace(found, passages=tuple(one.passage for one in fenced if one.passage.text), noted={})
 
     def _with_intent(self, turn: Turn, way: Route, trace: _Trace) -> Route:
         """Note the intent where the brand has a classifier, and follow the route that the brand bound to it.

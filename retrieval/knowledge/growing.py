@@ -20,6 +20,7 @@ from retrieval.documents.splitting import searchable, split
 from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IndexCorrupt, IndexMismatch
 from retrieval.knowledge.late import Stored
+from retrieval.knowledge.noted import Judge
 from retrieval.knowledge.segment import (
     Encoded,
     Segment,
@@ -59,7 +60,13 @@ class _Member:
     first: int = 0
 
 
-def grow(folder: Path, documents: Collection[Entry | Fresh], encoder: Encoder, progress: Progress) -> tuple[Entry, ...]:
+def grow(
+    folder: Path,
+    documents: Collection[Entry | Fresh],
+    encoder: Encoder,
+    progress: Progress,
+    judge: Judge | None = None,
+) -> tuple[Entry, ...]:
     """Bring documents to the disk, in the segments that are there and at most one more.
 
     Args:
@@ -67,6 +74,7 @@ def grow(folder: Path, documents: Collection[Entry | Fresh], encoder: Encoder, p
         documents: All that a version is to hold: where they are, or what they say.
         encoder: Embeds the fresh ones.
         progress: Called with (chunks embedded, chunks to embed).
+        judge: Looks for instructions in what is written.
 
     Returns:
         Where each of them is, by name.
@@ -82,7 +90,7 @@ def grow(folder: Path, documents: Collection[Entry | Fresh], encoder: Encoder, p
         members += _members(folder, name, [one for one in held if one.segment == name], encoder)
     kept = [one for one in held if one.segment not in merged]
     if members:
-        kept += _write(folder, sorted(members, key=lambda one: one.document.id), encoder, progress)
+        kept += _write(folder, sorted(members, key=lambda one: one.document.id), encoder, progress, judge)
     return tuple(sorted(kept, key=lambda one: one.id))
 
 
@@ -110,16 +118,19 @@ def _members(folder: Path, name: str, entries: Sequence[Entry], encoder: Encoder
         yield _Member(document, one.origin, segment.chunks[one.first : one.first + one.rows], segment, one.first)
 
 
-def _write(folder: Path, members: Sequence[_Member], encoder: Encoder, progress: Progress) -> Iterator[Entry]:
+def _write(
+    folder: Path, members: Sequence[_Member], encoder: Encoder, progress: Progress, judge: Judge | None
+) -> Iterator[Entry]:
     documents = [one.document for one in members]
-    name = segment_name(documents, encoder)
+    name = segment_name(documents, encoder, judge)
     place = folder / SEGMENTS / name
     if not _whole(place):
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(exist_ok=True)
         chunks = [chunk for one in members for chunk in one.chunks]
         with scratch(folder) as outer:
-            write_segment(outer / name, documents, chunks, _encoded(members, encoder, progress), encoder)
+            batches = _encoded(members, encoder, progress, judge)
+            write_segment(outer / name, documents, chunks, batches, encoder, judge)
             os.replace(outer / name, place)
         sync(place.parent)
     first = 0
@@ -140,8 +151,10 @@ def _whole(place: Path) -> bool:
     return True
 
 
-def _encoded(members: Sequence[_Member], encoder: Encoder, progress: Progress) -> Iterator[Encoded]:
-    """Vectors and token vectors in the order of the chunks: copied where a segment has them, encoded where none has."""
+def _encoded(
+    members: Sequence[_Member], encoder: Encoder, progress: Progress, judge: Judge | None
+) -> Iterator[Encoded]:
+    """What is written of the chunks, in their order: copied where a segment has it, made where none has."""
     work = [(one, at) for one in members for at in range(len(one.chunks))]
     total = sum(member.old is None for member, _ in work)
     done = 0
@@ -161,6 +174,16 @@ def _encoded(members: Sequence[_Member], encoder: Encoder, progress: Progress) -
             vectors[fresh], encoded = encoder.encode_document_tokens(texts)
             for row, one in zip(fresh, encoded, strict=True):
                 tokens[row] = one.astype(np.float16)
+        instructions = () if judge is None else [_instructions(member, at, judge) for member, at in batch]
+        if fresh:
             done += len(fresh)
             progress(done, total)
-        yield vectors, tokens
+        yield Encoded(vectors, tokens, instructions)
+
+
+def _instructions(member: _Member, at: int, judge: Judge) -> tuple[str, ...]:
+    """What the judge says of a chunk; it is not asked again where a segment holds its word."""
+    notes = member.old.notes if member.old else None
+    if notes is not None and notes.by == judge.fingerprint:
+        return notes.at(member.first + at).instructions
+    return judge.instructions(member.chunks[at])

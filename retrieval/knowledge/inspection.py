@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from retrieval.errors import DocumentUnknown, IndexMismatch
+from retrieval.knowledge.noted import Notes
 from retrieval.knowledge.segment import read_manifest, read_rows, read_same
 from retrieval.knowledge.version import Entry
 from retrieval.knowledge.version_folder import SEGMENTS, brand_folder, current_version, read_entries, version_names
@@ -39,6 +40,8 @@ class ShownChunk:
     """The chunk that is searched instead of this one."""
     aliases: tuple[str, ...]
     """The chunks that are not searched because this one is."""
+    instructions: tuple[str, ...] | None = None
+    """Sentences that were found to instruct an assistant when it was taken in; None where nobody looked."""
 
 
 def list_documents(home_knowledge: Path, brand: str) -> tuple[Entry, ...]:
@@ -71,7 +74,11 @@ def show_document(home_knowledge: Path, brand: str, document: str) -> tuple[Entr
     chunks = [Chunk(**row) for row in rows]
     same = dict(_numbers(segments, entries))
     alike = _alike(same, {same[chunk.id] for chunk in chunks})
-    return entry, tuple(_shown(chunk, alike[same[chunk.id]]) for chunk in chunks)
+    notes = Notes.load(segments / entry.segment)
+    return entry, tuple(
+        _shown(chunk, alike[same[chunk.id]], notes.at(row).instructions if notes else None)
+        for row, chunk in enumerate(chunks, entry.first)
+    )
 
 
 def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
@@ -125,7 +132,7 @@ def _alike(same: Mapping[str, int], wanted: set[int]) -> dict[int, list[str]]:
     return groups
 
 
-def _shown(chunk: Chunk, group: Sequence[str]) -> ShownChunk:
+def _shown(chunk: Chunk, group: Sequence[str], instructions: tuple[str, ...] | None) -> ShownChunk:
     if group[0] == chunk.id:
-        return ShownChunk(chunk, None, tuple(group[1:]))
-    return ShownChunk(chunk, group[0], ())
+        return ShownChunk(chunk, None, tuple(group[1:]), instructions)
+    return ShownChunk(chunk, group[0], (), instructions)

@@ -3,6 +3,7 @@
     <segment>/manifest.json       encoder, splitter, size and sha256 of every file below
               documents.jsonl     with their texts
               chunks.jsonl  vectors.faiss  tokens/  stems/  words/  same.npy
+              instructions.json     where a judge looked at the chunks (`retrieval.knowledge.noted`)
 
 A version is a list of segments and of the documents in them that count (`retrieval.knowledge.store`), so a change
 writes what changed and shares the rest.
@@ -16,7 +17,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -28,6 +29,7 @@ from retrieval.encoder import Encoder, Vectors, file_sha256
 from retrieval.errors import IndexCorrupt, IndexMismatch
 from retrieval.knowledge.index import FaissIndex
 from retrieval.knowledge.late import Stored, TokenIndex
+from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.postings import Postings
 from retrieval.language.words import STOPWORDS, stem, words
 from retrieval.passages import Chunk, Document
@@ -35,7 +37,15 @@ from retrieval.passages import Chunk, Document
 LAYOUT = 2
 SPLITTER: Mapping[str, int] = {"max_chars": MAX_CHARS, "overlap_chars": OVERLAP_CHARS}
 """What decides where documents are cut; documents that were cut otherwise are cut and embedded again."""
-Encoded = tuple[Vectors, Sequence[Stored]]
+
+
+class Encoded(NamedTuple):
+    """What is written of a batch of chunks."""
+
+    vectors: Vectors
+    tokens: Sequence[Stored]
+    instructions: Sequence[tuple[str, ...]] = ()
+    """What a judge found in each; of no chunk where there is no judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,8 @@ class Segment:
     """Words of letters as they are written, for the spelling check."""
     same: NDArray[np.uint64]
     """For each chunk, what `retrieval.documents.duplicates.same_as` says."""
+    notes: Notes | None = None
+    """What a judge said of the chunks; None where none looked."""
 
     @classmethod
     def load(cls, home: Path, encoder: Encoder) -> Segment:
@@ -68,11 +80,16 @@ class Segment:
         if not len(index) == len(tokens) == len(chunks) or index.dim != encoder.dim:
             raise IndexCorrupt(f"Segment {home.name} holds {len(chunks)} chunks but {len(index)} vectors.")
         stems, spelled = Postings.load(home / "stems"), Postings.load(home / "words")
-        return cls(home.name, chunks, index, tokens, stems, spelled, read_same(home))
+        return cls(home.name, chunks, index, tokens, stems, spelled, read_same(home), Notes.load(home))
 
 
 def write_segment(
-    home: Path, documents: Sequence[Document], chunks: Sequence[Chunk], encoded: Iterable[Encoded], encoder: Encoder
+    home: Path,
+    documents: Sequence[Document],
+    chunks: Sequence[Chunk],
+    encoded: Iterable[Encoded],
+    encoder: Encoder,
+    judge: Judge | None = None,
 ) -> None:
     """Write a segment to a new folder; the chunks of a document stand together, in the documents' order.
 
@@ -80,20 +97,23 @@ def write_segment(
         home: The folder, which is made; its name is the segment's.
         documents: With their texts.
         chunks: Of all these documents.
-        encoded: Vectors and token vectors of the chunks, a batch at a time, in their order.
+        encoded: What is written of the chunks, a batch at a time, in their order.
         encoder: What encoded them.
+        judge: Who looked for instructions in them.
     """
     home.mkdir()
     write_rows(home / "documents.jsonl", documents)
     write_rows(home / "chunks.jsonl", chunks)
     vectors: Vectors = np.zeros((len(chunks), encoder.dim), np.float32)
+    instructions: list[tuple[str, ...]] = []
 
     def tokens() -> Iterator[Stored]:
         done = 0
-        for rows, batch in encoded:
-            vectors[done : done + len(rows)] = rows
-            done += len(rows)
-            yield from batch
+        for batch in encoded:
+            vectors[done : done + len(batch.vectors)] = batch.vectors
+            done += len(batch.vectors)
+            instructions.extend(batch.instructions)
+            yield from batch.tokens
 
     TokenIndex.write(home / "tokens", tokens())
     FaissIndex.build(vectors).save(home / "vectors.faiss")
@@ -101,6 +121,8 @@ def write_segment(
     Postings.build([[stem(word) for word in text if word not in STOPWORDS] for text in texts]).save(home / "stems")
     Postings.build([[word for word in text if word.isalpha()] for text in texts]).save(home / "words")
     np.save(home / "same.npy", np.array([same_as(chunk) for chunk in chunks], np.uint64), allow_pickle=False)
+    if judge is not None:
+        Notes.of(judge.fingerprint, instructions).save(home)
     about = {"documents": len(documents), "chunks": len(chunks), "splitter": dict(SPLITTER)}
     write_manifest(home, {"encoder": encoder_of(encoder), **about})
 
@@ -123,9 +145,11 @@ def check_encoder(manifest: Mapping[str, Any], encoder: Encoder, name: str) -> N
         )
 
 
-def segment_name(documents: Iterable[Document], encoder: Encoder) -> str:
+def segment_name(documents: Iterable[Document], encoder: Encoder, judge: Judge | None = None) -> str:
     """The digest of what a segment of these documents holds."""
     parts = [LAYOUT, encoder.sha256, dict(SPLITTER), *([one.id, one.sha256, one.title] for one in documents)]
+    if judge is not None:
+        parts.append(judge.fingerprint)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 

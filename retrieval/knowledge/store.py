@@ -11,7 +11,7 @@ import dataclasses
 import errno
 import fcntl
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from retrieval.documents.loading import Loaded, Note, Skipped, is_address, load_
 from retrieval.encoder import Encoder
 from retrieval.errors import DocumentUnknown, IndexMismatch, StorageFull, VersionUnknown
 from retrieval.knowledge.growing import Fresh, Progress, grow
+from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.segment import SPLITTER, read_documents, read_manifest, read_rows
 from retrieval.knowledge.version import Entry
 from retrieval.knowledge.version_folder import (
@@ -46,6 +47,15 @@ _Documents = Mapping[str, Entry | Fresh]
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A sentence of a document that no model will read, because it instructs an assistant."""
+
+    path: str
+    """The document."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What adding or removing did."""
 
@@ -61,6 +71,8 @@ class Change:
     """Of the whole version."""
     duplicates: int = 0
     """Chunks of the whole version that are not searched because another says the same."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Of the documents that were added or changed, where a judge looked at them."""
 
 
 def add(
@@ -70,6 +82,7 @@ def add(
     encoder: Encoder,
     progress: Progress = lambda _done, _total: None,
     *,
+    judge: Judge | None = None,
     replace: bool = False,
     follow: bool = False,
 ) -> Change:
@@ -81,6 +94,7 @@ def add(
         path: A document, a folder of documents, or an `http(s)` address.
         encoder: Embeds what is new; documents that did not change keep their vectors.
         progress: Called with (chunks embedded, chunks to embed).
+        judge: Notes what a model must not read; without one, that is found out at each search.
         replace: Whether documents that are not below `path` are removed.
         follow: Whether documents that came from `path` before and are no longer there are removed.
 
@@ -92,7 +106,7 @@ def add(
     with _writing(home_knowledge, brand) as folder:
         loaded = load_documents(path)
         origin = str(path if is_address(path) else Path(path).resolve())
-        return _add(folder, loaded, origin, encoder, progress, replace=replace, follow=follow)
+        return _add(folder, loaded, origin, encoder, progress, judge, replace=replace, follow=follow)
 
 
 def add_documents(
@@ -109,11 +123,20 @@ def add_documents(
         StorageFull: The disk is full; nothing changed.
     """
     with _writing(home_knowledge, brand) as folder:
-        return _add(folder, Loaded(tuple(documents), ()), "", encoder, progress, replace=False, follow=False)
+        loaded = Loaded(tuple(documents), ())
+        return _add(folder, loaded, "", encoder, progress, None, replace=False, follow=False)
 
 
 def _add(
-    folder: Path, loaded: Loaded, origin: str, encoder: Encoder, progress: Progress, *, replace: bool, follow: bool
+    folder: Path,
+    loaded: Loaded,
+    origin: str,
+    encoder: Encoder,
+    progress: Progress,
+    judge: Judge | None,
+    *,
+    replace: bool,
+    follow: bool,
 ) -> Change:
     before = _documents(folder, encoder)
     new = {one.id: one for one in loaded.documents}
@@ -127,6 +150,7 @@ def _add(
         after,
         encoder,
         progress,
+        judge,
         Change(
             "",
             added=tuple(sorted(new.keys() - before.keys())),
@@ -139,8 +163,17 @@ def _add(
     )
 
 
-def remove(home_knowledge: Path, brand: str, document_ids: Iterable[str], encoder: Encoder) -> Change:
+def remove(
+    home_knowledge: Path, brand: str, document_ids: Iterable[str], encoder: Encoder, judge: Judge | None = None
+) -> Change:
     """Remove documents and let the rest serve.
+
+    Args:
+        home_knowledge: The folder of all brands' knowledge.
+        brand: Whose knowledge.
+        document_ids: What is removed.
+        encoder: The encoder that serves.
+        judge: As in `add`; asked where so much is gone that a segment is written again.
 
     Raises:
         DocumentUnknown: One of the ids is not there; nothing was removed.
@@ -155,7 +188,7 @@ def remove(home_knowledge: Path, brand: str, document_ids: Iterable[str], encode
             )
         after = {name: one for name, one in before.items() if name not in wanted}
         change = Change("", unchanged=tuple(sorted(after)), removed=tuple(sorted(wanted)))
-        return _serve(folder, after, encoder, lambda _done, _total: None, change)
+        return _serve(folder, after, encoder, lambda _done, _total: None, judge, change)
 
 
 def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None = None) -> str:
@@ -199,15 +232,35 @@ def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None 
         return name
 
 
-def _serve(folder: Path, after: _Documents, encoder: Encoder, progress: Progress, change: Change) -> Change:
+def _serve(
+    folder: Path, after: _Documents, encoder: Encoder, progress: Progress, judge: Judge | None, change: Change
+) -> Change:
     """Write the version that holds these documents where it is not there yet, and let it serve."""
     name = version_name((_identity(after[one]) for one in sorted(after)), encoder)
     if not whole(folder, name, encoder):
-        write_version(folder, name, grow(folder, list(after.values()), encoder, progress), encoder)
+        write_version(folder, name, grow(folder, list(after.values()), encoder, progress, judge), encoder)
     serve(folder, name)
     prune(folder)
     manifest = read_manifest(folder / name, checksums=False)
-    return dataclasses.replace(change, version=name, chunks=manifest["chunks"], duplicates=manifest["duplicates"])
+    return dataclasses.replace(
+        change,
+        version=name,
+        chunks=manifest["chunks"],
+        duplicates=manifest["duplicates"],
+        left_out=tuple(_left_out(folder, name, {*change.added, *change.changed})) if judge else (),
+    )
+
+
+def _left_out(folder: Path, version: str, documents: Collection[str]) -> Iterator[LeftOut]:
+    """What a judge found in some documents of a version, each sentence of a document once."""
+    entries = [one for one in read_entries(folder / version) if one.id in documents] if documents else []
+    notes = {name: Notes.load(folder / SEGMENTS / name) for name in {one.segment for one in entries}}
+    for one in entries:
+        held = notes[one.segment]
+        rows = range(one.first, one.first + one.rows)
+        # Neighbouring chunks overlap.
+        for text in dict.fromkeys(text for row in rows for text in (held.at(row).instructions if held else ())):
+            yield LeftOut(one.id, text)
 
 
 def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:

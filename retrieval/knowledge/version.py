@@ -21,7 +21,7 @@ from retrieval.knowledge.lexical import LexicalIndex, Positions
 from retrieval.knowledge.segment import Segment
 from retrieval.knowledge.spelling import Vocabulary
 from retrieval.metadata import PLAIN, Audience, Metadata
-from retrieval.passages import Chunk
+from retrieval.passages import Chunk, Noted
 
 
 class Entry(NamedTuple):
@@ -136,6 +136,11 @@ class Version:
     def at(self, position: int) -> tuple[Segment, int]:
         """The segment and row of a position."""
         return self._segments[self._owners[position]], int(self._rows[position])
+
+    def noted(self, position: int) -> Noted | None:
+        """What a judge noted of a chunk when it was taken in; None where none looked at its segment."""
+        segment, row = self.at(position)
+        return segment.notes.at(row) if segment.notes else None
 
     def gather(self, positions: NDArray[np.int64], read: Callable[[Segment, NDArray[np.int64]], Vectors]) -> Vectors:
         """Rows of several segments in one array, float32 [len(positions), dim], in the order of the positions."""

@@ -137,7 +137,12 @@ class KnowledgeBase:
         ranking = rank(version, self._encoder, snapshot.turns(question, history))
         passages = tuple(_passages(version, ranking, top_k))
         features = answerability.features(query, passages)
-        return SearchResult(query, passages, version.name, answerability.answerability(features), features)
+        noted = {
+            place: note
+            for place in range(len(passages))
+            if (note := version.noted(int(ranking.positions[place]))) is not None
+        }
+        return SearchResult(query, passages, version.name, answerability.answerability(features), features, noted)
 
     def _load(self) -> _Opened:
         name = current_version(self._folder)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents."""
     from retrieval.documents.loading import is_address
+    from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
     deployment = open_deployment()
@@ -33,13 +34,14 @@ def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
         source = path if is_address(path) else Path(path)
     deployment.brand(brand)
     encoder = deployment.encoder(output.note)
-    change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"))
+    change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"), judge=Fence(encoder))
     _tell(change, as_json=as_json)
 
 
 def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents, and follow their folder until the process is told to end."""
     from retrieval.documents.watching import watch
+    from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
     deployment = open_deployment()
@@ -49,8 +51,11 @@ def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
         raise Failure(f"{folder} is a file", "--watch follows a folder", "name its folder", code=WRONG_USE)
     encoder = deployment.encoder(output.note)
 
+    judge = Fence(encoder)
+
     def apply() -> None:
-        change = store.add(deployment.home.knowledge, brand, folder, encoder, Progress("chunks"), follow=True)
+        progress = Progress("chunks")
+        change = store.add(deployment.home.knowledge, brand, folder, encoder, progress, judge=judge, follow=True)
         _tell(change, as_json=as_json, one_line=True)
         sys.stdout.flush()
 
@@ -87,7 +92,7 @@ def run_show(document: str, brand: str, *, as_json: bool) -> None:
     if as_json:
         rows = [
             {key: value for key, value in asdict(one.chunk).items() if key not in ("document", "title")}
-            | {"alias_of": one.alias_of, "aliases": list(one.aliases)}
+            | {"alias_of": one.alias_of, "aliases": list(one.aliases), "left_out": one.instructions}
             for one in chunks
         ]
         output.data(_document(entry) | {"chunks": rows})
@@ -103,6 +108,8 @@ def run_show(document: str, brand: str, *, as_json: bool) -> None:
             output.line(f"  not searched: {one.alias_of} says the same")
         elif one.aliases:
             output.line(f"  stands for {', '.join(one.aliases)} too")
+        for sentence in one.instructions or ():
+            output.line(f"  left out of prompts: {sentence}")
         output.line("\n".join(f"  {line}" for line in one.chunk.text.splitlines()))
 
 
@@ -129,11 +136,13 @@ def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
 
 def run_remove(documents: list[str], brand: str, *, as_json: bool) -> None:
     """Remove documents."""
+    from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
     deployment = open_deployment()
     deployment.brand(brand)
-    change = store.remove(deployment.home.knowledge, brand, documents, deployment.encoder(output.note))
+    encoder = deployment.encoder(output.note)
+    change = store.remove(deployment.home.knowledge, brand, documents, encoder, Fence(encoder))
     _tell(change, as_json=as_json)
 
 
@@ -210,6 +219,8 @@ def _tell(change: Change, *, as_json: bool, one_line: bool = False) -> None:
         output.note(f"skipped {one.path}: {one.reason}")
     for note in change.notes:
         output.note(f"{note.path}: {note.kind} ({note.count})")
+    for left in change.left_out:
+        output.note(f"left out of prompts: {left.text!r} ({left.path}), because it instructs an assistant")
     groups = {
         "added": change.added,
         "changed": change.changed,
