@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib import metadata as packages
 from pathlib import Path
+from types import MappingProxyType
 
 from retrieval.documents.readers.extract import Refused
 from retrieval.documents.readers.sandbox import Sandbox
@@ -21,17 +26,27 @@ from retrieval.documents.reading import (
     read_document,
 )
 from retrieval.errors import DocumentUnreadable, MetadataInvalid
-from retrieval.metadata import SIDE_SUFFIX, read_side_file
+from retrieval.metadata import SIDE_SUFFIX, Metadata, read_side_file
 from retrieval.passages import Document
 
 __all__ = ["MAX_BYTES", "SUFFIXES", "Loaded", "Note", "Skipped", "document_from_text", "is_address", "load_documents"]
 
+_PARSERS = ("pypdf", "python-docx", "openpyxl", "python-pptx", "selectolax", "PyYAML")
 
-def load_documents(source: Path | str) -> Loaded:
+
+def load_documents(
+    source: Path | str, known: Mapping[str, str] = MappingProxyType({}), before: Loaded | None = None
+) -> Loaded:
     """Load one file, every document below a folder, or what lies at an `http(s)` address.
 
     A document's id is its path below the folder, with `/`, so the same folder gives the same ids on every machine; that
     of a page is its address without the scheme.
+
+    Args:
+        source: A path or an address.
+        known: Digest of each document's file by the document's id, as `Loaded.digests` gave it: such a file is not
+            parsed again while it is the same. What lies at an address always is.
+        before: What an earlier look at `source` gave; what it holds is not parsed again either.
 
     Raises:
         DocumentUnreadable: There is nothing at `source`, or it is neither a file nor a folder.
@@ -50,6 +65,9 @@ def load_documents(source: Path | str) -> Loaded:
     documents: list[Document] = []
     skipped: list[Skipped] = []
     notes: list[Note] = []
+    unchanged: list[str] = []
+    digests: dict[str, str] = {}
+    parsed = {before.digests[one.id]: one for one in before.documents} if before else {}
     with Sandbox() as sandbox:
         for item in found:
             if isinstance(item, Skipped):
@@ -58,18 +76,54 @@ def load_documents(source: Path | str) -> Loaded:
             name, file = item
             try:
                 data, metadata = _bytes(name, file), read_side_file(file)
-                document, seen = read_document(name, data, file.suffix.lower(), sandbox, metadata=metadata)
+                digest = _digest(name, data, metadata)
+                if known.get(name) == digest:
+                    unchanged.append(name)
+                    continue
+                if digest in parsed:
+                    document, seen = parsed[digest], _notes_on(name, before)
+                else:
+                    document, seen = read_document(name, data, file.suffix.lower(), sandbox, metadata=metadata)
             except (Refused, MetadataInvalid) as refusal:
                 skipped.append(Skipped(_shown(name), str(refusal)))
             else:
+                digests[name] = digest
                 documents.append(document)
                 notes.extend(seen)
-    return Loaded(tuple(documents), tuple(skipped), tuple(notes))
+    return Loaded(tuple(documents), tuple(skipped), tuple(notes), tuple(unchanged), digests)
 
 
 def is_address(source: Path | str) -> bool:
     """Whether a source is an address on the web and not a path."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def _digest(name: str, data: bytes, metadata: Metadata | None) -> str:
+    """Names a file by all that its document depends on: its own bytes, what stands beside it, and how it is read."""
+    said = json.dumps(metadata.said() if metadata else None, sort_keys=True)
+    digest = hashlib.sha256(f"{_readers()}\0{name}\0{said}\0".encode())
+    digest.update(data)
+    return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _readers() -> str:
+    """Names the code that reads: ours by its bytes, the parsers by their versions."""
+    digest = hashlib.sha256()
+    room = Path(__file__).parent
+    ours = [room / "reading.py", room / "hidden.py", room.parent / "metadata.py", *sorted(room.glob("readers/*.py"))]
+    for file in ours:
+        digest.update(file.read_bytes())
+    for name in _PARSERS:
+        try:
+            digest.update(f"{name} {packages.version(name)}\0".encode())
+        except packages.PackageNotFoundError:
+            digest.update(f"{name} is not there\0".encode())
+    return digest.hexdigest()
+
+
+def _notes_on(name: str, loaded: Loaded | None) -> tuple[Note, ...]:
+    return tuple(one for one in loaded.notes if one.path == name) if loaded else ()
 
 
 def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Path] | Skipped]:

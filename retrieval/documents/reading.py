@@ -9,8 +9,8 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from retrieval.documents.hidden import strip_hidden
@@ -90,6 +90,10 @@ class Loaded:
     documents: tuple[Document, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[Note, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    """Ids of documents whose files are the ones that are known, and were not parsed."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """What names the file of each document that was read from one, by the document's id."""
 
 
 def read_document(

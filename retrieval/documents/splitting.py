@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from langchain_text_splitters import RecursiveCharacterTextSplitter
-
 from retrieval.documents.structure import Block, tables_and_lists
 from retrieval.passages import Chunk, Document
 
@@ -127,6 +125,9 @@ def _near(blocks: list[Block], at: int) -> list[Block]:
 
 
 def _cut(text: str, start: int, end: int, size: int) -> Iterator[_Piece]:
+    # Here, because it takes half a second to load, and most documents hold no section that must be cut.
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
     splitter = RecursiveCharacterTextSplitter(
         separators=list(SEPARATORS),
         chunk_size=size,

@@ -47,6 +47,8 @@ class Fresh:
 
     document: Document
     origin: str
+    digest: str = ""
+    """Of its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class _Member:
 
     document: Document
     origin: str
+    digest: str
     chunks: Sequence[Chunk]
     old: Segment | None = None
     first: int = 0
@@ -83,7 +86,11 @@ def grow(
         IndexCorrupt: A segment that must be merged is damaged.
     """
     held = [one for one in documents if isinstance(one, Entry)]
-    members = [_Member(one.document, one.origin, split(one.document)) for one in documents if isinstance(one, Fresh)]
+    members = [
+        _Member(one.document, one.origin, one.digest, split(one.document))
+        for one in documents
+        if isinstance(one, Fresh)
+    ]
     fresh = sum(len(one.chunks) for one in members)
     merged = _to_merge(folder, held, fresh)
     for name in sorted(merged):
@@ -115,7 +122,8 @@ def _members(folder: Path, name: str, entries: Sequence[Entry], encoder: Encoder
     rows = read_documents(folder / SEGMENTS / name, frozenset(one.id for one in entries))
     for one in entries:
         document = Document(**rows[one.id], metadata=one.metadata)
-        yield _Member(document, one.origin, segment.chunks[one.first : one.first + one.rows], segment, one.first)
+        chunks = segment.chunks[one.first : one.first + one.rows]
+        yield _Member(document, one.origin, one.digest, chunks, segment, one.first)
 
 
 def _write(
@@ -138,7 +146,7 @@ def _write(
         document, rows = one.document, len(one.chunks)
         yield Entry(
             document.id, document.title, document.sha256, len(document.text), name, first, rows, document.metadata,
-            one.origin,
+            one.origin, one.digest,
         )  # fmt: skip
         first += rows
 

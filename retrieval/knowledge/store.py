@@ -18,7 +18,7 @@ from pathlib import Path
 
 from retrieval.documents.loading import Loaded, Note, Skipped, is_address, load_documents
 from retrieval.encoder import Encoder
-from retrieval.errors import DocumentUnknown, IndexMismatch, StorageFull, VersionUnknown
+from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, StorageFull, VersionUnknown
 from retrieval.knowledge.growing import Fresh, Progress, grow
 from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.segment import SPLITTER, read_documents, read_manifest, read_rows
@@ -103,8 +103,14 @@ def add(
         IndexCorrupt: The version that serves is damaged.
         StorageFull: The disk is full; nothing changed.
     """
+    folder = brand_folder(home_knowledge, brand)
+    # Before it is this writer's turn, so that a slow file keeps nobody waiting.
+    known, seen = _known(folder)
+    loaded = load_documents(path, known)
     with _writing(home_knowledge, brand) as folder:
-        loaded = load_documents(path)
+        if current_version(folder) != seen and not is_address(path):
+            # Somebody wrote meanwhile. The files may be newer than what was read, and what they left out be gone.
+            loaded = load_documents(path, _known(folder)[0], loaded)
         origin = str(path if is_address(path) else Path(path).resolve())
         return _add(folder, loaded, origin, encoder, progress, judge, replace=replace, follow=follow)
 
@@ -140,11 +146,14 @@ def _add(
 ) -> Change:
     before = _documents(folder, encoder)
     new = {one.id: one for one in loaded.documents}
-    gone = _gone(before, loaded, origin) if follow else before.keys() - new.keys() if replace else set()
+    there = {*new, *loaded.unchanged}
+    gone = _gone(before, loaded, origin) if follow else before.keys() - there if replace else set()
     after: dict[str, Entry | Fresh] = {name: one for name, one in before.items() if name not in gone}
+    for name in loaded.unchanged:
+        after[name] = _from(before[name], origin)
     for name, one in new.items():
-        after[name] = _kept_or_fresh(before.get(name), one, origin)
-    same = {name for name in new if name in before and _identity(before[name]) == _identity(after[name])}
+        after[name] = _kept_or_fresh(before.get(name), one, origin, loaded.digests.get(name, ""))
+    same = {name for name in there if name in before and _identity(before[name]) == _identity(after[name])}
     return _serve(
         folder,
         after,
@@ -153,8 +162,8 @@ def _add(
         judge,
         Change(
             "",
-            added=tuple(sorted(new.keys() - before.keys())),
-            changed=tuple(sorted(new.keys() & before.keys() - same)),
+            added=tuple(sorted(there - before.keys())),
+            changed=tuple(sorted(there & before.keys() - same)),
             unchanged=tuple(sorted(same)),
             removed=tuple(sorted(gone)),
             skipped=loaded.skipped,
@@ -269,16 +278,37 @@ def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:
     return what.id, what.sha256, what.metadata
 
 
-def _kept_or_fresh(before: Entry | Fresh | None, new: Document, origin: str) -> Entry | Fresh:
+def _kept_or_fresh(before: Entry | Fresh | None, new: Document, origin: str, digest: str) -> Entry | Fresh:
     """A document that did not change stays where it is; its metadata may have changed."""
     if isinstance(before, Entry) and before.sha256 == new.sha256:
-        return before._replace(metadata=new.metadata, origin=origin)
-    return Fresh(new, origin)
+        return before._replace(metadata=new.metadata, origin=origin, digest=digest)
+    return Fresh(new, origin, digest)
+
+
+def _from(one: Entry | Fresh, origin: str) -> Entry | Fresh:
+    """The same document, found at this place now."""
+    return one._replace(origin=origin) if isinstance(one, Entry) else dataclasses.replace(one, origin=origin)
+
+
+def _known(folder: Path) -> tuple[dict[str, str], str | None]:
+    """The digests of the files that a brand's documents were read from, and the version that says so.
+
+    Nothing is known where that cannot be read: then every file is, and the writer's turn says what is wrong.
+    """
+    name = None
+    try:
+        name = current_version(folder)
+        if name is None:
+            return {}, None
+        read_manifest(folder / name, checksums=False)
+        return {one.id: one.digest for one in read_entries(folder / name) if one.digest}, name
+    except (IndexCorrupt, IndexMismatch):
+        return {}, name
 
 
 def _gone(before: _Documents, loaded: Loaded, origin: str) -> set[str]:
     """Documents that came from `origin` and are no longer there; one that cannot be read just now still is."""
-    there = {one.id for one in loaded.documents}
+    there = {*(one.id for one in loaded.documents), *loaded.unchanged}
     unread = tuple(one.path for one in loaded.skipped)
     return {
         name
@@ -313,7 +343,7 @@ def _texts(folder: Path, name: str) -> _Documents:
     for segment in {one.segment for one in entries}:
         held = {one.id: one for one in entries if one.segment == segment}
         for key, row in read_documents(folder / SEGMENTS / segment, frozenset(held)).items():
-            found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin)
+            found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin, held[key].digest)
     return found
 
 

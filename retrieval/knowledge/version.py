@@ -39,6 +39,8 @@ class Entry(NamedTuple):
     metadata: Metadata
     origin: str = ""
     """The file or folder it was added from, on the machine that added it."""
+    digest: str = ""
+    """Names the file it was read from (`retrieval.documents.loading`); empty where it came from none."""
 
 
 @dataclass(frozen=True, slots=True)

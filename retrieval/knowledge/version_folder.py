@@ -125,7 +125,9 @@ def read_entries(home: Path) -> tuple[Entry, ...]:
     """
     try:
         table = orjson.loads((home / DOCUMENTS).read_bytes())
-        if table["columns"] != list(Entry._fields):
+        fields = list(Entry._fields)
+        # `digest` came later.
+        if table["columns"] not in (fields, fields[:-1]):
             raise IndexMismatch(f"{home} was written by another brandvoice. Add the pages again: `brandvoice kb add`.")
         return tuple(map(_entry, table["rows"]))
     except (OSError, TypeError, ValueError, KeyError) as error:
@@ -256,7 +258,7 @@ def _replace(file: Path, text: str) -> None:
 def _entry(row: list[Any]) -> Entry:
     said = row[METADATA]
     row[METADATA] = Metadata.from_said(said) if said else PLAIN
-    return Entry._make(row)
+    return Entry(*row)
 
 
 def _row(entry: Entry) -> list[Any]:

@@ -9,20 +9,24 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from retrieval.documents import loading
+from retrieval.encoder import file_sha256
 from retrieval.errors import IndexCorrupt, IndexMismatch, VersionUnknown
 from retrieval.grounding.fence import Fence
 from retrieval.knowledge import growing, inspection, store, version_folder
 from retrieval.passages import SearchResult
 from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages
+from tests.unit.retrieval import made
 
 ROOT = Path(__file__).resolve().parents[3]
 BRAND = "velmora"
@@ -339,6 +343,88 @@ def test_two_writers_at_once_lose_nothing_of_each_other(home: Path, tmp_path: Pa
         thread.join()
     knowledge = KnowledgeBase.open(home, BRAND, HashEncoder(dim=16))
     assert [one.id for one in knowledge.documents()] == sorted([*pages[0], *pages[1]])
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
+    """Counts the files that are parsed, and can hold the reader of one of them."""
+    reading = Reading(loading.read_document)
+    monkeypatch.setattr(loading, "read_document", reading)
+    yield reading
+    reading.go_on.set()
+
+
+class Reading:
+    """`read_document`, watched."""
+
+    def __init__(self, real: Callable[..., Any]) -> None:
+        self._real = real
+        self.names: list[str] = []
+        self.slow = ""
+        self.held, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, name: str, *arguments: Any, **named: Any) -> Any:
+        self.names.append(name)
+        if name == self.slow:
+            self.held.set()
+            assert self.go_on.wait(20)
+        return self._real(name, *arguments, **named)
+
+
+def test_a_file_that_did_not_change_is_not_parsed_again(
+    home: Path, pages: Path, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pages / "sheet.pdf").write_bytes(made.pdf([made.line("Opening hours", 700)]))
+    first = store.add(home, BRAND, pages, HashEncoder())
+    assert len(reading.names) == len(PAGES) + 1
+    reading.names.clear()
+    again = store.add(home, BRAND, pages, HashEncoder())
+    assert (reading.names, again.unchanged, again.version) == ([], first.added, first.version)
+    (pages / "sheet.pdf").write_bytes(made.pdf([made.line("Opening times", 700)]))
+    (pages / "contact.md.meta.yaml").write_text("audience: internal\n", encoding="utf-8")
+    assert store.add(home, BRAND, pages, HashEncoder(), follow=True).changed == ("contact.md", "sheet.pdf")
+    assert reading.names == ["contact.md", "sheet.pdf"]
+    reading.names.clear()
+    monkeypatch.setattr(loading, "_readers", lambda: "another parser")
+    assert store.add(home, BRAND, pages, HashEncoder(), replace=True).removed == ()
+    assert len(reading.names) == len(PAGES) + 1
+
+
+def test_a_slow_file_keeps_no_other_writer_waiting_and_is_parsed_once(
+    home: Path, pages: Path, tmp_path: Path, reading: Reading
+) -> None:
+    slow = write_pages(tmp_path / "slow", {"early.md": "# Early\n\nThe old text.", "late.md": "# Late\n\nSlow."})
+    reading.slow = "late.md"
+    writer = threading.Thread(target=store.add, args=(home, BRAND, slow, HashEncoder()))
+    writer.start()
+    assert reading.held.wait(20)
+    # Both while the other one still reads: another folder, and a newer text of what it has read.
+    store.add(home, BRAND, pages, HashEncoder())
+    write_pages(slow, {"early.md": "# Early\n\nThe new text."})
+    store.add(home, BRAND, slow / "early.md", HashEncoder())
+    reading.go_on.set()
+    writer.join(20)
+    knowledge = KnowledgeBase.open(home, BRAND, HashEncoder())
+    assert [one.id for one in knowledge.documents()] == sorted([*PAGES, "early.md", "late.md"])
+    assert "new text" in knowledge.text("early.md"), "what was read first must not win over what was written last"
+    assert reading.names.count("late.md") == 1
+
+
+def test_a_version_without_digests_of_files_opens_and_learns_them(home: Path, pages: Path, reading: Reading) -> None:
+    version = store.add(home, BRAND, pages, HashEncoder()).version
+    file = home / BRAND / version / "documents.json"
+    table = json.loads(file.read_text("utf-8"))
+    assert table["columns"].pop() == "digest"
+    file.write_text(json.dumps(table | {"rows": [row[:-1] for row in table["rows"]]}), encoding="utf-8")
+    manifest = json.loads((file.parent / "manifest.json").read_text("utf-8"))
+    manifest["files"][file.name] = [file.stat().st_size, file_sha256(file)]
+    (file.parent / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert len(KnowledgeBase.open(home, BRAND, HashEncoder()).documents()) == len(PAGES)
+    write_pages(pages, {"new.md": "# New\n\nAll about a new thing."})
+    assert store.add(home, BRAND, pages, HashEncoder()).unchanged == tuple(sorted(PAGES))
+    reading.names.clear()
+    store.add(home, BRAND, pages, HashEncoder())
+    assert reading.names == []
 
 
 def test_what_is_away_is_removed_only_when_its_own_folder_is_followed(home: Path, pages: Path, tmp_path: Path) -> None:
