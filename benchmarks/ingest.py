@@ -137,7 +137,8 @@ def _text(number: int, at: int) -> str:
     rng = random.Random(f"{number}.{at}")  # noqa: S311, the same pages each time
     return " ".join(
         f"{'Bring' if turn % 2 else 'The'} {rng.choice(THINGS)} number {rng.randrange(900)} to the "
-        f"{rng.choice(THINGS)} counter within {rng.randrange(2, 90)} days, or pay ${rng.randrange(1, 900)} on {rng.choice(ENDS)}."
+        f"{rng.choice(THINGS)} counter within {rng.randrange(2, 90)} days, or pay ${rng.randrange(1, 900)} "
+        f"on {rng.choice(ENDS)}."
         for turn in range(SENTENCES)
     )
 
