@@ -11,17 +11,18 @@ import dataclasses
 import errno
 import fcntl
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.documents.loading import Loaded, Note, Skipped, is_address, load_documents
 from retrieval.encoder import Encoder
-from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, StorageFull, VersionUnknown
+from retrieval.errors import DocumentUnknown, StorageFull, VersionUnknown
+from retrieval.knowledge.before import Documents, documents_of, known_files
 from retrieval.knowledge.growing import Fresh, Progress, grow
 from retrieval.knowledge.noted import Judge, Notes
-from retrieval.knowledge.segment import SPLITTER, read_documents, read_manifest, read_rows
+from retrieval.knowledge.segment import read_manifest
 from retrieval.knowledge.version import Entry
 from retrieval.knowledge.version_folder import (
     SEGMENTS,
@@ -43,7 +44,6 @@ from retrieval.metadata import Metadata
 from retrieval.passages import Document
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_Documents = Mapping[str, Entry | Fresh]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,12 @@ def add(
     """
     folder = brand_folder(home_knowledge, brand)
     # Before it is this writer's turn, so that a slow file keeps nobody waiting.
-    known, seen = _known(folder)
+    known, seen = known_files(folder)
     loaded = load_documents(path, known)
     with _writing(home_knowledge, brand) as folder:
         if current_version(folder) != seen and not is_address(path):
             # Somebody wrote meanwhile. The files may be newer than what was read, and what they left out be gone.
-            loaded = load_documents(path, _known(folder)[0], loaded)
+            loaded = load_documents(path, known_files(folder)[0], loaded)
         origin = str(path if is_address(path) else Path(path).resolve())
         return _add(folder, loaded, origin, encoder, progress, judge, replace=replace, follow=follow)
 
@@ -144,7 +144,7 @@ def _add(
     replace: bool,
     follow: bool,
 ) -> Change:
-    before = _documents(folder, encoder)
+    before = documents_of(folder, encoder)
     new = {one.id: one for one in loaded.documents}
     there = {*new, *loaded.unchanged}
     gone = _gone(before, loaded, origin) if follow else before.keys() - there if replace else set()
@@ -189,7 +189,7 @@ def remove(
     """
     wanted = set(document_ids)
     with _writing(home_knowledge, brand) as folder:
-        before = _documents(folder, encoder)
+        before = documents_of(folder, encoder)
         if unknown := sorted(wanted - before.keys()):
             raise DocumentUnknown(
                 f"The knowledge of {brand!r} holds no {', '.join(map(repr, unknown))}. "
@@ -242,7 +242,7 @@ def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None 
 
 
 def _serve(
-    folder: Path, after: _Documents, encoder: Encoder, progress: Progress, judge: Judge | None, change: Change
+    folder: Path, after: Documents, encoder: Encoder, progress: Progress, judge: Judge | None, change: Change
 ) -> Change:
     """Write the version that holds these documents where it is not there yet, and let it serve."""
     name = version_name((_identity(after[one]) for one in sorted(after)), encoder)
@@ -290,23 +290,7 @@ def _from(one: Entry | Fresh, origin: str) -> Entry | Fresh:
     return one._replace(origin=origin) if isinstance(one, Entry) else dataclasses.replace(one, origin=origin)
 
 
-def _known(folder: Path) -> tuple[dict[str, str], str | None]:
-    """The digests of the files that a brand's documents were read from, and the version that says so.
-
-    Nothing is known where that cannot be read: then every file is, and the writer's turn says what is wrong.
-    """
-    name = None
-    try:
-        name = current_version(folder)
-        if name is None:
-            return {}, None
-        read_manifest(folder / name, checksums=False)
-        return {one.id: one.digest for one in read_entries(folder / name) if one.digest}, name
-    except (IndexCorrupt, IndexMismatch):
-        return {}, name
-
-
-def _gone(before: _Documents, loaded: Loaded, origin: str) -> set[str]:
+def _gone(before: Documents, loaded: Loaded, origin: str) -> set[str]:
     """Documents that came from `origin` and are no longer there; one that cannot be read just now still is."""
     there = {*(one.id for one in loaded.documents), *loaded.unchanged}
     unread = tuple(one.path for one in loaded.skipped)
@@ -317,34 +301,6 @@ def _gone(before: _Documents, loaded: Loaded, origin: str) -> set[str]:
         and name not in there
         and not any(name == path or name.startswith(path + "/") for path in unread)
     }
-
-
-def _documents(folder: Path, encoder: Encoder) -> _Documents:
-    """The documents of the version that serves, by name; to be embedded again where that was made in another way."""
-    name = current_version(folder)
-    if name is None:
-        return {}
-    try:
-        for segment in check_whole(folder, name, encoder)["segments"]:
-            if read_manifest(folder / SEGMENTS / segment, checksums=False)["splitter"] != SPLITTER:
-                return _texts(folder, name)
-    except IndexMismatch:
-        return _texts(folder, name)
-    return {one.id: one for one in read_entries(folder / name)}
-
-
-def _texts(folder: Path, name: str) -> _Documents:
-    """All documents of a version with their texts; also of the layout in which a version held them itself."""
-    first_layout = folder / name / "documents.jsonl"
-    if first_layout.exists():
-        return {row["id"]: Fresh(Document(**row), "") for row in read_rows(first_layout)}
-    found: dict[str, Entry | Fresh] = {}
-    entries = read_entries(folder / name)
-    for segment in {one.segment for one in entries}:
-        held = {one.id: one for one in entries if one.segment == segment}
-        for key, row in read_documents(folder / SEGMENTS / segment, frozenset(held)).items():
-            found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin, held[key].digest)
-    return found
 
 
 @contextmanager

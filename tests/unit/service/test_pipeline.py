@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs.brand import Brand, BrandRetrieval, Widget, Words
-from retrieval.passages import Passage
+from retrieval.grounding.fence import fingerprint
+from retrieval.passages import Noted, Passage, SearchResult
 from retrieval.prompt import Message
 from retrieval.routing.intents import Intent
 from retrieval.testing import HashEncoder
@@ -221,6 +223,24 @@ async def test_an_instruction_in_a_passage_reaches_neither_the_prompt_nor_the_an
     assert RETURNS.text in generator.prompts[0][-1].content
     assert "banned" not in reply.text
     assert reply.evidence["fenced"][0]["document"] == "returns.md"
+
+
+class Judged(FixedRetriever):
+    """Its last passage was judged when it was taken in."""
+
+    def search(self, *arguments: Any, **named: Any) -> SearchResult:
+        found = super().search(*arguments, **named)
+        last = len(found.passages) - 1
+        return replace(found, noted={last: Noted(fingerprint(HashEncoder()), (found.passages[last].text,))})
+
+
+async def test_what_was_noted_of_a_passage_is_left_out_of_that_passage_alone() -> None:
+    other = replace(RETURNS, document="other.md", text="An opened item can be returned within 10 days of delivery.")
+    generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
+    _, reply = await run(generator, Judged((RETURNS, other)), Turn(BRAND, "How long can I return an item?"))
+    assert RETURNS.text in generator.prompts[0][-1].content
+    assert "10 days" not in generator.prompts[0][-1].content
+    assert reply.evidence["fenced"] == [{"document": "other.md", "removed": (other.text,)}]
 
 
 async def test_the_evidence_says_why_for_the_turn_and_for_each_sentence() -> None:

@@ -1,0 +1,65 @@
+"""What a brand's knowledge holds before a change: its documents, and the files that they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from retrieval.encoder import Encoder
+from retrieval.errors import IndexCorrupt, IndexMismatch
+from retrieval.knowledge.growing import Fresh
+from retrieval.knowledge.segment import SPLITTER, read_documents, read_manifest, read_rows
+from retrieval.knowledge.version import Entry
+from retrieval.knowledge.version_folder import SEGMENTS, check_whole, current_version, read_entries
+from retrieval.passages import Document
+
+Documents = Mapping[str, Entry | Fresh]
+"""By name: where they are, or, where they must be embedded again, what they say."""
+
+
+def documents_of(folder: Path, encoder: Encoder) -> Documents:
+    """The documents of the version that serves, by name; to be embedded again where that was made in another way.
+
+    Raises:
+        IndexCorrupt: The version is damaged.
+    """
+    name = current_version(folder)
+    if name is None:
+        return {}
+    try:
+        for segment in check_whole(folder, name, encoder)["segments"]:
+            if read_manifest(folder / SEGMENTS / segment, checksums=False)["splitter"] != SPLITTER:
+                return _texts(folder, name)
+    except IndexMismatch:
+        return _texts(folder, name)
+    return {one.id: one for one in read_entries(folder / name)}
+
+
+def _texts(folder: Path, name: str) -> Documents:
+    """All documents of a version with their texts; also of the layout in which a version held them itself."""
+    first_layout = folder / name / "documents.jsonl"
+    if first_layout.exists():
+        return {row["id"]: Fresh(Document(**row), "") for row in read_rows(first_layout)}
+    found: dict[str, Entry | Fresh] = {}
+    entries = read_entries(folder / name)
+    for segment in {one.segment for one in entries}:
+        held = {one.id: one for one in entries if one.segment == segment}
+        for key, row in read_documents(folder / SEGMENTS / segment, frozenset(held)).items():
+            found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin, held[key].digest)
+    return found
+
+
+def known_files(folder: Path) -> tuple[dict[str, str], str | None]:
+    """The digests of the files that a brand's documents were read from, and the version that says so.
+
+    Nothing is known where that cannot be read: then every file is, and the writer's turn says what is wrong.
+    """
+    name = None
+    try:
+        name = current_version(folder)
+        if name is None:
+            return {}, None
+        read_manifest(folder / name, checksums=False)
+        return {one.id: one.digest for one in read_entries(folder / name) if one.digest}, name
+    except (IndexCorrupt, IndexMismatch):
+        return {}, name
