@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.encoder import Encoder
@@ -17,8 +18,40 @@ Documents = Mapping[str, Entry | Fresh]
 """By name: where they are, or, where they must be embedded again, what they say."""
 
 
-def documents_of(folder: Path, encoder: Encoder) -> Documents:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a writer saw before it was its turn."""
+
+    version: str | None = None
+    """The version that served."""
+    entries: tuple[Entry, ...] = ()
+    """Its documents; none where they could not be read, which the writer's turn says."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Before:
+        """What serves just now."""
+        name = None
+        try:
+            name = current_version(folder)
+            if name is None:
+                return cls()
+            read_manifest(folder / name, checksums=False)
+            return cls(name, read_entries(folder / name))
+        except (IndexCorrupt, IndexMismatch):
+            return cls(name)
+
+    def files(self) -> dict[str, str]:
+        """The digests of the files that the documents were read from, by the documents' names."""
+        return {one.id: one.digest for one in self.entries if one.digest}
+
+
+def documents_of(folder: Path, encoder: Encoder, before: Before | None = None) -> Documents:
     """The documents of the version that serves, by name; to be embedded again where that was made in another way.
+
+    Args:
+        folder: The brand's folder.
+        encoder: What they must be embedded with.
+        before: What was read already; a version never changes.
 
     Raises:
         IndexCorrupt: The version is damaged.
@@ -32,7 +65,8 @@ def documents_of(folder: Path, encoder: Encoder) -> Documents:
                 return _texts(folder, name)
     except IndexMismatch:
         return _texts(folder, name)
-    return {one.id: one for one in read_entries(folder / name)}
+    read = before is not None and before.version == name and before.entries
+    return {one.id: one for one in read or read_entries(folder / name)}
 
 
 def _texts(folder: Path, name: str) -> Documents:
@@ -47,19 +81,3 @@ def _texts(folder: Path, name: str) -> Documents:
         for key, row in read_documents(folder / SEGMENTS / segment, frozenset(held)).items():
             found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin, held[key].digest)
     return found
-
-
-def known_files(folder: Path) -> tuple[dict[str, str], str | None]:
-    """The digests of the files that a brand's documents were read from, and the version that says so.
-
-    Nothing is known where that cannot be read: then every file is, and the writer's turn says what is wrong.
-    """
-    name = None
-    try:
-        name = current_version(folder)
-        if name is None:
-            return {}, None
-        read_manifest(folder / name, checksums=False)
-        return {one.id: one.digest for one in read_entries(folder / name) if one.digest}, name
-    except (IndexCorrupt, IndexMismatch):
-        return {}, name

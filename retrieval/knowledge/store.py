@@ -11,7 +11,7 @@ import dataclasses
 import errno
 import fcntl
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from retrieval.documents.loading import Loaded, Note, Skipped, is_address, load_documents
 from retrieval.encoder import Encoder
 from retrieval.errors import DocumentUnknown, StorageFull, VersionUnknown
-from retrieval.knowledge.before import Documents, documents_of, known_files
+from retrieval.knowledge.before import Before, Documents, documents_of
 from retrieval.knowledge.growing import Fresh, Progress, grow
 from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.segment import read_manifest
@@ -105,14 +105,15 @@ def add(
     """
     folder = brand_folder(home_knowledge, brand)
     # Before it is this writer's turn, so that a slow file keeps nobody waiting.
-    known, seen = known_files(folder)
-    loaded = load_documents(path, known)
+    before = Before.read(folder)
+    loaded = load_documents(path, before.files())
     with _writing(home_knowledge, brand) as folder:
-        if current_version(folder) != seen and not is_address(path):
+        if current_version(folder) != before.version and not is_address(path):
             # Somebody wrote meanwhile. The files may be newer than what was read, and what they left out be gone.
-            loaded = load_documents(path, known_files(folder)[0], loaded)
+            before = Before.read(folder)
+            loaded = load_documents(path, before.files(), loaded)
         origin = str(path if is_address(path) else Path(path).resolve())
-        return _add(folder, loaded, origin, encoder, progress, judge, replace=replace, follow=follow)
+        return _add(folder, before, loaded, origin, encoder, progress, judge, replace=replace, follow=follow)
 
 
 def add_documents(
@@ -130,11 +131,12 @@ def add_documents(
     """
     with _writing(home_knowledge, brand) as folder:
         loaded = Loaded(tuple(documents), ())
-        return _add(folder, loaded, "", encoder, progress, None, replace=False, follow=False)
+        return _add(folder, Before(), loaded, "", encoder, progress, None, replace=False, follow=False)
 
 
 def _add(
     folder: Path,
+    seen: Before,
     loaded: Loaded,
     origin: str,
     encoder: Encoder,
@@ -144,7 +146,7 @@ def _add(
     replace: bool,
     follow: bool,
 ) -> Change:
-    before = documents_of(folder, encoder)
+    before = documents_of(folder, encoder, seen)
     new = {one.id: one for one in loaded.documents}
     there = {*new, *loaded.unchanged}
     gone = _gone(before, loaded, origin) if follow else before.keys() - there if replace else set()
@@ -246,8 +248,10 @@ def _serve(
 ) -> Change:
     """Write the version that holds these documents where it is not there yet, and let it serve."""
     name = version_name((_identity(after[one]) for one in sorted(after)), encoder)
+    entries: tuple[Entry, ...] = ()
     if not whole(folder, name, encoder):
-        write_version(folder, name, grow(folder, list(after.values()), encoder, progress, judge), encoder)
+        entries = grow(folder, list(after.values()), encoder, progress, judge)
+        write_version(folder, name, entries, encoder)
     serve(folder, name)
     prune(folder)
     manifest = read_manifest(folder / name, checksums=False)
@@ -256,20 +260,21 @@ def _serve(
         version=name,
         chunks=manifest["chunks"],
         duplicates=manifest["duplicates"],
-        left_out=tuple(_left_out(folder, name, {*change.added, *change.changed})) if judge else (),
+        left_out=_left_out(folder, entries or read_entries(folder / name), change) if judge else (),
     )
 
 
-def _left_out(folder: Path, version: str, documents: Collection[str]) -> Iterator[LeftOut]:
-    """What a judge found in some documents of a version, each sentence of a document once."""
-    entries = [one for one in read_entries(folder / version) if one.id in documents] if documents else []
-    notes = {name: Notes.load(folder / SEGMENTS / name) for name in {one.segment for one in entries}}
-    for one in entries:
-        held = notes[one.segment]
-        rows = range(one.first, one.first + one.rows)
-        # Neighbouring chunks overlap.
-        for text in dict.fromkeys(text for row in rows for text in (held.at(row).instructions if held else ())):
-            yield LeftOut(one.id, text)
+def _left_out(folder: Path, entries: Iterable[Entry], change: Change) -> tuple[LeftOut, ...]:
+    """What a judge found in the documents that a change brought, each sentence of a document once."""
+    brought = {*change.added, *change.changed}
+    held = [one for one in entries if one.id in brought]
+    notes = {name: Notes.load(folder / SEGMENTS / name) for name in {one.segment for one in held}}
+    found: dict[LeftOut, None] = {}  # neighbouring chunks overlap
+    for one in held:
+        if note := notes[one.segment]:
+            rows = range(one.first, one.first + one.rows)
+            found |= dict.fromkeys(LeftOut(one.id, text) for row in rows for text in note.at(row).instructions)
+    return tuple(found)
 
 
 def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:
