@@ -1,4 +1,8 @@
-"""Search by meaning: exact inner products over unit vectors, by FAISS."""
+"""Search by meaning: inner products over unit vectors, by FAISS; exact for all but large indexes.
+
+Source: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small
+World graphs", arXiv 1603.09320.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,31 @@ from numpy.typing import NDArray
 
 from retrieval.encoder import Vectors
 
+EXACT_UP_TO = 20_000
+"""Vectors that are compared one by one; more are searched through a graph."""
+LINKS = 32
+"""Of each vector in the graph, in each direction."""
+BUILD_WIDTH = 80
+"""Candidates looked at when a vector is linked (`efConstruction`)."""
+SEARCH_WIDTH = 128
+"""Candidates looked at in a search (`efSearch`), or as many as are asked for."""
+
 
 class FaissIndex:
-    """A flat index: exact, and fast enough (0.6 ms at 10,000 chunks of 384 dimensions on one thread)."""
+    """A flat index, or above `EXACT_UP_TO` vectors a graph over one (HNSW)."""
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
+        self._graph = isinstance(index, faiss.IndexHNSW)
 
     @classmethod
-    def build(cls, vectors: Vectors) -> FaissIndex:
+    def build(cls, vectors: Vectors, *, exact_up_to: int = EXACT_UP_TO) -> FaissIndex:
         """Index unit vectors, float32 [n, dim]; n may be 0."""
-        index = faiss.IndexFlatIP(vectors.shape[1])
+        if len(vectors) > exact_up_to:
+            index: faiss.Index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+            index.hnsw.efConstruction = BUILD_WIDTH  # type: ignore[attr-defined]
+        else:
+            index = faiss.IndexFlatIP(vectors.shape[1])
         if len(vectors):
             index.add(np.ascontiguousarray(vectors, np.float32))
         return cls(index)

@@ -27,15 +27,15 @@ from retrieval.documents.splitting import MAX_CHARS, OVERLAP_CHARS, searchable
 from retrieval.encoder import Encoder, Vectors, file_sha256
 from retrieval.errors import IndexCorrupt, IndexMismatch
 from retrieval.knowledge.index import FaissIndex
-from retrieval.knowledge.late import Stored, TokenIndex
+from retrieval.knowledge.late import TokenIndex
 from retrieval.knowledge.postings import Postings
 from retrieval.language.words import STOPWORDS, stem, words
 from retrieval.passages import Chunk, Document
 
-LAYOUT = 2
+LAYOUT = 3
 SPLITTER: Mapping[str, int] = {"max_chars": MAX_CHARS, "overlap_chars": OVERLAP_CHARS}
 """What decides where documents are cut; documents that were cut otherwise are cut and embedded again."""
-Encoded = tuple[Vectors, Sequence[Stored]]
+Encoded = tuple[Vectors, Sequence[Vectors]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def write_segment(
     write_rows(home / "chunks.jsonl", chunks)
     vectors: Vectors = np.zeros((len(chunks), encoder.dim), np.float32)
 
-    def tokens() -> Iterator[Stored]:
+    def tokens() -> Iterator[Vectors]:
         done = 0
         for rows, batch in encoded:
             vectors[done : done + len(rows)] = rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,12 @@ def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
     # What is not re-ranked keeps its place below: no mixed score can fall under it.
     score = ((1 - LATE_WEIGHT) * fused).astype(np.float32)
     mixed = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text))
-    asked = _asked_literally(version, turns[0].text, candidates[best])
-    score[best] = np.where(asked, 1 - (1 - mixed) / 10, mixed)
+    score[best] = mixed
+    asked = best[_asked_literally(version, turns[0].text, candidates[best])]
+    if len(asked):
+        # The others stay in the lower half, so that none of them stands above.
+        score /= 2
+        score[asked] += 0.5
     order[: len(best)] = best[np.argsort(-score[best], kind="stable")]
     return Ranking(
         candidates[order], dense[order], context[order], lexical[order], fused[order], late[order], score[order]
@@ -103,11 +108,17 @@ def _rarities(version: Version, encoder: Encoder, text: str) -> Scores:
 
 def _asked_literally(version: Version, text: str, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which chunks have the question as their heading: they come to the top, as those who write FAQs mean it."""
-    wanted = stems(text)
+    wanted = tuple(stems(text))
     if len(wanted) < LITERAL:
         return np.zeros(len(positions), np.bool_)
-    headings = [version.chunks[int(at)].heading.rpartition(" > ")[2] for at in positions]
-    return np.array([stems(heading) == wanted for heading in headings], np.bool_)
+    headings = (version.chunks[int(at)].heading.rpartition(" > ")[2] for at in positions)
+    return np.array([_heading_stems(heading) == wanted for heading in headings], np.bool_)
+
+
+@lru_cache(maxsize=65536)
+def _heading_stems(heading: str) -> tuple[str, ...]:
+    """Kept, because the same few thousand headings are compared with every question."""
+    return tuple(stems(heading))
 
 
 def _candidates(version: Version, vector: Vectors, bm25: Scores) -> NDArray[np.int64]:
