@@ -66,7 +66,8 @@ class TokenIndex:
 
     def tokens(self, chunk: int) -> Vectors:
         """The token vectors of one chunk, float32 [tokens, dim]."""
-        return self._packed(chunk) * self._scales[chunk]
+        vectors: Vectors = self._packed(chunk) * self._scales[chunk]
+        return vectors
 
     def best(self, query: Vectors, chunk: int) -> Vectors:
         """The best cosine in one chunk to each token of the query, float32 [tokens of the query].

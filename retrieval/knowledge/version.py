@@ -108,7 +108,7 @@ class Version:
         self.tokens = Tokens(self)
         self.chunks = Chunks(self)
         self.lexical = LexicalIndex(
-            [(one.stems, positions) for one, positions in zip(segments, self._positions, strict=True)]
+            [(one.stems, positions) for one, positions in zip(segments, self._positions, strict=True)], self.documents
         )
         self.vocabulary = Vocabulary(
             [(one.words, positions) for one, positions in zip(segments, self._positions, strict=True)]

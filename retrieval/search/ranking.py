@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ from retrieval.encoder import Encoder, Vectors
 from retrieval.knowledge.version import Version
 from retrieval.language.words import fold, stem, stems
 from retrieval.search.condense import Turn
-from retrieval.search.fusion import LATE_WEIGHT, fuse, rerank
+from retrieval.search.fusion import fuse, rerank
 
 CANDIDATES = 100
 """Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
@@ -58,12 +59,13 @@ def query_vector(encoder: Encoder, turns: Sequence[Turn]) -> Vectors:
     return vector
 
 
-def word_scores(version: Version, turns: Sequence[Turn]) -> Scores:
-    """The weighted sum of the turns' BM25 scores, float32 [chunks]."""
-    scores: Scores = np.zeros(len(version), np.float32)
+def word_scores(version: Version, turns: Sequence[Turn]) -> tuple[Scores, Scores]:
+    """The weighted sums of the turns' BM25 scores, of chunks and of documents; float32 [chunks], [documents]."""
+    weights: defaultdict[str, float] = defaultdict(float)
     for one in turns:
-        scores += one.weight * version.lexical.scores(stems(one.text))
-    return scores
+        for each in stems(one.text):
+            weights[each] += one.weight
+    return version.lexical.scores(weights)
 
 
 def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
@@ -74,20 +76,20 @@ def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
         encoder: What encoded it.
         turns: The question first, then what was said before it.
     """
-    vector, bm25 = query_vector(encoder, turns), word_scores(version, turns)
+    vector, (bm25, document_bm25) = query_vector(encoder, turns), word_scores(version, turns)
     candidates = _candidates(version, vector, bm25)
     dense, lexical = version.index.cosines(vector, candidates), bm25[candidates]
     context = version.contexts.cosines(vector, candidates)
-    fused = fuse(dense, context, lexical)
+    fused = fuse(dense, context, lexical, document_bm25[version.documents[candidates]])
     order = np.argsort(-fused, kind="stable")
     best = order[:RERANKED]
     met = version.tokens.best(encoder.encode_query_tokens(turns[0].text), candidates[best])
     late = np.full(len(candidates), np.nan, np.float32)
     late[best] = met.mean(axis=1)
+    share = turns[0].weight / sum(one.weight for one in turns)
     # What is not re-ranked keeps its place below: no mixed score can fall under it.
-    score = ((1 - LATE_WEIGHT) * fused).astype(np.float32)
-    mixed = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text))
-    score[best] = mixed
+    score = rerank(fused, np.zeros_like(fused), share)
+    score[best] = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text), share)
     asked = best[_asked_literally(version, turns[0].text, candidates[best])]
     if len(asked):
         # The others stay in the lower half, so that none of them stands above.

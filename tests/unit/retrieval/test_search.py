@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
 
 import bm25s
@@ -121,15 +122,16 @@ def test_fusion_keeps_distances_and_each_ranking_counts() -> None:
     dense, lexical = np.array([0.9, 0.5, 0.1], np.float32), np.array([0.0, 4.0, 2.0], np.float32)
     nothing = np.zeros(3, np.float32)
     by_words = 1 - DENSE_WEIGHT
-    assert fuse(dense, nothing, lexical).tolist() == pytest.approx(
+    assert fuse(dense, nothing, lexical, nothing).tolist() == pytest.approx(
         [DENSE_WEIGHT, DENSE_WEIGHT / 2 + by_words, by_words / 2]
     )
-    assert fuse(dense, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
-    assert fuse(nothing, dense, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(dense, nothing, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(nothing, dense, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(nothing, nothing, nothing, lexical).tolist() == pytest.approx([0.0, by_words, by_words / 2])
     fused, late = np.array([0.8, 0.6], np.float32), np.array([0.2, 0.4], np.float32)
-    assert rerank(fused, late).tolist() == pytest.approx(
-        [0.8 * (1 - LATE_WEIGHT), 0.6 * (1 - LATE_WEIGHT) + LATE_WEIGHT]
-    )
+    for share in (1.0, 0.5):
+        weight = LATE_WEIGHT * share
+        assert rerank(fused, late, share).tolist() == pytest.approx([0.8 * (1 - weight), 0.6 * (1 - weight) + weight])
 
 
 def test_token_vectors_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -200,25 +202,31 @@ def test_turns_fade_slower_where_documents_are_long() -> None:
 
 def test_words_match_by_stem_and_without_accents() -> None:
     index = LexicalIndex.build(["Heure Bleutée has notes of iris", "Returns are free", "the and of"])
-    assert index.scores(stems("bleutee note")).argmax() == 0
-    assert index.scores(stems("returned")).argmax() == 1
-    assert index.scores(stems("zebra")).tolist() == [0.0, 0.0, 0.0]
+    assert index.scores(Counter(stems("bleutee note")))[0].argmax() == 0
+    assert index.scores(Counter(stems("returned")))[0].argmax() == 1
+    assert index.scores(Counter(stems("zebra")))[0].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_scores_are_those_of_bm25s_over_what_is_searched() -> None:
     texts = [" ".join(pages.split()) for pages in PAGES.values()] + ["delivery delivery", "returned opened", "the"]
     rows = [stems(text) for text in texts]
-    hidden = np.array([0, 1, -1, 2, -1, 3])
-    index = LexicalIndex([(Postings.build(rows), hidden)])
-    peer = bm25s.BM25(method="lucene", k1=K1, b=B)
-    peer.index([rows[at] for at in np.flatnonzero(hidden >= 0)], show_progress=False)
+    hidden, documents = np.array([0, 1, -1, 2, -1, 3]), np.array([0, 2, 2, 3])
+    index = LexicalIndex([(Postings.build(rows), hidden)], documents)
+    searched = [rows[at] for at in np.flatnonzero(hidden >= 0)]
+    peers = [bm25s.BM25(method="lucene", k1=K1, b=B) for _ in range(2)]
+    peers[0].index(searched, show_progress=False)
+    # Of document 1 nothing is searched.
+    peers[1].index([searched[0], searched[1] + searched[2], searched[3]], show_progress=False)
     for query in (stems("delivery"), stems("item item returned"), stems("delivery of an opened zebra")):
-        known = [stem for stem in query if stem in peer.vocab_dict]
-        assert index.scores(query) == pytest.approx(peer.get_scores(known), abs=1e-5)
+        chunks, whole = index.scores(Counter(query))
+        known = [stem for stem in query if stem in peers[0].vocab_dict]
+        assert chunks == pytest.approx(peers[0].get_scores(known), abs=1e-5)
+        assert whole[[0, 2, 3]] == pytest.approx(peers[1].get_scores(known), abs=1e-5)
+        assert whole[1] == 0
 
 
 def test_index_of_nothing_but_function_words_scores_zero() -> None:
-    assert LexicalIndex.build(["the and of"]).scores(["return"]).tolist() == [0.0]
+    assert LexicalIndex.build(["the and of"]).scores({"return": 1.0})[0].tolist() == [0.0]
 
 
 def test_only_words_in_no_dictionary_are_corrected() -> None:
