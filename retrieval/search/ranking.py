@@ -68,13 +68,14 @@ def word_scores(version: Version, turns: Sequence[Turn]) -> tuple[Scores, Scores
     return version.lexical.scores(weights)
 
 
-def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
+def rank(version: Version, encoder: Encoder, turns: Sequence[Turn], *, reranked: int = RERANKED) -> Ranking:
     """Rank the chunks of a version, which holds at least one.
 
     Args:
         version: What is searched.
         encoder: What encoded it.
         turns: The question first, then what was said before it.
+        reranked: How many of the best fused chunks are re-ranked.
     """
     vector, (bm25, document_bm25) = query_vector(encoder, turns), word_scores(version, turns)
     candidates = _candidates(version, vector, bm25)
@@ -82,7 +83,7 @@ def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
     context = version.contexts.cosines(vector, candidates)
     fused = fuse(dense, context, lexical, document_bm25[version.documents[candidates]])
     order = np.argsort(-fused, kind="stable")
-    best = order[:RERANKED]
+    best = order[:reranked]
     met = version.tokens.best(encoder.encode_query_tokens(turns[0].text), candidates[best])
     late = np.full(len(candidates), np.nan, np.float32)
     late[best] = met.mean(axis=1)
@@ -131,7 +132,7 @@ def _candidates(version: Version, vector: Vectors, bm25: Scores) -> NDArray[np.i
 
 def _highest(scores: Scores, count: int) -> NDArray[np.int64]:
     """Positions of the highest scores above 0, of equal ones the first; sorting all would cost more than the scores."""
-    above = np.flatnonzero(scores)
+    above = np.flatnonzero(scores > 0)
     if len(above) > count:
         line = np.partition(scores[above], -count)[-count]
         surely = above[scores[above] > line]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from retrieval.evaluation.held_out import evaluate_retrieval
+from retrieval.knowledge import index as index_module
+from retrieval.knowledge.index import FaissIndex
 from retrieval.knowledge.late import TokenIndex
 from retrieval.knowledge.lexical import K1, B, LexicalIndex
 from retrieval.knowledge.postings import Postings
@@ -198,6 +200,26 @@ def test_turns_weigh_less_the_older_they_are_and_empty_talk_is_left_out() -> Non
 
 def test_turns_fade_slower_where_documents_are_long() -> None:
     assert 0 < decay(1) < decay(4) == 0.5 < decay(16) < 1
+
+
+def test_a_graph_finds_what_comparing_one_by_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    rows = draw.normal(size=(900, 24)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    FaissIndex.build(rows, exact_up_to=100).save(tmp_path / "graph")
+    graph, flat = FaissIndex.load(tmp_path / "graph"), FaissIndex.build(rows)
+    assert graph.rows(np.array([7, 3])).tolist() == rows[[7, 3]].tolist()
+    monkeypatch.setattr(index_module, "EXACT_UP_TO", 50)
+    for share in (1.0, 0.5, 0.02):
+        among = draw.random(900) < share if share < 1 else None
+        found = []
+        for vector in rows[:40]:
+            right, cosines = flat.search(vector, 10, among)
+            got, _ = graph.search(vector, 10, among)
+            assert among is None or among[got].all()
+            found.append(len(set(right) & set(got)) / len(right))
+            assert np.all(np.diff(cosines) <= 0)
+        assert np.mean(found) >= (0.95 if share > 0.1 else 1.0)
 
 
 def test_words_match_by_stem_and_without_accents() -> None:
