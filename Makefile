@@ -71,7 +71,7 @@ bench-answers: setup ## How well the sentence check, the refusal and the fence h
 .PHONY: bench-retrieval
 bench-retrieval: setup ## Search on public question sets beside BM25, dense, RRF (PEERS=venv adds LangChain and Haystack)
 	@$(BIN)/python -m benchmarks.retrieval $(if $(PEERS),--peers $(PEERS)) \
-		--out benchmarks/results/$$(date +%F)-retrieval.md
+		--out benchmarks/results/$$(date +%F)-retrieval.md --speed benchmarks/results/$$(date +%F)-search-speed.md
 
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/

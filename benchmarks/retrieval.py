@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -21,15 +20,15 @@ from datetime import date
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks import search_speed
 from benchmarks.rag_sets import DATA, SETS, read_set, write_set
+from benchmarks.retrieval_goals import OURS, machine, verdicts
 from benchmarks.retrieval_systems import Prepared, Run, baselines, ours, peers, prepare
 from configs.home import Home
 from retrieval.encoder import OnnxEncoder
 from retrieval.evaluation import metrics
 from retrieval.evaluation.question_sets import read_corpus, read_questions
 
-OURS = "brandvoice"
-LEGS = ("BM25", "dense")
 HEADINGS = (
     "system",
     "nDCG@10",
@@ -45,7 +44,8 @@ HEADINGS = (
 )
 CAPTION = (
     "Times are of one search on one thread, the query's encoding included; index seconds of ours include the "
-    "embedding, whose vectors the others take over (mtrag-last finds the base of mtrag unchanged)."
+    "embedding, whose vectors the others take over (mtrag-last finds the base of mtrag unchanged, as all do with "
+    "`--bases`). Of a conversation the turn before was asked before: its vectors are kept, as in service."
 )
 
 
@@ -57,6 +57,10 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="environment of the peers; they are skipped where absent")
     parser.add_argument("--limit", type=int, help="first questions of each set, for a quick look")
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--bases", type=Path, help="folder of bases to use again; without it the sets are embedded anew"
+    )
+    parser.add_argument("--speed", type=Path, help="file for the tables of benchmarks.search_speed, measured after")
     options = parser.parse_args()
     if not options.data.is_dir():
         raise SystemExit(
@@ -69,28 +73,27 @@ def main() -> None:
         for name in options.sets.split(","):
             _say(f"{name}: embedding")
             # An encoder keeps the vectors of the queries it saw: one for each side, so that both pay for their own.
-            prepared = _prepare(name, options.data, Path(scratch), OnnxEncoder.load(folder), options.limit)
+            bases = options.bases or Path(scratch)
+            prepared = _prepare(name, options.data, bases, Path(scratch), OnnxEncoder.load(folder), options.limit)
             runs = _runs(prepared, OnnxEncoder.load(folder), options.peers, Path(scratch))
             section = [*_section(prepared, runs), ""]
             print("\n".join(section), flush=True)
             lines += section
+        if options.speed:
+            text = search_speed.report(options.data, options.bases, Path(scratch))
+            print(text, flush=True)
+            options.speed.write_text(text, encoding="utf-8")
     if options.out:
         options.out.write_text("\n".join(lines), encoding="utf-8")
 
 
-def machine() -> str:
-    """The machine, in words."""
-    names = [line.split(":", 1)[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return f"{os.cpu_count()} cores ({names[0].strip() if names else platform.machine()}), {platform.system()}"
-
-
-def _prepare(name: str, data: Path, scratch: Path, encoder: OnnxEncoder, limit: int | None) -> Prepared:
+def _prepare(name: str, data: Path, bases: Path, scratch: Path, encoder: OnnxEncoder, limit: int | None) -> Prepared:
     one = read_set(name, data)
     corpus, questions = write_set(one, scratch)
     asked = [(row, plain) for row, plain in zip(read_questions(questions), one.plain(), strict=True) if row.gold]
     asked = asked[:limit]
     return prepare(
-        name, read_corpus(corpus), tuple(row for row, _ in asked), tuple(text for _, text in asked), encoder, scratch
+        name, read_corpus(corpus), tuple(row for row, _ in asked), tuple(text for _, text in asked), encoder, bases
     )
 
 
@@ -123,21 +126,11 @@ def _section(prepared: Prepared, runs: Mapping[str, Run]) -> Iterator[str]:
         row = [name, shown[0], f"{low:.3f} to {high:.3f}", *shown[1:], *times, f"{run.index_s:.1f}"]
         yield f"| {' | '.join(row)} |"
     yield ""
-    best = max(LEGS, key=lambda name: fmean(gains[name]))
-    yield _difference(f"the best single leg ({best})", gains[OURS], gains[best])
-    for name in runs:
-        if name not in (OURS, *LEGS):
-            yield _difference(name, gains[OURS], gains[name])
+    yield from verdicts(prepared.name, runs, golds)
 
 
 def _each(run: Run, golds: Sequence[tuple[str, ...]]) -> list[float]:
     return [metrics.ndcg(ranked, gold, 10) for ranked, gold in zip(run.ranked, golds, strict=True)]
-
-
-def _difference(label: str, mine: Sequence[float], other: Sequence[float]) -> str:
-    low, high = metrics.interval([one - two for one, two in zip(mine, other, strict=True)])
-    ahead, ratio = fmean(mine) - fmean(other), fmean(mine) / fmean(other)
-    return f"- nDCG@10 against {label}: {ratio:.3f}x, difference {ahead:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _say(text: str) -> None:

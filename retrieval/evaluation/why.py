@@ -168,7 +168,7 @@ def _ranked(
     """The steps of the search, and the one to blame where the document is not among the passages."""
     query, top_k = asked.found.query, asked.top_k
     cosines = version.index.vectors() @ query_vector(encoder, asked.turns)
-    bm25 = word_scores(version, asked.turns)
+    bm25, _ = word_scores(version, asked.turns)
     ranking = rank(version, encoder, asked.turns)
     ranks = Ranks(
         dense=_place(cosines, own),

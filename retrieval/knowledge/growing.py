@@ -19,7 +19,6 @@ import numpy as np
 from retrieval.documents.splitting import searchable, split
 from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IndexCorrupt, IndexMismatch
-from retrieval.knowledge.late import Stored
 from retrieval.knowledge.noted import Judge
 from retrieval.knowledge.segment import (
     Encoded,
@@ -169,7 +168,7 @@ def _encoded(
     for start in range(0, len(work), ENCODE_AT_ONCE):
         batch = work[start : start + ENCODE_AT_ONCE]
         vectors: Vectors = np.zeros((len(batch), encoder.dim), np.float32)
-        tokens: list[Stored] = [np.zeros((0, encoder.dim), np.float16)] * len(batch)
+        tokens: list[Vectors] = [vectors[:0]] * len(batch)
         fresh: list[int] = []
         for row, (member, at) in enumerate(batch):
             if member.old is None:
@@ -181,7 +180,7 @@ def _encoded(
             texts = [searchable(batch[row][0].chunks[batch[row][1]]) for row in fresh]
             vectors[fresh], encoded = encoder.encode_document_tokens(texts)
             for row, one in zip(fresh, encoded, strict=True):
-                tokens[row] = one.astype(np.float16)
+                tokens[row] = one
         instructions = () if judge is None else [_instructions(member, at, judge) for member, at in batch]
         if fresh:
             done += len(fresh)

@@ -1,4 +1,8 @@
-"""Search by meaning: exact inner products over unit vectors, by FAISS."""
+"""Search by meaning: inner products over unit vectors, by FAISS; exact for all but large indexes.
+
+Source: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small
+World graphs", arXiv 1603.09320.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,34 @@ from numpy.typing import NDArray
 
 from retrieval.encoder import Vectors
 
+EXACT_UP_TO = 20_000
+"""Vectors that are compared one by one; more are searched through a graph."""
+LINKS = 32
+"""Of each vector in the graph, in each direction."""
+BUILD_WIDTH = 80
+"""Candidates looked at when a vector is linked (`efConstruction`)."""
+SEARCH_WIDTH = 200
+"""Candidates looked at in a search (`efSearch`).
+
+Of 100,000 vectors of public texts and 450 public questions, on one thread: 0.4 ms (flat: 6.5 ms), .992 of the ten
+nearest found; 128 candidates: 0.3 ms and .987. Inverted lists (1024, of which 64 are read): 0.5 ms and .979."""
+
 
 class FaissIndex:
-    """A flat index: exact, and fast enough (0.6 ms at 10,000 chunks of 384 dimensions on one thread)."""
+    """A flat index, or above `EXACT_UP_TO` vectors a graph over one (HNSW)."""
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
+        self._graph = index if isinstance(index, faiss.IndexHNSW) else None
 
     @classmethod
-    def build(cls, vectors: Vectors) -> FaissIndex:
+    def build(cls, vectors: Vectors, *, exact_up_to: int = EXACT_UP_TO) -> FaissIndex:
         """Index unit vectors, float32 [n, dim]; n may be 0."""
-        index = faiss.IndexFlatIP(vectors.shape[1])
+        if len(vectors) > exact_up_to:
+            index: faiss.Index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+            index.hnsw.efConstruction = BUILD_WIDTH  # type: ignore[attr-defined]
+        else:
+            index = faiss.IndexFlatIP(vectors.shape[1])
         if len(vectors):
             index.add(np.ascontiguousarray(vectors, np.float32))
         return cls(index)
@@ -56,14 +77,21 @@ class FaissIndex:
         Returns:
             Positions and cosines, best first.
         """
-        chosen = None
+        selected: dict[str, object] = {}
         if among is not None:
             # The selector only points at the bits: they must live as long as it does.
             bits = np.packbits(among, bitorder="little")
             # Its type stubs are those of C++, where a bitmap has a length of its own.
-            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
-            chosen = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        scores, positions = self._index.search(vector[None, :], min(top_n, len(self)), params=chosen)
+            selected["sel"] = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
+        index, parameters = self._index, faiss.SearchParameters
+        if self._graph and among is not None and among.sum() <= EXACT_UP_TO:
+            # Paths through a graph end where most of it may not be found; few are compared one by one.
+            index = self._graph.storage
+        elif self._graph:
+            parameters = faiss.SearchParametersHNSW  # type: ignore[attr-defined]
+            selected["efSearch"] = max(SEARCH_WIDTH, top_n)
+        chosen = parameters(**selected)
+        scores, positions = index.search(vector[None, :], min(top_n, len(self)), params=chosen)
         found = positions[0] >= 0
         return positions[0][found], scores[0][found]
 

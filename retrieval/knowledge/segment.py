@@ -28,13 +28,13 @@ from retrieval.documents.splitting import MAX_CHARS, OVERLAP_CHARS, searchable
 from retrieval.encoder import Encoder, Vectors, file_sha256
 from retrieval.errors import IndexCorrupt, IndexMismatch
 from retrieval.knowledge.index import FaissIndex
-from retrieval.knowledge.late import Stored, TokenIndex
+from retrieval.knowledge.late import TokenIndex
 from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.postings import Postings
 from retrieval.language.words import STOPWORDS, stem, words
 from retrieval.passages import Chunk, Document
 
-LAYOUT = 2
+LAYOUT = 3
 SPLITTER: Mapping[str, int] = {"max_chars": MAX_CHARS, "overlap_chars": OVERLAP_CHARS}
 """What decides where documents are cut; documents that were cut otherwise are cut and embedded again."""
 
@@ -43,7 +43,7 @@ class Encoded(NamedTuple):
     """What is written of a batch of chunks."""
 
     vectors: Vectors
-    tokens: Sequence[Stored]
+    tokens: Sequence[Vectors]
     instructions: Sequence[tuple[str, ...]] = ()
     """What a judge found in each; of no chunk where there is no judge."""
 
@@ -107,7 +107,7 @@ def write_segment(
     vectors: Vectors = np.zeros((len(chunks), encoder.dim), np.float32)
     instructions: list[tuple[str, ...]] = []
 
-    def tokens() -> Iterator[Stored]:
+    def tokens() -> Iterator[Vectors]:
         done = 0
         for batch in encoded:
             vectors[done : done + len(batch.vectors)] = batch.vectors

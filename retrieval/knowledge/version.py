@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoder import Vectors
-from retrieval.knowledge.late import Stored
 from retrieval.knowledge.lexical import LexicalIndex, Positions
 from retrieval.knowledge.segment import Segment
 from retrieval.knowledge.spelling import Vocabulary
@@ -111,7 +110,7 @@ class Version:
         self.tokens = Tokens(self)
         self.chunks = Chunks(self)
         self.lexical = LexicalIndex(
-            [(one.stems, positions) for one, positions in zip(segments, self._positions, strict=True)]
+            [(one.stems, positions) for one, positions in zip(segments, self._positions, strict=True)], self.documents
         )
         self.vocabulary = Vocabulary(
             [(one.words, positions) for one, positions in zip(segments, self._positions, strict=True)]
@@ -237,19 +236,17 @@ class Tokens:
         """How many chunks have some."""
         return len(self._version)
 
-    def tokens(self, position: int) -> Stored:
-        """The token vectors of one chunk, float16 [tokens, dim]."""
+    def tokens(self, position: int) -> Vectors:
+        """The token vectors of one chunk, float32 [tokens, dim]."""
         segment, row = self._version.at(position)
         return segment.tokens.tokens(row)
 
     def best(self, query: Vectors, positions: NDArray[np.int64]) -> Vectors:
         """The best cosine in each chunk to each token of the query, float32 [len(positions), tokens of the query]."""
-        if not len(positions):
-            return np.zeros((0, len(query)), np.float32)
-        held = [self.tokens(int(position)) for position in positions]
-        starts = np.cumsum([0, *map(len, held[:-1])])
-        cosines = query @ np.concatenate(held).astype(np.float32).T
-        best: Vectors = np.maximum.reduceat(cosines, starts, axis=1).T
+        best: Vectors = np.zeros((len(positions), len(query)), np.float32)
+        for place, position in enumerate(positions.tolist()):
+            segment, row = self._version.at(position)
+            best[place] = segment.tokens.best(query, row)
         return best
 
 

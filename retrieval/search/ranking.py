@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from retrieval.encoder import Encoder, Vectors
 from retrieval.knowledge.version import Version
 from retrieval.language.words import fold, stem, stems
 from retrieval.search.condense import Turn
-from retrieval.search.fusion import LATE_WEIGHT, fuse, rerank
+from retrieval.search.fusion import fuse, rerank
 
 CANDIDATES = 100
 """Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
@@ -57,37 +59,43 @@ def query_vector(encoder: Encoder, turns: Sequence[Turn]) -> Vectors:
     return vector
 
 
-def word_scores(version: Version, turns: Sequence[Turn]) -> Scores:
-    """The weighted sum of the turns' BM25 scores, float32 [chunks]."""
-    scores: Scores = np.zeros(len(version), np.float32)
+def word_scores(version: Version, turns: Sequence[Turn]) -> tuple[Scores, Scores]:
+    """The weighted sums of the turns' BM25 scores, of chunks and of documents; float32 [chunks], [documents]."""
+    weights: defaultdict[str, float] = defaultdict(float)
     for one in turns:
-        scores += one.weight * version.lexical.scores(stems(one.text))
-    return scores
+        for each in stems(one.text):
+            weights[each] += one.weight
+    return version.lexical.scores(weights)
 
 
-def rank(version: Version, encoder: Encoder, turns: Sequence[Turn]) -> Ranking:
+def rank(version: Version, encoder: Encoder, turns: Sequence[Turn], *, reranked: int = RERANKED) -> Ranking:
     """Rank the chunks of a version, which holds at least one.
 
     Args:
         version: What is searched.
         encoder: What encoded it.
         turns: The question first, then what was said before it.
+        reranked: How many of the best fused chunks are re-ranked.
     """
-    vector, bm25 = query_vector(encoder, turns), word_scores(version, turns)
+    vector, (bm25, document_bm25) = query_vector(encoder, turns), word_scores(version, turns)
     candidates = _candidates(version, vector, bm25)
     dense, lexical = version.index.cosines(vector, candidates), bm25[candidates]
     context = version.contexts.cosines(vector, candidates)
-    fused = fuse(dense, context, lexical)
+    fused = fuse(dense, context, lexical, document_bm25[version.documents[candidates]])
     order = np.argsort(-fused, kind="stable")
-    best = order[:RERANKED]
+    best = order[:reranked]
     met = version.tokens.best(encoder.encode_query_tokens(turns[0].text), candidates[best])
     late = np.full(len(candidates), np.nan, np.float32)
     late[best] = met.mean(axis=1)
+    share = turns[0].weight / sum(one.weight for one in turns)
     # What is not re-ranked keeps its place below: no mixed score can fall under it.
-    score = ((1 - LATE_WEIGHT) * fused).astype(np.float32)
-    mixed = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text))
-    asked = _asked_literally(version, turns[0].text, candidates[best])
-    score[best] = np.where(asked, 1 - (1 - mixed) / 10, mixed)
+    score = rerank(fused, np.zeros_like(fused), share)
+    score[best] = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text), share)
+    asked = best[_asked_literally(version, turns[0].text, candidates[best])]
+    if len(asked):
+        # The others stay in the lower half, so that none of them stands above.
+        score /= 2
+        score[asked] += 0.5
     order[: len(best)] = best[np.argsort(-score[best], kind="stable")]
     return Ranking(
         candidates[order], dense[order], context[order], lexical[order], fused[order], late[order], score[order]
@@ -103,11 +111,17 @@ def _rarities(version: Version, encoder: Encoder, text: str) -> Scores:
 
 def _asked_literally(version: Version, text: str, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which chunks have the question as their heading: they come to the top, as those who write FAQs mean it."""
-    wanted = stems(text)
+    wanted = tuple(stems(text))
     if len(wanted) < LITERAL:
         return np.zeros(len(positions), np.bool_)
-    headings = [version.chunks[int(at)].heading.rpartition(" > ")[2] for at in positions]
-    return np.array([stems(heading) == wanted for heading in headings], np.bool_)
+    headings = (version.chunks[int(at)].heading.rpartition(" > ")[2] for at in positions)
+    return np.array([_heading_stems(heading) == wanted for heading in headings], np.bool_)
+
+
+@lru_cache(maxsize=65536)
+def _heading_stems(heading: str) -> tuple[str, ...]:
+    """Kept, because the same few thousand headings are compared with every question."""
+    return tuple(stems(heading))
 
 
 def _candidates(version: Version, vector: Vectors, bm25: Scores) -> NDArray[np.int64]:
@@ -118,7 +132,7 @@ def _candidates(version: Version, vector: Vectors, bm25: Scores) -> NDArray[np.i
 
 def _highest(scores: Scores, count: int) -> NDArray[np.int64]:
     """Positions of the highest scores above 0, of equal ones the first; sorting all would cost more than the scores."""
-    above = np.flatnonzero(scores)
+    above = np.flatnonzero(scores > 0)
     if len(above) > count:
         line = np.partition(scores[above], -count)[-count]
         surely = above[scores[above] > line]

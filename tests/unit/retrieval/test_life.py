@@ -276,7 +276,7 @@ def test_a_writer_killed_at_any_step_leaves_the_old_version_serving_and_no_obsta
         assert not list((home / case / BRAND).glob(".new-*"))
 
 
-@pytest.mark.parametrize("name", ["vectors.faiss", "chunks.jsonl", "tokens/tokens.f16"])
+@pytest.mark.parametrize("name", ["vectors.faiss", "chunks.jsonl", "tokens/tokens.i8"])
 def test_a_truncated_file_is_refused_at_opening_and_by_the_next_writer(home: Path, pages: Path, name: str) -> None:
     change = store.add(home, BRAND, pages, HashEncoder())
     (segment,) = (home / BRAND / "segments").iterdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
 
 import bm25s
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from retrieval.evaluation.held_out import evaluate_retrieval
+from retrieval.knowledge import index as index_module
+from retrieval.knowledge.index import FaissIndex
 from retrieval.knowledge.late import TokenIndex
 from retrieval.knowledge.lexical import K1, B, LexicalIndex
 from retrieval.knowledge.postings import Postings
@@ -121,22 +124,30 @@ def test_fusion_keeps_distances_and_each_ranking_counts() -> None:
     dense, lexical = np.array([0.9, 0.5, 0.1], np.float32), np.array([0.0, 4.0, 2.0], np.float32)
     nothing = np.zeros(3, np.float32)
     by_words = 1 - DENSE_WEIGHT
-    assert fuse(dense, nothing, lexical).tolist() == pytest.approx(
+    assert fuse(dense, nothing, lexical, nothing).tolist() == pytest.approx(
         [DENSE_WEIGHT, DENSE_WEIGHT / 2 + by_words, by_words / 2]
     )
-    assert fuse(dense, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
-    assert fuse(nothing, dense, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(dense, nothing, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(nothing, dense, nothing, nothing).tolist() == pytest.approx([DENSE_WEIGHT, DENSE_WEIGHT / 2, 0.0])
+    assert fuse(nothing, nothing, nothing, lexical).tolist() == pytest.approx([0.0, by_words, by_words / 2])
     fused, late = np.array([0.8, 0.6], np.float32), np.array([0.2, 0.4], np.float32)
-    assert rerank(fused, late).tolist() == pytest.approx(
-        [0.8 * (1 - LATE_WEIGHT), 0.6 * (1 - LATE_WEIGHT) + LATE_WEIGHT]
-    )
+    for share in (1.0, 0.5):
+        weight = LATE_WEIGHT * share
+        assert rerank(fused, late, share).tolist() == pytest.approx([0.8 * (1 - weight), 0.6 * (1 - weight) + weight])
 
 
 def test_token_vectors_come_back_as_they_were_written(tmp_path: Path) -> None:
-    chunks = [np.eye(3, dtype=np.float16)[:2], np.eye(3, dtype=np.float16)[2:]]
+    rows = np.random.default_rng(3).normal(size=(7, 384)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    chunks = [rows[:2], rows[2:6], rows[6:]]
     TokenIndex.write(tmp_path / "tokens", chunks)
-    index = TokenIndex.load(tmp_path / "tokens", 3)
-    assert [index.tokens(at).tolist() for at in range(2)] == [one.tolist() for one in chunks]
+    index = TokenIndex.load(tmp_path / "tokens", 384)
+    kept = [index.tokens(at) for at in range(3)]
+    assert [len(one) for one in kept] == [2, 4, 1]
+    assert np.abs(np.concatenate(kept) @ rows.T - rows @ rows.T).max() < 0.003
+    # A merge of segments writes what it read: nothing may be lost by the second writing.
+    TokenIndex.write(tmp_path / "again", kept)
+    assert (tmp_path / "again" / "tokens.i8").read_bytes() == (tmp_path / "tokens" / "tokens.i8").read_bytes()
 
 
 def test_late_interaction_is_the_best_cosine_of_each_word_in_each_chunk(knowledge: KnowledgeBase) -> None:
@@ -191,27 +202,53 @@ def test_turns_fade_slower_where_documents_are_long() -> None:
     assert 0 < decay(1) < decay(4) == 0.5 < decay(16) < 1
 
 
+def test_a_graph_finds_what_comparing_one_by_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    rows = draw.normal(size=(900, 24)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    FaissIndex.build(rows, exact_up_to=100).save(tmp_path / "graph")
+    graph, flat = FaissIndex.load(tmp_path / "graph"), FaissIndex.build(rows)
+    assert graph.rows(np.array([7, 3])).tolist() == rows[[7, 3]].tolist()
+    monkeypatch.setattr(index_module, "EXACT_UP_TO", 50)
+    for share in (1.0, 0.5, 0.02):
+        among = draw.random(900) < share if share < 1 else None
+        found = []
+        for vector in rows[:40]:
+            right, cosines = flat.search(vector, 10, among)
+            got, _ = graph.search(vector, 10, among)
+            assert among is None or among[got].all()
+            found.append(len(set(right) & set(got)) / len(right))
+            assert np.all(np.diff(cosines) <= 0)
+        assert np.mean(found) >= (0.95 if share > 0.1 else 1.0)
+
+
 def test_words_match_by_stem_and_without_accents() -> None:
     index = LexicalIndex.build(["Heure Bleutée has notes of iris", "Returns are free", "the and of"])
-    assert index.scores(stems("bleutee note")).argmax() == 0
-    assert index.scores(stems("returned")).argmax() == 1
-    assert index.scores(stems("zebra")).tolist() == [0.0, 0.0, 0.0]
+    assert index.scores(Counter(stems("bleutee note")))[0].argmax() == 0
+    assert index.scores(Counter(stems("returned")))[0].argmax() == 1
+    assert index.scores(Counter(stems("zebra")))[0].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_scores_are_those_of_bm25s_over_what_is_searched() -> None:
     texts = [" ".join(pages.split()) for pages in PAGES.values()] + ["delivery delivery", "returned opened", "the"]
     rows = [stems(text) for text in texts]
-    hidden = np.array([0, 1, -1, 2, -1, 3])
-    index = LexicalIndex([(Postings.build(rows), hidden)])
-    peer = bm25s.BM25(method="lucene", k1=K1, b=B)
-    peer.index([rows[at] for at in np.flatnonzero(hidden >= 0)], show_progress=False)
+    hidden, documents = np.array([0, 1, -1, 2, -1, 3]), np.array([0, 2, 2, 3])
+    index = LexicalIndex([(Postings.build(rows), hidden)], documents)
+    searched = [rows[at] for at in np.flatnonzero(hidden >= 0)]
+    peers = [bm25s.BM25(method="lucene", k1=K1, b=B) for _ in range(2)]
+    peers[0].index(searched, show_progress=False)
+    # Of document 1 nothing is searched.
+    peers[1].index([searched[0], searched[1] + searched[2], searched[3]], show_progress=False)
     for query in (stems("delivery"), stems("item item returned"), stems("delivery of an opened zebra")):
-        known = [stem for stem in query if stem in peer.vocab_dict]
-        assert index.scores(query) == pytest.approx(peer.get_scores(known), abs=1e-5)
+        chunks, whole = index.scores(Counter(query))
+        known = [stem for stem in query if stem in peers[0].vocab_dict]
+        assert chunks == pytest.approx(peers[0].get_scores(known), abs=1e-5)
+        assert whole[[0, 2, 3]] == pytest.approx(peers[1].get_scores(known), abs=1e-5)
+        assert whole[1] == 0
 
 
 def test_index_of_nothing_but_function_words_scores_zero() -> None:
-    assert LexicalIndex.build(["the and of"]).scores(["return"]).tolist() == [0.0]
+    assert LexicalIndex.build(["the and of"]).scores({"return": 1.0})[0].tolist() == [0.0]
 
 
 def test_only_words_in_no_dictionary_are_corrected() -> None:

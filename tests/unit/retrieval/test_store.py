@@ -96,7 +96,7 @@ SEGMENT_FILES = [
     "chunks.jsonl",
     "documents.jsonl",
     "vectors.faiss",
-    "tokens/tokens.f16",
+    "tokens/tokens.i8",
     "stems/terms.json",
     "same.npy",
 ]

@@ -115,8 +115,8 @@ def test_words_are_named_where_the_meaning_is_near_and_no_word_is_shared(tmp_pat
 def test_the_re_rank_is_named_where_the_fused_place_was_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rivals = {f"rival-{at}.md": f"# Lamp {at}\n\nAn orchid lamp of size {at}.\n" for at in range(6)}
 
-    def upside_down(fused: Vectors, late: Vectors) -> Vectors:
-        del late
+    def upside_down(fused: Vectors, late: Vectors, share: float) -> Vectors:
+        del late, share
         return (1 - fused) / 2 + 0.5
 
     monkeypatch.setattr(ranking_module, "rerank", upside_down)
