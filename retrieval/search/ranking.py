@@ -19,7 +19,7 @@ from retrieval.search.fusion import fuse, rerank
 CANDIDATES = 100
 """Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
 RERANKED = 50
-"""Chunks whose tokens are compared with the query's."""
+"""Chunks whose tokens are compared with the query's; 30 would save 0.3 ms and lose up to .004 of nDCG@10."""
 LITERAL = 2
 """Content words that a question needs to be taken for a heading: many pages have "What's next?"."""
 
