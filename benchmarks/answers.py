@@ -2,10 +2,11 @@
 
     python -m benchmarks.answers [--out FILE] [--data FOLDER] [--encoder FOLDER]
 
-Sentence check: the seeded set of `answers_seed`, by class, apart for the houses that were looked at while the check was
-made and those that were not. Refusal: `retrieval.search.answerability_fit`, on questions that its models were not
-fitted on. Fence: `retrieval.grounding.fence_fit`, on kinds of attack that its models were not fitted on. The last two
-need the public data.
+Sentence check: the seeded sets of `answers_seed`, by class, apart for the houses that were looked at while the check
+was made and those that were not; only the latter are held against the goals. Refusal: `answerability_fit` of
+`retrieval.search`, on questions that its models were not fitted on. Fence: `fence_fit` of `retrieval.grounding`, on
+kinds of attack that its models were not fitted on. The last two need the public data. Progress goes to stderr: on two
+cores the whole takes some ten minutes, of which the searches of the refusal take most.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import io
 import os
 import platform
+import re
 import sys
 import time
 from collections import Counter
@@ -23,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from benchmarks.answers_seed import RIGHT, WRONG, Case, Part, cases
+from benchmarks.answers_seed import RIGHT, SEED_FILES, WRONG, Case, Part, cases
 from configs.home import Home
 from configs.load import load_config
 from retrieval.encoder import Encoder, OnnxEncoder
@@ -36,6 +38,11 @@ from retrieval.search import answerability_fit
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 BRANDS = ("velmora", "dicehollow")
+GOALS: tuple[tuple[tuple[str, ...], str, float], ...] = (
+    (("paraphrased", "style"), "false alarms", 0.05),
+    (("number", "price", "date or time", "name", "promise"), "caught", 0.95),
+)
+AUROC_GOAL, REFUSED_GOAL = 0.85, 0.60
 
 
 @dataclass(slots=True)
@@ -60,7 +67,7 @@ def check(case: Case, encoder: Encoder) -> list[SentenceCheck]:
 def tally(encoder: Encoder) -> Tally:
     """Check every case."""
     found = Tally()
-    for case in cases():
+    for case in (one for file in SEED_FILES for one in cases(file)):
         since = time.perf_counter()
         checks = check(case, encoder)
         found.seconds += time.perf_counter() - since
@@ -75,22 +82,66 @@ def tally(encoder: Encoder) -> Tally:
 
 
 def sentence_table(found: Tally) -> list[str]:
-    """By class and part."""
+    """By class and part, then the goals."""
     lines = ["| class | tuning | unseen |", "|---|---|---|"]
     for name in (*RIGHT, *WRONG):
-        cells = []
-        for part in ("tuning", "unseen"):
-            asked, wrongly = found.asked[part, name], found.wrongly[part, name]
-            count = wrongly if name in RIGHT else asked - wrongly
-            word = "false alarms" if name in RIGHT else "caught"
-            cells.append(f"{count / asked:.3f} {word} ({count} of {asked})")
+        word = "false alarms" if name in RIGHT else "caught"
+        cells = [_share(*_counted(found, part, (name,)), word) for part in ("tuning", "unseen")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| goal | tuning | unseen | |", "|---|---|---|---|"]
+    for names, word, goal in GOALS:
+        tuning, unseen = (_counted(found, part, names) for part in ("tuning", "unseen"))
+        share = unseen[0] / unseen[1]
+        lines.append(
+            f"| {', '.join(names)}: {word} {'<=' if names[0] in RIGHT else '>='} {goal:.2f} | {_share(*tuning, '')} | "
+            f"{_share(*unseen, '')} | {_verdict(share, goal, least=names[0] not in RIGHT)} |"
+        )
     per_sentence = 1000 * found.seconds / found.sentences
     lines += [
         "",
         f"{found.sentences} sentences, {per_sentence:.2f} ms each; {found.other_source} cited with another passage",
     ]
     return lines
+
+
+def _counted(found: Tally, part: Part, names: Sequence[str]) -> tuple[int, int]:
+    """False alarms of right classes or catches of wrong ones, and of how many cases."""
+    asked = sum(found.asked[part, name] for name in names)
+    wrongly = sum(found.wrongly[part, name] for name in names)
+    return (wrongly if names[0] in RIGHT else asked - wrongly), asked
+
+
+def _share(count: int, asked: int, word: str) -> str:
+    if not asked:
+        return "-"
+    return f"{count / asked:.3f} {word} ({count} of {asked})".replace("  ", " ")
+
+
+def _verdict(share: float, goal: float, *, least: bool) -> str:
+    by = share - goal if least else goal - share
+    return "met" if by >= 0 else f"missed by {-by:.3f}"
+
+
+def refusal_goals(lines: Sequence[str]) -> list[str]:
+    """What `answerability_fit` says of both public sets together, beside the goals."""
+    line = next((one for one in lines if one.startswith("squad2 and mtrag together")), "")
+    found = re.search(r"AUROC ([\d.]+), .*?([\d.]+) at 10 %", line)
+    if found is None:
+        return []
+    auroc, refused = float(found[1]), float(found[2])
+    return [
+        "",
+        "| goal, both public sets | measured | |",
+        "|---|---|---|",
+        f"| AUROC >= {AUROC_GOAL:.2f} | {auroc:.3f} | {_verdict(auroc, AUROC_GOAL, least=True)} |",
+        f"| refused at 10 % false refusals >= {REFUSED_GOAL:.2f} | {refused:.3f} | "
+        f"{_verdict(refused, REFUSED_GOAL, least=True)} |",
+    ]
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
 
 
 def _printed(run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> list[str]:
@@ -109,13 +160,17 @@ def report(encoder_folder: Path, data: Path) -> str:
         f"{platform.processor() or platform.machine()}, one thread",
         "",
     ]
+    _note("sentence check: the seeded sets, some seconds")
     lines += ["## Sentence check", "", *sentence_table(tally(OnnxEncoder.load(encoder_folder))), ""]
     if not (data / "rag").is_dir():
         return "\n".join([*lines, f"Refusal and fence were not measured: there is no {data / 'rag'}.", ""])
     samples = [str(ROOT / "samples" / brand) for brand in BRANDS]
+    _note("refusal: indexing and searching two brands and two public sets, about seven minutes")
     refusal = _printed(answerability_fit.main, [str(encoder_folder), str(data), *samples])
+    _note("fence: five fits, about a minute")
     fence = _printed(fence_fit.main, [str(encoder_folder), str(data)])
-    lines += ["## Refusal", "", *(f"- {line}" for line in refusal if ":" in line and "{" not in line), ""]
+    lines += ["## Refusal", "", *(f"- {line}" for line in refusal if ":" in line and "{" not in line)]
+    lines += [*refusal_goals(refusal), ""]
     lines += ["## Fence", "", *(f"- {line}" for line in fence if ":" in line and "{" not in line), ""]
     return "\n".join(lines)
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.answers_seed > FILE        the cases as JSON lines, for `brandvoice answer check`
 
-Made from `answers_seed.yaml` with a fixed seed. A case is one sentence with the passages of its house.
+Made from `answers_seed.yaml`, `answers_voices.yaml` and `answers_unseen.yaml` with a fixed seed. A case is one sentence
+with the passages of its house.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import yaml
 from retrieval.language.sentences import split_sentences
 from retrieval.language.words import word_list
 
-SEED_FILE = Path(__file__).with_name("answers_seed.yaml")
+SEED_FILES = tuple(
+    Path(__file__).with_name(name) for name in ("answers_seed.yaml", "answers_voices.yaml", "answers_unseen.yaml")
+)
 SEED = 3
 Part = Literal["tuning", "unseen"]
 RIGHT = ("verbatim", "paraphrased", "style")
@@ -34,8 +37,11 @@ WRONG = (
     "unit",
     "negation",
     "other passage",
+    "own passage absent",
     "invented",
+    "invented nearby",
     "promise",
+    "hollow",
 )
 
 
@@ -92,9 +98,9 @@ _FLIPS = (
 _FOREIGN = ("Zenvo", "Castlebury", "Miro Tanaka", "Polaris 9", "Granholm")
 
 
-def cases() -> list[Case]:
-    """All cases, in the same order each time."""
-    seed = yaml.safe_load(SEED_FILE.read_text("utf-8"))
+def cases(file: Path) -> list[Case]:
+    """All cases of one set, in the same order each time."""
+    seed = yaml.safe_load(file.read_text("utf-8"))
     houses = seed["houses"]
     dice = random.Random(SEED)  # noqa: S311, a seed is the point
     found: list[Case] = []
@@ -103,8 +109,13 @@ def cases() -> list[Case]:
         found += _of_house(house, others, dice)
     for part in ("tuning", "unseen"):
         own = [one for one in houses if one["part"] == part]
-        for name, kind in (("style", "style"), ("promise", "promises"), ("invented", "invented")):
-            for text in seed[kind][part]:
+        for name, kind in (
+            ("style", "style"),
+            ("promise", "promises"),
+            ("invented", "invented"),
+            ("hollow", "hollow"),
+        ):
+            for text in seed.get(kind, {}).get(part, ()):
                 # An invented sentence is no less invented elsewhere: each meets several houses.
                 for house in dice.sample(own, 4 if name == "invented" else 1):
                     found.append(Case(name, part, text, _passages(house, dice), None))
@@ -112,6 +123,8 @@ def cases() -> list[Case]:
 
 
 def _of_house(house: dict[str, Any], others: Sequence[dict[str, Any]], dice: random.Random) -> Iterator[Case]:
+    for text in house.get("invented", ()):
+        yield Case("invented nearby", house["part"], text, _passages(house, dice), None)
     for passage in house["passages"]:
         verbatim = split_sentences(passage["text"])
         said = [("verbatim", one) for one in verbatim] + [("paraphrased", one) for one in passage["said"]]
@@ -119,14 +132,17 @@ def _of_house(house: dict[str, Any], others: Sequence[dict[str, Any]], dice: ran
             yield Case(name, house["part"], text, _passages(house, dice), passage["id"])
             for way, wrong in _made_wrong(text, passage, dice):
                 yield Case(way, house["part"], wrong, _passages(house, dice), None)
+        # Right in this house, but not among the passages that were found.
+        for _, text in said:
+            yield Case("own passage absent", house["part"], text, _passages(house, dice, without=passage["id"]), None)
         foreign = dice.choice(dice.choice(list(others))["passages"])
         for text in (dice.choice(split_sentences(foreign["text"])), dice.choice(foreign["said"])):
             yield Case("other passage", house["part"], text, _passages(house, dice), None)
 
 
-def _passages(house: dict[str, Any], dice: random.Random) -> tuple[tuple[str, str], ...]:
+def _passages(house: dict[str, Any], dice: random.Random, without: str = "") -> tuple[tuple[str, str], ...]:
     shuffled = dice.sample(house["passages"], len(house["passages"]))
-    return tuple((one["id"], one["text"]) for one in shuffled)
+    return tuple((one["id"], one["text"]) for one in shuffled if one["id"] != without)
 
 
 def _made_wrong(text: str, passage: dict[str, Any], dice: random.Random) -> Iterator[tuple[str, str]]:
@@ -215,7 +231,7 @@ def _other_clock(everything: str, dice: random.Random) -> str:
 
 def main() -> int:
     """Write the cases."""
-    for case in cases():
+    for case in (one for file in SEED_FILES for one in cases(file)):
         row = {
             "class": case.name,
             "part": case.part,

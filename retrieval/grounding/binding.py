@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 from retrieval.encoder import Encoder
-from retrieval.grounding.statements import GENERIC, Claim, Held, Unit, claim_of, names_in, stems_of
+from retrieval.grounding.statements import GENERIC, Claim, Held, Unit, claim_of, denied, names_in, stems_of
 from retrieval.language.facts import Fact, facts
 from retrieval.language.matching import matches, opposite, written_elsewhere
 from retrieval.language.words import meaning, stem, word_list
@@ -17,6 +17,7 @@ _PRONOUN = re.compile(
     r"\W*(?:it|its|it's|that|that's|they|they're|this|these|those|you|you've|you'll|you're|just|only)\b", re.IGNORECASE
 )
 _FIGURES = re.compile(r"[$€£¥₹]?\d+(?:[.,:]\d+)*%?")
+MIN_FACTS_TOGETHER = 2
 _CONTRASTS = tuple(
     frozenset(meaning(stem(word)) for word in word_list(group))
     for group in (
@@ -63,6 +64,8 @@ def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim,
             if _only_for_others(segment, fact, lines):
                 yield fact
                 continue
+            if _all_in_one_line(segment, held):
+                continue
             mine, theirs = _rivals(segment, fact, lines, rarity)
             if (
                 theirs
@@ -70,8 +73,18 @@ def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim,
                 and (not mine or _means_rather(segment, theirs[1], mine[1], encoder))
             ):
                 yield fact
-    yield from _names_elsewhere(claim, held, _rarity([unit.stems for unit in held.units]))
+    yield from _names_elsewhere(claim, held, _rarity([unit.stems for unit in held.units]), encoder)
     yield from _of_another_row(claim, held)
+
+
+def _all_in_one_line(segment: Claim, held: Held) -> bool:
+    """Whether one line holds all facts of a claim, two at least: a swapped one would stand in another."""
+    if len({fact.value for fact in segment.facts}) < MIN_FACTS_TOGETHER:
+        return False
+    return any(
+        all(any(matches(fact, other, unit.text) for other in unit.facts) for fact in segment.facts)
+        for unit in held.units
+    )
 
 
 _Rival = tuple[float, Unit]
@@ -125,7 +138,7 @@ def _only_for_others(segment: Claim, fact: Fact, lines: Sequence[tuple[Unit, fro
 def other_kind(segment: Claim, unit: Unit) -> bool:
     """Whether claim and line name different members of one set, such as standard and express."""
     for group in _CONTRASTS:
-        said, written = segment.topics & group, unit.stems & group
+        said, written = (segment.topics - denied(segment.text)) & group, unit.stems & group
         if said and written and not said & written:
             return True
     return False
@@ -137,9 +150,12 @@ def _has_condition(segment: Claim, unit: Unit) -> bool:
     return any(not any(matches(sum_, one, unit.text) for one in segment.facts) for sum_ in sums)
 
 
-def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float]) -> Iterator[Fact]:
-    """Names whose lines hold little of what the claim says, while other lines hold it."""
+def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float], encoder: Encoder) -> Iterator[Fact]:
+    """Names whose lines hold little of what the claim says, while other lines hold it and mean it."""
     named = names_in(claim, held)
+    all_marks = [stems_of(name.value) for name in named]
+    if len(named) >= MIN_FACTS_TOGETHER and any(all(marks <= unit.stems for marks in all_marks) for unit in held.units):
+        return
     said = (claim.topics & held.stems) - {one for name in named for one in stems_of(name.value)}
     for name in named:
         marks = stems_of(name.value)
@@ -149,9 +165,10 @@ def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float]) -> Iter
         others = [unit for unit in held.units if not marks <= unit.stems]
         if not holding or not others:
             continue
-        mine = max(sum(rarity.get(word, 0.0) for word in said & unit.stems) for unit in holding)
-        theirs = max(sum(rarity.get(word, 0.0) for word in said & unit.stems) for unit in others)
-        if mine < 0.5 * theirs:
+        mine, my_line = _best(said, holding, rarity)
+        theirs, their_line = _best(said, others, rarity)
+        nameless = replace(claim, text=claim.text.replace(name.text, "it"))
+        if mine < 0.5 * theirs and _means_rather(nameless, their_line, my_line, encoder):
             yield name
 
 
@@ -170,6 +187,13 @@ def _of_another_row(claim: Claim, held: Held) -> Iterator[Fact]:
         ]
         if holding and all(unit.row and unit not in named for unit in holding):
             yield fact
+
+
+def _best(said: Set[str], units: Sequence[Unit], rarity: dict[str, float]) -> tuple[float, Unit]:
+    """The line that holds most of some words, weighed, and how much that is."""
+    return max(
+        ((sum(rarity.get(word, 0.0) for word in said & unit.stems), unit) for unit in units), key=lambda one: one[0]
+    )
 
 
 def _same_kind(fact: Fact, other: Fact) -> bool:
@@ -192,7 +216,7 @@ def _fit(segment: Claim, unit: Unit, stems_: frozenset[str], rarity: dict[str, f
     worded = sum(rarity.get(word, 0.0) for word in segment.topics & stems_)
     held = sum(any(matches(fact, other, unit.text) for other in unit.facts) for fact in segment.facts)
     # The judged fact itself is held by definition on one side; others tell the lines apart as names do.
-    return worded + 0.5 * max(0, held - 1)
+    return worded + max(0, held - 1)
 
 
 def _segments(claim: Claim) -> list[Claim]:

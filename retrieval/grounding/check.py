@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retrieval.encoder import Encoder
-from retrieval.grounding import courtesy, reasons, speech
+from retrieval.grounding import courtesy, reasons, speech, stating, topics
 from retrieval.grounding.statements import Claim, claim_of, held_of
 from retrieval.grounding.support import Support, support
 from retrieval.language.facts import plain
@@ -31,6 +31,8 @@ SentenceKind = Literal["claim", "style", "promise", "question"]
 MIN_STYLE = 0.6
 """Probability from which a sentence without facts and names is style, whatever its words: of the sentences of public
 help pages 1.5 % are taken for it, of our examples that the model did not see 95 %."""
+MIN_PROMISE_SUPPORT = 0.5
+"""Score from which a sentence in the form of a promise repeats what a passage says; set on the tuning parts."""
 MAX_STYLE_TOPICS = 1
 """Unknown words in a sentence of style that has not the form of a courtesy."""
 
@@ -71,9 +73,15 @@ def check_sentence(
     text = plain(re.sub(r"\[\d+(?:\s*,\s*\d+)*\]", " ", sentence)).replace("**", "").strip()
     if not words(text):
         return SentenceCheck("style", True, None, 1.0)
-    if _is_promise(text, passages):
-        return SentenceCheck("promise", False, None, 0.0, (text,), reasons.PROMISE)
+    if stating.is_broken(text, encoder.is_word) and not _begins_as(text, passages, question, allowed_names):
+        return SentenceCheck("claim", False, None, 0.0, (text,), reasons.BROKEN)
     claim = claim_of(text, allowed_names)
+    if _is_promise(text, claim, passages):
+        # "We'll post it in five working days" is a promise, unless a passage says so.
+        found = None if courtesy.speaks_as_one(text) or not claim.facts else support(claim, passages, question, encoder)
+        if found is None or found.source is None or found.score < MIN_PROMISE_SUPPORT:
+            return SentenceCheck("promise", False, None, 0.0, (text,), reasons.PROMISE)
+        return _as_check(found)
     if passages and courtesy.bare_answer(text):
         # "Yes, you can!" cannot be looked up; the sentence after it can.
         return SentenceCheck("claim", False, None, 0.0, (text,), reasons.BARE_ANSWER)
@@ -90,21 +98,30 @@ def _not_a_claim(
         return "question"
     if courtesy.is_courtesy(text):
         return "style"
-    if courtesy.is_cheer(text):
+    states = bool(passages) and stating.says_something(text)
+    if not states and courtesy.is_cheer(text):
         return "style"
     if not passages:
         # A refusal, a hand-over or small talk: nothing was looked up, so no rule may be stated.
-        free = courtesy.refuses(text) or courtesy.speaks_of_person(text) or not courtesy.rule_stems(text)
+        free = courtesy.refuses(text) or courtesy.speaks_of_person(text) or not topics.rule_stems(text)
         return "style" if free else None
+    if states:
+        return None
     known = frozenset().union(*(held_of(passage).stems for passage in passages))
-    topics = {meaning(one) for one in courtesy.topic_stems(text)}
-    topical = courtesy.shop_topics(topics) | (topics & known)
-    if not topical and len(topics) <= MAX_STYLE_TOPICS and not claim.negative:
+    about = {meaning(one) for one in topics.topic_stems(text)}
+    topical = topics.shop_topics(about) | (about & known)
+    if not topical and len(about) <= MAX_STYLE_TOPICS and not claim.negative:
         return "style"
     return "style" if speech.probability("style", text, encoder) >= MIN_STYLE else None
 
 
-def _is_promise(text: str, passages: Sequence[Passage]) -> bool:
+def _begins_as(text: str, passages: Sequence[Passage], question: str, allowed_names: Sequence[str]) -> bool:
+    """Whether the word that a sentence begins with stands in what was read or asked."""
+    first = next(iter(words(text)), "")
+    return any(first in words(one) for one in (question, *allowed_names, *(passage.text for passage in passages)))
+
+
+def _is_promise(text: str, claim: Claim, passages: Sequence[Passage]) -> bool:
     """Whether a sentence promises something; without passages, to bring in a person is no promise but the outcome.
 
     What "we" always do stands in the passages; what "I" will do for this visitor stands nowhere.
@@ -113,14 +130,14 @@ def _is_promise(text: str, passages: Sequence[Passage]) -> bool:
         return courtesy.promises(text)
     if courtesy.hands_over(text):
         if passages:
-            return not _held_by_any(text, passages)
+            return not _held_by_any(claim, passages)
         return courtesy.promises_more_than_a_person(text)
-    return courtesy.promises(text) and (courtesy.speaks_as_one(text) or not _held_by_any(text, passages))
+    return courtesy.promises(text) and (courtesy.speaks_as_one(text) or not _held_by_any(claim, passages))
 
 
-def _held_by_any(text: str, passages: Sequence[Passage]) -> bool:
+def _held_by_any(claim: Claim, passages: Sequence[Passage]) -> bool:
     """Whether the words of a sentence stand together in a passage: then it repeats a rule and promises nothing."""
-    topics = claim_of(text, ()).topics
+    topics = claim.topics
     return bool(topics) and any(
         len(topics & unit.stems) >= 0.8 * len(topics) for one in passages for unit in held_of(one).units
     )

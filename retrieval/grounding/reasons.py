@@ -25,6 +25,7 @@ MAX_WORDS = 4
 """Words of a sentence that are named where no passage holds its matter."""
 
 PROMISE = "promises an action"
+BROKEN = "begins in the middle of a word"
 BARE_ANSWER = "a yes or no alone cannot be looked up"
 NOTHING_LOOKED_UP = "states something where no passage was given"
 NOTHING_TO_CHECK = "states nothing that can be looked up"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from retrieval.language.facts import Fact, facts, plain
 from retrieval.language.matching import name_words
+from retrieval.language.measures import SMALL
 from retrieval.language.names import names
 from retrieval.language.sentences import split_sentences
 from retrieval.language.words import STOPWORDS, fold, meaning, stem, word_list, words
@@ -24,6 +25,8 @@ class Clause:
     hedge: str
     """The "only if", "unless" or the like in it, where yes and no are a matter of wording; else empty."""
     text: str = ""
+    conditional: bool = False
+    """Whether it says when something holds, not that it does: "if you can't make it"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +73,33 @@ _NEGATIVE = re.compile(
     r"couldn't|hasn't|haven't|ain't|none|nor|neither|nobody|nothing|impossible|unable|nope)\b"
 )
 _HARMLESS_NO = re.compile(
-    r"^(?:no|nope|not|yes|yep)\b\s*[,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|longer than|"
-    r"later than|more than|less than)\b|\b(?:not?|never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|"
-    r"less|"
-    r"fewer|longer|later|older|younger|exceed\w*)\b|\bno-|"
-    r"\b(?:not only|why not|do not hesitate|don't hesitate|don't worry|don't forget|not to worry|no (?:further |"
-    r"extra |additional )?(?:charge|cost|fee))\b"
+    r"^(?:no|nope|not|yes|yep)\b\s*[,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|"
+    r"strings attached|fuss|hassle|questions asked|kidding|longer than|later than|more than|less than)\b|\b(?:not?|"
+    r"never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|less|fewer|longer|later|older|younger|"
+    r"exceed\w*)\b|\bno-|\b(?:that|who|which) (?:\w+ )?(?:\w+n't|(?:is|are|was|were|do|does|did|have|has) not)\b|"
+    r"\b(?:not only|why not|do not hesitate|don't hesitate|don't worry|don't forget|not to worry|no (?:\w+ )?(?:charge|"
+    r"cost|fee)s?|(?:not|never|\w+n't) (?:cost|pay|charge)(?: you)? (?:a (?:cent|penny|dime|thing)|anything))\b"
 )
+"""Noes that deny nothing of what a clause says, or only say which things it is about."""
 _HEDGE = re.compile(
-    r"\b(?:only (?:if|when|after|before|once|with|where)|unless|except|"
-    r"until(?! (?:\d|noon|midnight|the age))|no longer|instead)\b"
+    r"\b(?:only (?:if|when|after|before|once|with|where)|unless|except|until(?! (?:\d|noon|midnight|the age))|"
+    r"no longer|instead)\b"
 )
 _CLAUSES = re.compile(
-    r"\s*(?:;|:\s|\.\s|,?\s\b(?:because|since|while|whereas|but|although|though|so that|once|if|when|after|"
-    r"before)\b|,\s(?:and|so|or|which|as)\b|,\s"
+    r"\s*(?:;|:\s|\.\s|,?\s\b(?:because|since|while|whereas|but|although|though|so that|once|if|when|after|before)\b|"
+    r",\s(?:and|so|or|which|as)\b|,\s"
     r"|\sand(?=\s(?:\w+\s)?(?:is|are|was|were|can|can't|cannot|may|must|should|shouldn't|will|won't|do|don't|does|"
     r"doesn't|has|have)\b))\s*"
 )
+_CONDITION = re.compile(r"\s*,?\s*\b(?:if|when|whenever|whatever|whoever|whichever|in case|should (?:you|your))\b")
+_SHORTENED = re.compile(
+    r"(?:(?:not|never)(?: \w+){1,3}\W*$|(?:is|are|was|were|can|cannot|may|must|will|does|has|have)\b)"
+)
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|can|cannot|may|must|should|will|do|does|has|have|\w+n't|(?:we|you|they|it|i) \w+)\b|\w+ed\b|"
+    r"\w+ \w+s\b"
+)
+_DENIED = re.compile(r"\b(?:not|never|\w+n't) (\w+)")
 MIN_CLAUSE_WORDS = 2
 GENERIC = frozenset(
     meaning(stem(word))
@@ -104,7 +117,9 @@ _FILLER = frozenset(
         note confirm explain permit pleased glad happy delighted regret sorry good great news heads easy simple
         sweet nice cool hero adventurer quest friend worries worry gg loot sure thing got gotten hey yes yep
         course remember know tip pro cheat code tell say let please kindly certainly inform advise honour trust
-        hope best thank thanks right simply just absolutely well-known lucky yay awesome win bonus
+        hope best thank thanks right simply just absolutely well-known lucky yay awesome win usual generally
+        naturally sadly luckily happily typically basically definitely actually alas mate dude buddy folks psst yep
+        half past quarter clock
         """
     )
 )
@@ -121,18 +136,38 @@ def claim_of(text: str, allowed_names: Sequence[str] = ()) -> Claim:
     return Claim(text, tuple(found), named, frozenset(topics), negative, frozenset(allowed))
 
 
-def clause_texts(text: str) -> list[str]:
-    """The clauses of a sentence; "only if" and the like stay with what they limit."""
+def denied(text: str) -> frozenset[str]:
+    """Stems of the words that "not" stands before: "that you don't use" is what is unused."""
+    return frozenset(stem(word) for word in _DENIED.findall(fold(text)))
+
+
+def clauses_of(text: str) -> list[Clause]:
+    """The clauses of a sentence, taken apart; "only if" and the like stay with what they limit."""
     joined = re.sub(r"\b(only) (if|when|after|before|once)\b", r"\1_\2", text)
-    return [part.replace("_", " ") for part in _CLAUSES.split(joined) if part and part.strip()]
+    found: list[Clause] = []
+    start, mark = 0, ""
+    for match in [*_CLAUSES.finditer(joined), None]:
+        part = joined[start : match.start() if match else len(joined)].replace("_", " ")
+        if match and match[0].strip() == "and" and not _VERB.search(fold(part)):
+            # "Boats and trailers are ..." is one clause.
+            continue
+        if part.strip():
+            clause = clause_of(part, conditional=bool(_CONDITION.search(mark) or _CONDITION.match(fold(part))))
+            if found and _SHORTENED.match(clause.text):
+                # "Guests can comment but not edit": who may not edit stands before.
+                clause = replace(clause, stems=clause.stems | found[-1].stems)
+            found.append(clause)
+        if match:
+            start, mark = match.end(), fold(match[0])
+    return found
 
 
-def clause_of(text: str) -> Clause:
+def clause_of(text: str, *, conditional: bool = False) -> Clause:
     """Take a clause apart."""
     low = plain(fold(text))
     hedge = _HEDGE.search(low)
     negative = bool(_NEGATIVE.search(_HARMLESS_NO.sub(" ", low)))
-    return Clause(frozenset(stems_of(text) - _FILLER), negative, hedge[0] if hedge else "", low)
+    return Clause(frozenset(stems_of(text) - _FILLER), negative, hedge[0] if hedge else "", low, conditional)
 
 
 def stems_of(text: str) -> set[str]:
@@ -161,11 +196,10 @@ _NUMBER_STEMS = frozenset(
     stem(word)
     for word in word_list(
         """
-        two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty seventy
-        eighty ninety hundred thousand dollar dollars bucks am pm back usd
+        hundred thousand dollar dollars bucks pounds euro euros cent cents penny pence am pm back usd
         """
     )
-)
+) | {stem(word) for word in SMALL if word not in ("zero", "one")}
 
 
 @lru_cache(maxsize=4096)
@@ -195,9 +229,9 @@ def _unit(text: str, bare: str) -> Unit:
     cells = bare or text
     # Of a table's head, words such as "Price" help to find a row; the rest would be in every row.
     stems_ = frozenset(stems_of(cells) | {stem(word) for word in words(cells)} | (stems_of(text) & GENERIC))
-    parts = [cells] if bare else clause_texts(text)
+    clauses = [clause_of(cells)] if bare else clauses_of(text)
     row = frozenset(stems_of(bare.partition(",")[0]))
-    return Unit(plain(fold(text)), stems_, tuple(facts(text)), tuple(clause_of(part) for part in parts), row)
+    return Unit(plain(fold(text)), stems_, tuple(facts(text)), tuple(clauses), row)
 
 
 def _unit_texts(text: str) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from retrieval.language.measures import CURRENCIES, ONES, PERIODS, SCALES, SMALL, TENS, UNITS
+from retrieval.language.measures import CURRENCIES, ONES, PERIODS, SCALES, SMALL, STRETCHES, TENS, UNITS
 from retrieval.language.words import STOPWORDS, fold, word_list
 
 FactKind = Literal[
@@ -50,11 +50,22 @@ _DAY_FORMS = "|".join(
     sorted([*WEEKDAYS, *(form for form, name in SHORT_NAMES.items() if name in WEEKDAYS)], reverse=True)
 )
 _DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+_ONES_FROM_ONE = "|".join(reversed(ONES[1:]))
+_TENS_AND_ONES = rf"(?:{'|'.join(TENS)})[- ](?:{'|'.join(ONES[1:10])})"
 _WORDS = (
-    rf"(?:(?:{'|'.join(TENS)})[- ](?:{'|'.join(ONES[1:10])})|{'|'.join(reversed(ONES))}|{'|'.join(TENS)}|an?(?= "
-    rf"hundred| thousand))"
-    r"(?:[- ](?:hundred|thousand))?"
+    rf"(?:{_TENS_AND_ONES}|{'|'.join(reversed(ONES))}|{'|'.join(TENS)}|an?(?= hundred| thousand))"
+    rf"(?:[- ](?:hundred|thousand))?(?:(?<=hundred) and (?:{_TENS_AND_ONES}|{_ONES_FROM_ONE}|{'|'.join(TENS)}))?"
 )
+_HOUR = rf"(?:{'|'.join(reversed(ONES[1:13]))}|1[0-2]|[1-9])"
+NIGHT_BEGINS = 6
+CLOCK_IN_WORDS = re.compile(
+    rf"\b(?:(?P<shift>half past|quarter past|quarter to|half(?= (?:{'|'.join(ONES[1:13])})\b(?=[,.;!?]|$| (?:in|and|or|"
+    rf"until|till|to|at|on)\b)))"
+    rf" (?P<hour>{_HOUR})(?: o'clock)?|(?P<hour2>{_HOUR}) o'clock|(?P<hour3>{_HOUR})(?= in the (?:morning|afternoon|"
+    r"evening)| at night))\b(?: in the (?=morning|afternoon|evening)| (?=at night))?"
+    r"(?P<part>morning|afternoon|evening|at night)?"
+)
+"""Times of day in words: "half past nine", "quarter to six in the evening", "five o'clock", "eight in the morning"."""
 _PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
     ("email", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
     (
@@ -88,6 +99,7 @@ _PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
             rf"\b(?P<first>{_DAY_FORMS})s?\.?(?:\s?(?:to|-|through|thru|until|till|and)\s?)(?P<last>{_DAY_FORMS})s?\b"
         ),
     ),
+    ("time", CLOCK_IN_WORDS),
     (
         "time",
         re.compile(
@@ -100,20 +112,21 @@ _PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
     (
         "free",
         re.compile(
-            r"(?<!feel )(?<!-)\bfree(?: of charge)?\b(?! to\b)|\bcomplimentary\b|\b(?:no|without|zero|any)(?: further|"
-            r" extra| additional)? (?:charge|cost|fee)\b|\bon (?:us|the house)\b|\bnothing to pay\b|\b(?:costs?|pays?|"
-            r"paying|"
-            r"paid|charged?)(?: you)? nothing\b|\bwithout paying(?: anything)?\b|"
-            r"\b(?:not|never|n't)(?: be)? charged(?= *[.!,;]|$| for\b)|"
-            r"\bat no(?: \w+)? (?:cost|charge)\b|\bwon't cost (?:you )?a\b"
+            r"(?<!feel )(?<!-)\bfree(?: of charge)?\b(?! to\b)|\bcomplimentary\b|\bwaived?\b|\b(?:no|without|zero|"
+            r"any)(?: an?)?(?: (?!are|is|do|can|may)\w+)? (?:charge|cost|fee)s?\b|\bon (?:us|the house)\b|"
+            r"\bnothing to pay\b|\b(?:costs?|pays?|paying|paid|charged?)(?: you)? nothing\b|"
+            r"\bwithout paying(?: anything)?\b(?! extra| more| a penalty)|\b(?:not|never|"
+            r"n't)(?: be)? charged(?= *[.!,;]|$| for\b)|\b(?:not|never|\w+n't) (?:cost|pay|"
+            r"charge)(?: you)? (?:a (?:cent|penny|dime|thing)|anything)\b"
         ),
     ),
+    ("number", re.compile("|".join(rf"\b(?P<s{at}>{form})\b" for at, (form, *_) in enumerate(STRETCHES)))),
     (
         "number",
         re.compile(
-            rf"(?<![\w.])(?P<amount>{_DIGITS})(?:st|nd|rd|th)?(?![\d])|\b(?P<amount2>{_WORDS})\b(?!-time)|"
+            rf"(?<![\w.])(?P<amount>{_DIGITS})(?:st|nd|rd|th)?(?![\d])|(?<!high )\b(?P<amount2>{_WORDS})\b(?!-time)|"
             rf"\b(?P<few>a couple|a "
-            rf"dozen|half a dozen|twice|double)\b|(?<=in )an?(?= (?:single )?(?:minute|hour|day|week|month|year|"
+            rf"dozen|half a dozen|twice|double(?!-))\b|(?<=in )an?(?= (?:single )?(?:minute|hour|day|week|month|year|"
             rf"business day|working day)\b)"
         ),
     ),
@@ -139,7 +152,8 @@ _BOUND_AFTER = re.compile(
 _PER = re.compile(
     r"^(?: (?!and|or|but)[a-z]+)?(?: (?:per|for each|each|an?) (?:user|person|head))?[ ,]"
     r"(?:(?:per|an?|each|every|for each|for every) ?(?:single |calendar )?(?P<period>minute|hour|day|night|week|month|"
-    r"year)\b|(?P<adverb>hourly|daily|nightly|weekly|monthly|yearly|annually))|^/(?P<slash>minute|hour|day|week|month|year)"
+    r"year)\b|(?P<adverb>hourly|daily|nightly|weekly|monthly|yearly|annually))|^/(?P<slash>minute|hour|day|week|month|"
+    r"year)"
 )
 _NO_NOUNS = frozenset({"x", "per", "max", "min", "maximum", "minimum", "ahead", "early", "late", "old", "away"})
 _JOINED = re.compile(r"\s?(?:-|to|x|by|and|or|&|/)\s?$")
@@ -234,6 +248,8 @@ def _fact(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
         joint = " and " if " and " in written else " to "
         return Fact(kind, joint.join(ends), text=written, start=match.start())
     if kind == "time":
+        if match.re is CLOCK_IN_WORDS:
+            return _clock_in_words(match)
         value = _clock(match)
         either = bool(match["hour24"]) and not (match["part"] or match["night"]) and 1 <= int(match["hour24"]) <= 12
         return Fact(kind, value, "either" if either else "", text=written, start=match.start())
@@ -247,6 +263,18 @@ def _fact(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
 def _is_written_month(text: str, match: re.Match[str]) -> bool:
     """Whether the month has its capital: "children below 12 may come" is no date."""
     return text[match.start("month") if match["month"] else match.start("month2")].isupper()
+
+
+def _clock_in_words(match: re.Match[str]) -> Fact:
+    """A time such as "quarter to six in the evening", 17:45; without a part of the day it is either of two."""
+    written = match["hour"] or match["hour2"] or match["hour3"]
+    hour = (int(written) if written.isdigit() else SMALL[written]) % 12
+    shift = {"half past": 30, "half": 30, "quarter past": 15, "quarter to": -15}.get(match["shift"] or "", 0)
+    part = match["part"]
+    late = part is not None and (part in ("afternoon", "evening") or (part == "at night" and hour >= NIGHT_BEGINS))
+    minutes = (60 * (hour + (12 if late else 0)) + shift) % (24 * 60)
+    value = f"{minutes // 60:02}:{minutes % 60:02}"
+    return Fact("time", value, "" if part else "either", text=match[0].strip(), start=match.start())
 
 
 def _clock(match: re.Match[str]) -> str:
@@ -263,6 +291,9 @@ def _clock(match: re.Match[str]) -> str:
 def _amount(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
     groups = match.groupdict()
     written = match[0].strip()
+    if (match.lastgroup or "").startswith("s") and match.re.groups == len(STRETCHES):
+        _, amount, unit = STRETCHES[int((match.lastgroup or "")[1:])]
+        return Fact(kind, amount, unit, text=written, start=match.start())
     if groups.get("few"):
         times = "time" if written in ("twice", "double") else _unit_after(low, match.end())
         return Fact(kind, str(_FEW[written]), times, text=written, start=match.start())
@@ -292,6 +323,8 @@ def _value(written: str) -> str:
             total *= 100
         elif word == "thousand":
             total *= 1000
+        elif word == "and":
+            continue
         else:
             total += 1 if word in ("a", "an") else SMALL[word]
     return str(total)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from retrieval.language.facts import SHORT_NAMES, Fact, plain
-from retrieval.language.measures import DURATIONS
+from retrieval.language.measures import DURATIONS, WORKDAYS_A_WEEK
 from retrieval.language.names import ALIASES
 from retrieval.language.words import words
 
 _COUNTS = ("", "time", "point")
 """Units that a bare number may stand for: "four per year" for "4 times a year"."""
+_SAME_UNITS = ({"degree", "°c"}, {"degree", "°f"})
 _EVERY_WORKDAY = re.compile(r"\bweekdays\b|\b(?:working|business) days\b")
 
 
@@ -30,11 +31,14 @@ def matches(claimed: Fact, held: Fact, held_text: str) -> bool:
         # "6 addresses" is not in "6 years"; a bare "9" may be in "9 am".
         unlike = held.kind != "number" or held.unit not in _COUNTS
         return claimed.value in _bare_values(held) and not (claimed.noun and unlike)
-    if _as_money(claimed, held) or _same_duration(claimed, held):
+    if _as_money(claimed, held) or _same_duration(claimed, held) or _same_rhythm(claimed, held):
         return True
     if claimed.kind != held.kind or claimed.value != held.value:
         return False
-    if claimed.unit == held.unit:
+    if claimed.unit == held.unit or {claimed.unit, held.unit} in _SAME_UNITS:
+        return True
+    if claimed.unit in _COUNTS and not held.unit and claimed.per == held.per:
+        # "Three times" for "three wrong entries".
         return True
     return claimed.kind == "number" and not held.unit and claimed.unit in held_text
 
@@ -43,6 +47,11 @@ def written_elsewhere(claimed: Fact, held_text: str) -> bool:
     """Whether a text says in words what no fact of it holds: "in a day" as "daily", "Monday to Friday" as weekdays."""
     if claimed.kind == "days" and claimed.value == "monday to friday":
         return bool(_EVERY_WORKDAY.search(held_text))
+    if claimed.text.endswith(("the clock", "night", "24/7")):
+        return (
+            re.search(r"\b(?:24 hours|24/7|round the clock|at any (?:hour|time)|day (?:and|or) night)", held_text)
+            is not None
+        )
     if claimed.kind == "number" and claimed.text in ("a", "an") and claimed.unit:
         return re.search(rf"\b(?:an?|one|per|each|every) {claimed.unit}\b|\bdaily\b", held_text) is not None
     return False
@@ -94,10 +103,24 @@ def _as_money(claimed: Fact, held: Fact) -> bool:
 
 def _same_duration(claimed: Fact, held: Fact) -> bool:
     """Whether "two weeks" is "14 days"."""
-    if claimed.kind != "number" or held.kind != "number" or claimed.unit not in DURATIONS or held.unit not in DURATIONS:
+    if claimed.kind != "number" or held.kind != "number":
+        return False
+    if {claimed.unit, held.unit} == {"week", "business day"}:
+        weeks, days = (claimed, held) if claimed.unit == "week" else (held, claimed)
+        return float(weeks.value) * WORKDAYS_A_WEEK == float(days.value)
+    if claimed.unit not in DURATIONS or held.unit not in DURATIONS:
         return False
     (base, size), (other, others_size) = DURATIONS[claimed.unit], DURATIONS[held.unit]
     return base == other and float(claimed.value) * size == float(held.value) * others_size
+
+
+def _same_rhythm(claimed: Fact, held: Fact) -> bool:
+    """Whether "twice a year" is "every six months"."""
+    often, every = (claimed, held) if claimed.unit == "time" else (held, claimed)
+    if often.unit != "time" or often.per not in DURATIONS or every.kind != "number" or every.unit not in DURATIONS:
+        return False
+    (base, size), (other, others_size) = DURATIONS[often.per], DURATIONS[every.unit]
+    return base == other and float(often.value) * float(every.value) * others_size == size
 
 
 def _bare_values(fact: Fact) -> tuple[str, ...]:
@@ -107,4 +130,5 @@ def _bare_values(fact: Fact) -> tuple[str, ...]:
         return (str(hour), str(hour % 12 or 12))
     if fact.kind == "day":
         return (str(int(fact.value[-2:])),)
-    return (fact.value,) if fact.kind == "number" else ()
+    # "$45 online, but 70 at the airport" leaves out the second sign.
+    return (fact.value,) if fact.kind in ("number", "money") else ()

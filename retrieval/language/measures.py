@@ -62,6 +62,22 @@ DURATIONS: dict[str, tuple[str, int]] = {
     "year": ("month", 12),
 }
 """Units of time that are multiples of each other: "two weeks" is "14 days", a month is no number of days."""
+WORKDAYS_A_WEEK = 5
+STRETCHES: tuple[tuple[str, str, str], ...] = (
+    ("(?:an?|one) hour and a half|(?:one|1) and a half hours", "90", "minute"),
+    ("(?:an?|one) hour and a quarter", "75", "minute"),
+    ("three[ -]quarters of an hour", "45", "minute"),
+    ("half an hour|a half[ -]hour", "30", "minute"),
+    ("(?:a )?quarter of an hour", "15", "minute"),
+    ("(?:an?|one) day and a half", "36", "hour"),
+    ("half a day", "12", "hour"),
+    ("(?:a |one )?fortnight", "14", "day"),
+    ("half a year", "6", "month"),
+    ("(?:an?|one) year and a half", "18", "month"),
+    ("a decade", "10", "year"),
+    ("a?round the clock|24/7|day (?:and|or) night", "24", "hour"),
+)
+"""(form, amount, unit) of stretches of time that are written without a number."""
 PERIODS: dict[str, str] = {
     "hourly": "hour",
     "daily": "day",

@@ -12,6 +12,8 @@ ALIASES = {"us": "united states", "u.s": "united states", "usa": "united states"
 ALIASES |= {"uk": "united kingdom", "u.k": "united kingdom", "amex": "american express"}
 _CALENDAR = frozenset([*MONTHS, *WEEKDAYS]) - {"may", "march", "august"}
 _NAME = re.compile(r"(?<![\w@./-])[A-Z][\w'&-]*(?:\.[A-Z]\b)*")
+_TITLE = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St)\.(?= )")
+"""The full stop of these ends no sentence: what follows is a name."""
 _NOT_NAMES = frozenset(
     word_list(
         """
@@ -63,13 +65,19 @@ def unknown_opening(text: str, is_word: Callable[[str], bool]) -> Fact | None:
         text: One sentence.
         is_word: Knows the words of the language in their plain form.
     """
-    match = re.match(r"[^\w]*([A-Z][a-z]{3,})\b", text)
+    match = re.match(r"[^\w]*([A-Z][a-z]{3,})\b(?! ?[,!.…])", text)
     if match is None or not is_word("and"):
+        # What a comma sets apart is a call: "Psst, ...".
         return None
     word = fold(match[1])
-    if word in STOPWORDS or is_word(word) or any(is_word(base) for base in _bases(word)):
+    if word in STOPWORDS or is_form_of_word(word, is_word):
         return None
     return Fact("name", word, text=match[1], start=match.start(1))
+
+
+def is_form_of_word(word: str, is_word: Callable[[str], bool]) -> bool:
+    """Whether a folded word is a word of the language or a form of one."""
+    return is_word(word) or any(is_word(base) for base in _bases(word))
 
 
 def _bases(word: str) -> Iterator[str]:
@@ -90,5 +98,5 @@ def _is_calendar(word: str) -> bool:
 
 def _begins(text: str, start: int) -> bool:
     """Whether a word stands where any word has a capital: at the start, after a full stop or a colon."""
-    before = text[:start]
+    before = _TITLE.sub("of", text[:start])
     return not re.search(r"\w", before) or bool(re.search(r"[.!?:]\s*[\"'(*]*$", before))
