@@ -34,6 +34,7 @@ WRONG = (
     "date or time",
     "name",
     "figure of another line",
+    "name of another line",
     "unit",
     "negation",
     "other passage",
@@ -132,6 +133,8 @@ def _of_house(house: dict[str, Any], others: Sequence[dict[str, Any]], dice: ran
             yield Case(name, house["part"], text, _passages(house, dice), passage["id"])
             for way, wrong in _made_wrong(text, passage, dice):
                 yield Case(way, house["part"], wrong, _passages(house, dice), None)
+            if swapped := _other_name(text, passage, house, dice):
+                yield Case("name of another line", house["part"], swapped, _passages(house, dice), None)
         # Right in this house, but not among the passages that were found.
         for _, text in said:
             yield Case("own passage absent", house["part"], text, _passages(house, dice, without=passage["id"]), None)
@@ -193,6 +196,17 @@ def _words_made_wrong(text: str, passage: dict[str, Any], dice: random.Random) -
         if re.search(pattern, text):
             yield "negation", re.sub(pattern, flipped, text, count=1)
             break
+
+
+def _other_name(text: str, passage: dict[str, Any], house: dict[str, Any], dice: random.Random) -> str | None:
+    """The sentence with a name that its house has for something else."""
+    for name in passage["names"]:
+        others = [
+            other for one in house["passages"] for other in one["names"] if other not in text and name not in other
+        ]
+        if name in text and others:
+            return text.replace(name, dice.choice(others))
+    return None
 
 
 def _is_unit(text: str, match: re.Match[str]) -> bool:

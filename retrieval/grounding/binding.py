@@ -11,7 +11,7 @@ from retrieval.encoder import Encoder
 from retrieval.grounding.statements import GENERIC, Claim, Held, Unit, claim_of, denied, names_in, stems_of
 from retrieval.language.facts import Fact, facts
 from retrieval.language.matching import matches, opposite, written_elsewhere
-from retrieval.language.words import meaning, stem, word_list
+from retrieval.language.words import meaning, stem, word_list, words
 
 _PRONOUN = re.compile(
     r"\W*(?:it|its|it's|that|that's|they|they're|this|these|those|you|you've|you'll|you're|just|only)\b", re.IGNORECASE
@@ -73,6 +73,7 @@ def wrongly_bound(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim,
                 and (not mine or _means_rather(segment, theirs[1], mine[1], encoder))
             ):
                 yield fact
+    yield from _facts_of_another_name(claim, held)
     yield from _names_elsewhere(claim, held, _rarity([unit.stems for unit in held.units]), encoder)
     yield from _of_another_row(claim, held)
 
@@ -168,7 +169,9 @@ def _names_elsewhere(claim: Claim, held: Held, rarity: dict[str, float], encoder
         mine, my_line = _best(said, holding, rarity)
         theirs, their_line = _best(said, others, rarity)
         nameless = replace(claim, text=claim.text.replace(name.text, "it"))
-        if mine < 0.5 * theirs and _means_rather(nameless, their_line, my_line, encoder):
+        if mine < 0.5 * theirs and (
+            _has_another_name(claim, their_line, held) or _means_rather(nameless, their_line, my_line, encoder)
+        ):
             yield name
 
 
@@ -187,6 +190,27 @@ def _of_another_row(claim: Claim, held: Held) -> Iterator[Fact]:
         ]
         if holding and all(unit.row and unit not in named for unit in holding):
             yield fact
+
+
+def _facts_of_another_name(claim: Claim, held: Held) -> Iterator[Fact]:
+    """Names of a claim whose facts stand only in lines about another name: "the Studio plan costs $29"."""
+    hard = [fact for fact in claim.facts if fact.kind != "free"] or claim.facts
+    holding = [
+        unit
+        for unit in held.units
+        if hard and all(any(matches(fact, other, unit.text) for other in unit.facts) for fact in hard)
+    ]
+    for name in names_in(claim, held):
+        marks = stems_of(name.value)
+        if not holding or not marks or marks <= held.head:
+            continue
+        if all(not marks <= unit.stems and _has_another_name(claim, unit, held) for unit in holding):
+            yield name
+
+
+def _has_another_name(claim: Claim, unit: Unit, held: Held) -> bool:
+    """Whether a line has a name that a claim has not."""
+    return bool((set(words(unit.text)) & held.proper) - set(words(claim.text)))
 
 
 def _best(said: Set[str], units: Sequence[Unit], rarity: dict[str, float]) -> tuple[float, Unit]:

@@ -254,7 +254,8 @@ def _unit_texts(text: str) -> Iterator[tuple[str, str]]:
             yield ", ".join(named), ", ".join(cell.strip() for cell in row)
 
 
-def names_in(claim: Claim, held: Held) -> list[Fact]:
-    """The names of a claim; the word it begins with counts where the passage knows it as a name."""
-    begun = [name for name in names(claim.text, held.proper) if not set(words(name.value)) <= claim.allowed]
-    return begun if held.proper else list(claim.names)
+def names_in(claim: Claim, held: Held, helds: Sequence[Held] = ()) -> list[Fact]:
+    """The names of a claim; the word it begins with counts where the passage, or one of others, has it as a name."""
+    proper = held.proper.union(*(one.proper for one in helds))
+    begun = [name for name in names(claim.text, proper) if not set(words(name.value)) <= claim.allowed]
+    return begun if proper else list(claim.names)

@@ -93,8 +93,8 @@ def support(claim: Claim, passages: Sequence[Passage], question: str, encoder: E
             return Support(at + 1, round(coverage(claim, helds[at]), 4))
     found = [(_meant(claim, helds[at], encoder), at) for at in fit[:MAX_PASSAGES]]
     probability, at = max(found, key=lambda one: one[0])
-    # "Free" is too common a fact to vouch for the rest.
-    hard = claim.names or any(fact.kind != "free" for fact in claim.facts)
+    # A name or "free" is too common to vouch for the rest.
+    hard = any(fact.kind != "free" for fact in claim.facts)
     enough = MIN_ENTAILMENT if hard else MIN_ENTAILMENT_WORDS_ONLY
     if any(fact.kind in ADDRESSES for fact in claim.facts):
         enough = MIN_ENTAILMENT_ADDRESS
@@ -106,7 +106,7 @@ def support(claim: Claim, passages: Sequence[Passage], question: str, encoder: E
 def _lacking(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim, encoder: Encoder) -> tuple[_Lack, ...]:
     """Facts of a claim that a passage does not hold, or holds for something else."""
     missing = [_Lack(fact, False) for fact in claim.facts if not _holds(held, fact)]
-    missing += [_Lack(name, False) for name in names_in(claim, held) if not holds_name(held.names, name)]
+    missing += [_Lack(name, False) for name in names_in(claim, held, helds) if not holds_name(held.names, name)]
     opening = unknown_opening(claim.text, encoder.is_word)
     if opening and held.names.find(f" {opening.value.removesuffix('s')}") >= 0:
         # "Admins" where the passage speaks of administrators.
