@@ -64,6 +64,12 @@ class Deployment:
             run_module("retrieval.encoder", str(self.encoder_folder), what="the encoder could not be prepared")
         return OnnxEncoder.load(self.encoder_folder)
 
+    def search_encoder(self, brand: str, say: Callable[[str], None]) -> Encoder:
+        """The encoder that searches for a brand: its own where one was trained and is named, else the deployment's."""
+        from retrieval.brand_encoder import search_encoder
+
+        return search_encoder(self.home, self.brand(brand), self.encoder(say))
+
 
 def open_deployment() -> Deployment:
     """Read the configuration that this environment names."""

@@ -32,7 +32,7 @@ def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     if path is not None:
         source = path if is_address(path) else Path(path)
     deployment.brand(brand)
-    encoder = deployment.encoder(output.note)
+    encoder = deployment.search_encoder(brand, output.note)
     change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"))
     _tell(change, as_json=as_json)
 
@@ -47,7 +47,7 @@ def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
     deployment.brand(brand)
     if folder.is_file():
         raise Failure(f"{folder} is a file", "--watch follows a folder", "name its folder", code=WRONG_USE)
-    encoder = deployment.encoder(output.note)
+    encoder = deployment.search_encoder(brand, output.note)
 
     def apply() -> None:
         change = store.add(deployment.home.knowledge, brand, folder, encoder, Progress("chunks"), follow=True)
@@ -112,7 +112,7 @@ def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
 
     deployment = open_deployment()
     deployment.brand(brand)
-    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, deployment.encoder(output.note))
+    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, deployment.search_encoder(brand, output.note))
     result = knowledge.search(question, top_k=top_k)
     if as_json:
         passages = [
@@ -133,7 +133,7 @@ def run_remove(documents: list[str], brand: str, *, as_json: bool) -> None:
 
     deployment = open_deployment()
     deployment.brand(brand)
-    change = store.remove(deployment.home.knowledge, brand, documents, deployment.encoder(output.note))
+    change = store.remove(deployment.home.knowledge, brand, documents, deployment.search_encoder(brand, output.note))
     _tell(change, as_json=as_json)
 
 
@@ -164,7 +164,7 @@ def run_rollback(brand: str, *, to: str | None, as_json: bool) -> None:
 
     deployment = open_deployment()
     deployment.brand(brand)
-    version = store.rollback(deployment.home.knowledge, brand, deployment.encoder(output.note), to)
+    version = store.rollback(deployment.home.knowledge, brand, deployment.search_encoder(brand, output.note), to)
     documents = len(list_documents(deployment.home.knowledge, brand))
     if as_json:
         output.data({"version": version, "documents": documents})
