@@ -84,6 +84,12 @@ class BrandRetrieval(Strict):
     min_answerability: float = Field(
         default=0.5, ge=0, le=1, description="Below this probability the question is refused."
     )
+    encoder: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Version of an encoder that `brandvoice train retriever` made of the brand's pages; it searches, "
+        "the packaged one does the rest. After a change run `brandvoice kb add` and start the gateway again.",
+    )
     focus: bool = Field(
         default=True,
         description="An answer must hold the sentence that answers best; else it is made again from the best two, else "

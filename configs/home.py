@@ -26,6 +26,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def encoders(self) -> Path:
+        """`<brand>/<version>/`, encoders that were trained on a brand's own pages."""
+        return self.models / "encoders"
+
+    @property
     def adapters(self) -> Path:
         """`<brand>/<version>/`, and the pointer `<brand>/active`."""
         return self.root / "adapters"

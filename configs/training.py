@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -71,31 +71,101 @@ class Sft(Strict):
     seed: int = Field(default=7, description="Of the adapter's start, the order of examples and dropout.")
 
 
-class Recipe(Strict):
-    """Everything in a file under `configs/training`."""
+class _Named(Strict):
+    """What every recipe has."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$", description="Same as the file's name.")
-    lora: Lora = Lora()
-    data: Data = Data()
-    sft: Sft = Sft()
 
     def sha256(self) -> str:
         """Digest over the values with defaults filled in; layout and comments of the YAML leave it unchanged."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
+class Recipe(_Named):
+    """How an adapter is trained."""
+
+    lora: Lora = Lora()
+    data: Data = Data()
+    sft: Sft = Sft()
+
+
+class Pairs(Strict):
+    """Which pairs of a question and a passage are made of a brand's pages."""
+
+    kept_out: float = Field(
+        default=0.25, gt=0, lt=0.9, description="Share of the pages that are not trained on: the gate asks about them."
+    )
+    words_dropped: float = Field(
+        default=0.4, ge=0, lt=1, description="Share of a sentence's topic words that its made question leaves out."
+    )
+    hard_negatives: int = Field(
+        default=1, ge=0, le=4, description="Passages of other pages, the nearest to the question, in each pair."
+    )
+    max_pairs: int = Field(default=1200, ge=16, description="Train on this many pairs, spread over all pages.")
+    seed: int = Field(default=7, description="Of the pages kept out, the words left out and the order of pairs.")
+
+
+class Contrastive(Strict):
+    """Optimisation, in the words of sentence-transformers."""
+
+    learning_rate: float = Field(default=2e-5, gt=0, lt=1)
+    num_train_epochs: int = Field(default=2, ge=1, le=20)
+    max_steps: int = Field(default=-1, ge=-1, description="Stop after this many steps; -1 leaves it to the epochs.")
+    per_device_train_batch_size: int = Field(
+        default=16, ge=2, le=256, description="The other pairs of a batch are each pair's negatives."
+    )
+    scale: float = Field(default=20.0, gt=0, le=100, description="Cosines are multiplied by this before the softmax.")
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1, description="Share of steps until the full learning rate.")
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    seed: int = Field(default=7, description="Of dropout.")
+
+
+class RetrieverRecipe(_Named):
+    """How the encoder of a brand is trained."""
+
+    trains: Literal["retriever"] = Field(description="Tells the file from the recipe of an adapter.")
+    pairs: Pairs = Pairs()
+    contrastive: Contrastive = Contrastive()
+
+
+Read = TypeVar("Read", Recipe, RetrieverRecipe)
+
+
 def read_recipe(path: Path) -> Recipe:
-    """Read one recipe.
+    """Read the recipe of an adapter.
 
     Raises:
         ConfigError: Missing, not YAML, or a key or value that a recipe does not have.
     """
+    return _read(path, Recipe)
+
+
+def read_retriever_recipe(path: Path) -> RetrieverRecipe:
+    """Read the recipe of a retriever.
+
+    Raises:
+        ConfigError: As for an adapter.
+    """
+    return _read(path, RetrieverRecipe)
+
+
+def read_any_recipe(path: Path) -> Recipe | RetrieverRecipe:
+    """Read a recipe of the kind that the file says.
+
+    Raises:
+        ConfigError: As for an adapter.
+    """
+    return read_retriever_recipe(path) if "trains" in read_yaml(path).values else read_recipe(path)
+
+
+def _read(path: Path, kind: type[Read]) -> Read:
     file = read_yaml(path)
     try:
-        recipe = Recipe.model_validate(file.values)
+        recipe = kind.model_validate(file.values)
     except ValidationError as error:
         raise ConfigError(
-            "\n".join(_reason(one["loc"], one["type"], one["msg"], file) for one in error.errors())
+            "\n".join(_reason(one["loc"], one["type"], one["msg"], file, kind) for one in error.errors())
         ) from error
     if recipe.name != path.stem:
         raise ConfigError(
@@ -104,11 +174,11 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def _reason(where: Where, kind: str, message: str, file: YamlFile) -> str:
+def _reason(where: Where, kind: str, message: str, file: YamlFile, model: type[_Named]) -> str:
     place = f"{file.path}:{file.line(where)}"
     dotted = ".".join(str(step) for step in where) or "the file"
     if kind == "extra_forbidden":
-        known = keys_at(Recipe, where[:-1])
+        known = keys_at(model, where[:-1])
         near = did_you_mean(str(where[-1]), known) or f"; known are {', '.join(known)}"
         return f"{place}: {dotted} is not a known key{near}"
     if kind == "missing":

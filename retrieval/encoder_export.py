@@ -43,16 +43,37 @@ def prepare_encoder(folder: Path, progress: Callable[[str], None] = lambda _: No
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
         target = Path(scratch) / "encoder"
-        target.mkdir()
-        progress("exporting the encoder to ONNX")
-        dim = _export(source, target / "model.onnx")
-        progress("quantising the query encoder")
-        _quantise(target / "model.onnx", target / "model.int8.onnx")
-        shutil.copy(source / "tokenizer.json", target / "tokenizer.json")
-        digests = {name: file_sha256(target / name) for name in FILES}
-        manifest = {"name": NAME, "dim": dim, "files": digests, "parity": _parity(source, target, dim)}
-        (target / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        export_encoder(source, target, name=NAME, progress=progress)
         os.replace(target, folder)
+
+
+def export_encoder(
+    source: Path, target: Path, *, name: str, progress: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Write a model's encoder folder; whoever calls moves it into place when it is whole.
+
+    Args:
+        source: Folder of a model in Hugging Face layout, with its tokenizer.
+        target: A folder that does not exist.
+        name: What the encoder calls itself.
+        progress: Told what is being done.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        EncoderInvalid: The export does not reproduce the model.
+    """
+    target.mkdir()
+    progress("exporting the encoder to ONNX")
+    dim = _export(source, target / "model.onnx")
+    progress("quantising the query encoder")
+    _quantise(target / "model.onnx", target / "model.int8.onnx")
+    shutil.copy(source / "tokenizer.json", target / "tokenizer.json")
+    digests = {one: file_sha256(target / one) for one in FILES}
+    manifest = {"name": name, "dim": dim, "files": digests, "parity": _parity(source, target, dim)}
+    (target / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    return manifest
 
 
 def _is_whole(folder: Path) -> bool:

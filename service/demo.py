@@ -223,6 +223,7 @@ def _detail(stage: Stage, text: str) -> None:
 
 
 def _knowledge(config: Config, home: Home, encoder: Encoder, stages: Stages) -> None:
+    from retrieval.brand_encoder import search_encoder
     from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
@@ -233,7 +234,8 @@ def _knowledge(config: Config, home: Home, encoder: Encoder, stages: Stages) -> 
             def progress(done: int, total: int, name: str = name) -> None:
                 stage.detail = f"{name}: {bar(done, total)}"
 
-            change = store.add(home.knowledge, name, brand.pages, encoder, progress, judge=Fence(encoder))
+            searching = search_encoder(home, brand, encoder)
+            change = store.add(home.knowledge, name, brand.pages, searching, progress, judge=Fence(encoder))
             documents = len(change.added) + len(change.changed) + len(change.unchanged)
             fresh = len(change.added) + len(change.changed)
             told.append(f"{name} {documents} pages ({f'{fresh} new' if fresh else 'unchanged'})")

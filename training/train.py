@@ -189,7 +189,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         recipe = read_recipe(_recipe_path(arguments.recipe))
-        with _progress(arguments.progress) as progress:
+        with show_progress(arguments.progress) as progress:
             result = train_brand(
                 arguments.brand,
                 recipe,
@@ -222,7 +222,8 @@ def _recipe_path(name: str) -> Path:
     return configs_folder(os.environ) / "training" / f"{name}.yaml"
 
 
-def _progress(kind: str) -> AbstractContextManager[Progress]:
+def show_progress(kind: str) -> AbstractContextManager[Progress]:
+    """What shows reports: a bar, lines or JSON."""
     if kind == "bar":
         return BarProgress()
     return nullcontext(JsonProgress() if kind == "json" else LineProgress())

@@ -73,8 +73,14 @@ def meaning(stemmed: str) -> str:
     return _MEANINGS.get(stemmed, stemmed)
 
 
-_MEANINGS: dict[str, str] = {
-    stem(form): stem(meaning)
+def other_words(word: str) -> tuple[str, ...]:
+    """Words that mean the same in a shop as a folded one, in a fixed order, none of its own stem; often none at all."""
+    own = stem(word)
+    return tuple(form for form in _FORMS.get(meaning(own), ()) if stem(form) != own)
+
+
+_ALIKE = {
+    meaning: [meaning, *forms.split()]
     for meaning, forms in {
         "return": "returns returned returning giveback",
         "item": "piece pieces article articles product products loot goodies goods thing things stuff gear item items",
@@ -98,5 +104,6 @@ _MEANINGS: dict[str, str] = {
         "receive": "get gets got receives received",
         "locate": "find found",
     }.items()
-    for form in [meaning, *forms.split()]
 }
+_MEANINGS = {stem(form): stem(meaning) for meaning, forms in _ALIKE.items() for form in forms}
+_FORMS = {stem(meaning): tuple(forms) for meaning, forms in _ALIKE.items()}

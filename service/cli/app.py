@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -89,8 +89,16 @@ def ask(
 @app.command()
 def train(
     brand: Brand,
+    what: Annotated[
+        Literal["adapter", "retriever"],
+        typer.Argument(
+            metavar="WHAT",
+            help="adapter: the voice, from conversations; retriever: the encoder of its search, from its own pages.",
+        ),
+    ] = "adapter",
     recipe: Annotated[
-        str | None, typer.Option(help="Name of a file in configs/training; quick_cpu where absent.")
+        str | None,
+        typer.Option(help="Name of a file in configs/training; quick_cpu, or retriever, where absent."),
     ] = None,
     version: Annotated[str | None, typer.Option(help="Name of the new version; the time where absent.")] = None,
     questions: Annotated[int, typer.Option(min=0, help="Held-out questions to answer for its score.")] = 0,
@@ -101,9 +109,25 @@ def train(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train an adapter of a brand from its conversations; `adapter promote` lets it speak."""
-    from service.cli.adapters import run_train
+    """Train an adapter of a brand, which `adapter promote` lets speak; or its retriever, which a gate judges.
 
+    A retriever that does not measurably help is refused with exit code 3. One that is accepted searches once
+    `retrieval.encoder` of the brand names it and `kb add` has embedded the pages again.
+    """
+    from service.cli import retriever
+    from service.cli.adapters import run_train
+    from service.cli.failures import WRONG_USE, Failure
+
+    if what == "retriever":
+        if questions or ship:
+            raise Failure(
+                "a retriever is not trained that way",
+                "--questions and --ship are for adapters",
+                "leave them out",
+                code=WRONG_USE,
+            )
+        retriever.run_train(brand, recipe or "retriever", version=version, force=force, as_json=json)
+        return
     chosen = recipe or ("lora_sft" if ship else "quick_cpu")
     run_train(brand, chosen, version=version, questions=questions, force=force, ship=ship, as_json=json)
 

@@ -18,6 +18,7 @@ from service.cli.failures import WRONG_USE, Failure
 
 if TYPE_CHECKING:
     from retrieval.encoder import Encoder
+    from retrieval.grounding.fence import Fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,20 @@ class Deployment:
             say("preparing the encoder (once)")
             run_module("retrieval.encoder", str(self.encoder_folder), what="the encoder could not be prepared")
         return OnnxEncoder.load(self.encoder_folder)
+
+    def search_encoder(self, brand: str, say: Callable[[str], None]) -> Encoder:
+        """The encoder that searches for a brand: its own where one was trained and is named, else the deployment's."""
+        from retrieval.brand_encoder import search_encoder
+
+        return search_encoder(self.home, self.brand(brand), self.encoder(say))
+
+    def intake(self, brand: str, say: Callable[[str], None]) -> tuple[Encoder, Fence]:
+        """What a brand's documents are embedded with, and what judges them: that is the deployment's encoder always."""
+        from retrieval.brand_encoder import search_encoder
+        from retrieval.grounding.fence import Fence
+
+        shared = self.encoder(say)
+        return search_encoder(self.home, self.brand(brand), shared), Fence(shared)
 
 
 def open_deployment() -> Deployment:

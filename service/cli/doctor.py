@@ -144,10 +144,11 @@ def _encoder(deployment: Deployment) -> Finding:
 
 
 def _knowledge(deployment: Deployment, brand: str) -> Finding:
+    from retrieval.brand_encoder import search_encoder
     from retrieval.encoder import OnnxEncoder
     from retrieval.search.knowledge_base import KnowledgeBase
 
-    encoder = OnnxEncoder.load(deployment.encoder_folder)
+    encoder = search_encoder(deployment.home, deployment.brand(brand), OnnxEncoder.load(deployment.encoder_folder))
     knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, encoder)
     documents = len(knowledge.documents())
     if not documents:

@@ -31,7 +31,7 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
     report = evaluate_set(
         documents,
         asked,
-        deployment.encoder(output.note),
+        deployment.search_encoder(brand, output.note) if brand else deployment.encoder(output.note),
         top_k=settings.top_k,
         embedding=_counter("embedding", "chunks"),
         asking=_counter("asking", "questions"),
@@ -51,7 +51,7 @@ def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> 
 
     deployment = open_deployment()
     brand = deployment.brand(brand_name)
-    encoder = deployment.encoder(output.note)
+    encoder = deployment.search_encoder(brand_name, output.note)
     knowledge = KnowledgeBase.open(deployment.home.knowledge, brand_name, encoder)
     top_k, enough = brand.retrieval.top_k, brand.retrieval.min_answerability
     found = knowledge.search(question, top_k=top_k)

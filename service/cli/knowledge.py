@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents."""
     from retrieval.documents.loading import is_address
-    from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
     deployment = open_deployment()
@@ -33,15 +32,14 @@ def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     if path is not None:
         source = path if is_address(path) else Path(path)
     deployment.brand(brand)
-    encoder = deployment.encoder(output.note)
-    change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"), judge=Fence(encoder))
+    encoder, judge = deployment.intake(brand, output.note)
+    change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"), judge=judge)
     _tell(change, as_json=as_json)
 
 
 def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
     """Add documents, and follow their folder until the process is told to end."""
     from retrieval.documents.watching import watch
-    from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
     deployment = open_deployment()
@@ -49,9 +47,7 @@ def run_watch(brand: str, path: str | None, *, as_json: bool) -> None:
     deployment.brand(brand)
     if folder.is_file():
         raise Failure(f"{folder} is a file", "--watch follows a folder", "name its folder", code=WRONG_USE)
-    encoder = deployment.encoder(output.note)
-
-    judge = Fence(encoder)
+    encoder, judge = deployment.intake(brand, output.note)
 
     def apply() -> None:
         progress = Progress("chunks")
@@ -119,7 +115,7 @@ def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
 
     deployment = open_deployment()
     deployment.brand(brand)
-    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, deployment.encoder(output.note))
+    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, deployment.search_encoder(brand, output.note))
     result = knowledge.search(question, top_k=top_k)
     if as_json:
         passages = [
@@ -136,13 +132,12 @@ def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
 
 def run_remove(documents: list[str], brand: str, *, as_json: bool) -> None:
     """Remove documents."""
-    from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 
     deployment = open_deployment()
     deployment.brand(brand)
-    encoder = deployment.encoder(output.note)
-    change = store.remove(deployment.home.knowledge, brand, documents, encoder, Fence(encoder))
+    encoder, judge = deployment.intake(brand, output.note)
+    change = store.remove(deployment.home.knowledge, brand, documents, encoder, judge)
     _tell(change, as_json=as_json)
 
 
@@ -173,7 +168,7 @@ def run_rollback(brand: str, *, to: str | None, as_json: bool) -> None:
 
     deployment = open_deployment()
     deployment.brand(brand)
-    version = store.rollback(deployment.home.knowledge, brand, deployment.encoder(output.note), to)
+    version = store.rollback(deployment.home.knowledge, brand, deployment.search_encoder(brand, output.note), to)
     documents = len(list_documents(deployment.home.knowledge, brand))
     if as_json:
         output.data({"version": version, "documents": documents})

@@ -15,7 +15,7 @@ from configs.errors import ConfigError
 from configs.load import Config, configs_folder, load_config
 from configs.secrets import read_secret
 from configs.service import Secret
-from configs.training import read_recipe
+from configs.training import read_any_recipe
 from configs.yaml_file import did_you_mean
 from service.cli import output
 from service.cli.failures import Failure
@@ -38,7 +38,7 @@ def run_check(*, as_json: bool) -> None:
     config = load_config(folder, os.environ)
     recipes = sorted((folder / "training").glob("*.yaml"))
     for path in recipes:
-        read_recipe(path)
+        read_any_recipe(path)
     missing = list(_missing_paths(config))
     warnings = list(_warnings(config))
     if as_json:

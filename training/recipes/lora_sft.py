@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import os
 import statistics
@@ -21,7 +20,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,7 @@ from training.examples import Example, select
 from training.packaging import Origin, package_adapter
 from training.plot import loss_plot
 from training.progress import LineProgress, Progress, Report, silent
+from training.runs import LossLog, new_run
 
 Metrics = Mapping[str, float | int | str | None]
 
@@ -85,7 +84,7 @@ def main(job: Job) -> Trained:
     examples = select(job.examples, recipe.data)
     brand = _brand(examples)
     base = _base(job.base)
-    run = _run_folder(job, brand)
+    run = new_run(job.runs, brand, recipe)
     job.progress(Report("loading the base model", 0, 0))
 
     # 1. Model and tokenizer. The seed comes first, because the adapter starts from random numbers.
@@ -144,7 +143,7 @@ def main(job: Job) -> Trained:
         report_to="none",
         disable_tqdm=True,
     )
-    log = _LossLog(run / "losses.jsonl", job.progress, f"training {brand}")
+    log = LossLog(run / "losses.jsonl", job.progress, f"training {brand}")
     with warnings.catch_warnings():
         # The trainer's own defaults warn of what is meant so here (padding is the end token, cache is off).
         warnings.simplefilter("ignore")
@@ -235,24 +234,6 @@ def _base(folder: Path) -> BaseManifest:
     return describe_base(folder, name=DEFAULT, source=f"folder:{folder.name}")
 
 
-def _run_folder(job: Job, brand: str) -> Path:
-    """A new `runs/<brand>-<time>` with what the run is about to do."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    run = next(
-        folder
-        for number in range(1000)
-        if not (folder := job.runs / f"{brand}-{stamp}{f'-{number}' if number else ''}").exists()
-    )
-    try:
-        run.mkdir(parents=True)
-        (run / "recipe.json").write_text(job.recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise TrainingFailed(
-            f"no run can be kept in {job.runs}: {error}; free some disk or change its rights"
-        ) from error
-    return run
-
-
 def _computes_in_bfloat16(precision: str, *, on_gpu: bool) -> bool:
     """Whether the machine has units for bfloat16, or the recipe asks for it anyway."""
     import torch
@@ -307,51 +288,6 @@ def _show(job: Job, facts: Mapping[str, object]) -> None:
 def _flat(recipe: Recipe) -> list[tuple[str, str, object]]:
     parts = recipe.model_dump(include={"lora", "data", "sft"})
     return [(part, key, value) for part, values in parts.items() for key, value in values.items()]
-
-
-class _LossLog:
-    """Keeps the loss of each step in memory and on disk, and reports it with the time left."""
-
-    def __init__(self, path: Path, progress: Progress, stage: str) -> None:
-        self.losses: list[float] = []
-        self._path = path
-        self._progress = progress
-        self._stage = stage
-        self._began = 0.0
-
-    def callback(self) -> Any:
-        """As the trainer takes it."""
-        from transformers import TrainerCallback
-
-        outer = self
-
-        class Callback(TrainerCallback):
-            """Hands the trainer's events on."""
-
-            def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                del args, control, kwargs
-                outer._begin(state.max_steps)
-
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-                del args, kwargs
-                if logs and "loss" in logs:
-                    outer._note(state.global_step, state.max_steps, logs)
-                    control.should_training_stop |= not math.isfinite(logs["loss"])
-
-        return Callback()
-
-    def _begin(self, total: int) -> None:
-        self._began = time.monotonic()
-        self._progress(Report(self._stage, 0, total))
-
-    def _note(self, step: int, total: int, logs: Mapping[str, float]) -> None:
-        loss = float(logs["loss"])
-        spent = time.monotonic() - self._began
-        self.losses.append(loss)
-        row = {"step": step, "loss": loss, "learning_rate": logs.get("learning_rate"), "seconds": round(spent, 2)}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        self._progress(Report(self._stage, step, total, loss, spent / step * (total - step)))
 
 
 def _command_line() -> int:

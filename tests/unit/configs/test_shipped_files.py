@@ -9,14 +9,14 @@ import pytest
 
 from configs.brand import Brand
 from configs.load import load_config
-from configs.training import read_recipe
+from configs.training import read_any_recipe
 
 FOLDER = Path(__file__).resolve().parents[3] / "configs"
 BRANDS = load_config(FOLDER, {}).brands
 
 
 def test_every_yaml_file_is_read_by_something() -> None:
-    recipes = [read_recipe(path) for path in (FOLDER / "training").glob("*.yaml")]
+    recipes = [read_any_recipe(path) for path in (FOLDER / "training").glob("*.yaml")]
     read = {FOLDER / "service.yaml"}
     read |= {FOLDER / "brands" / f"{name}.yaml" for name in BRANDS}
     read |= {FOLDER / "training" / f"{recipe.name}.yaml" for recipe in recipes}

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.training import read_recipe
+from configs.training import read_any_recipe, read_recipe, read_retriever_recipe
 
 FOLDER = Path("configs/training")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_shipped_recipe_is_valid(path: Path) -> None:
-    assert read_recipe(path).name == path.stem
+    assert read_any_recipe(path).name == path.stem
 
 
 def test_there_are_the_three_recipes_that_the_documentation_names() -> None:
@@ -45,3 +45,13 @@ def test_the_digest_is_over_values_and_not_over_layout(tmp_path: Path) -> None:
     assert read_recipe(path).sha256() == first
     path.write_text("name: mine\nlora: {r: 4}\n")
     assert read_recipe(path).sha256() != first
+
+
+def test_a_recipe_of_a_retriever_is_told_from_one_of_an_adapter(tmp_path: Path) -> None:
+    assert read_any_recipe(FOLDER / "retriever.yaml") == read_retriever_recipe(FOLDER / "retriever.yaml")
+    with pytest.raises(ConfigError, match="trains is missing"):
+        read_retriever_recipe(FOLDER / "quick_cpu.yaml")
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\ntrains: retriever\npairs: {kept_ou: 0.5}\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml:3: pairs.kept_ou is not a known key; did you mean"):
+        read_any_recipe(path)

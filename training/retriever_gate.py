@@ -1,0 +1,143 @@
+"""Whether a trained encoder may take the packaged one's place: both are asked the same, as service would ask.
+
+Two sets: the brand's held-out questions, which must not become worse, and made questions about pages that were kept
+out of training, which must become better by more than chance. What is learnt there helps with a page that is added
+tomorrow; what is only learnt by heart does not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Protocol
+
+from retrieval.encoder import Encoder
+from retrieval.evaluation import metrics
+from retrieval.evaluation.question_sets import Asked
+from retrieval.evaluation.set_evaluation import BRAND, DEPTH, Answered, ask, twins
+from retrieval.knowledge.store import add_documents
+from retrieval.passages import Document
+from retrieval.search.knowledge_base import KnowledgeBase
+from training.retriever_pairs import KeptOut
+
+MEASURES = ("hit@1", "hit@5", "ndcg@10", "mrr")
+GATED = "ndcg@10"
+HELD_OUT, KEPT_OUT = "held-out questions", "pages kept out"
+DECISIONS = "decided right"
+"""Share of the held-out questions that are answered where a page answers them, and refused where none does."""
+
+Values = Mapping[str, tuple[float, ...]]
+"""Of each measure, a value for each question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """What an encoder is asked."""
+
+    documents: tuple[Document, ...]
+    held_out: tuple[Asked, ...]
+    kept_out: tuple[KeptOut, ...]
+    top_k: int
+    """Passages that service asks for."""
+    min_answerability: float
+
+
+class Examiner(Protocol):
+    """Asks an encoder both sets; `examine` is one."""
+
+    def __call__(self, encoder: Encoder, exam: Exam, /) -> Mapping[str, Values]:
+        """The values of each set, by its name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measure on one set, before and after."""
+
+    set: str
+    measure: str
+    questions: int
+    before: float
+    after: float
+    low: float
+    """95 % bootstrap interval of the difference."""
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says."""
+
+    figures: tuple[Figure, ...]
+    reasons: tuple[str, ...]
+    """Why it is refused; empty where it is accepted."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the trained encoder may serve."""
+        return not self.reasons
+
+
+def examine(encoder: Encoder, exam: Exam) -> Mapping[str, Values]:
+    """Build the bases with an encoder, ask, and measure each question."""
+    held_out = _answers(encoder, exam.documents, exam.held_out, exam.top_k)
+    kept_out = [one for half in exam.kept_out for one in _answers(encoder, half.documents, half.questions, exam.top_k)]
+    decided = tuple(
+        float((one.answerability >= exam.min_answerability) == one.asked.answerable)
+        for one in held_out
+        if one.asked.answerable is not None
+    )
+    return {HELD_OUT: {**_values(held_out), DECISIONS: decided}, KEPT_OUT: _values(kept_out)}
+
+
+def judge(before: Mapping[str, Values], after: Mapping[str, Values]) -> Verdict:
+    """Compare question by question."""
+    figures = [
+        _figure(name, measure, values, after[name][measure])
+        for name, measures in before.items()
+        for measure, values in measures.items()
+        if values
+    ]
+    by_name = {(one.set, one.measure): one for one in figures}
+    held_out, kept_out = by_name[HELD_OUT, GATED], by_name[KEPT_OUT, GATED]
+    decisions = by_name[HELD_OUT, DECISIONS]
+    reasons = []
+    if held_out.after < held_out.before:
+        reasons.append(f"{GATED} on the held-out questions falls from {held_out.before:.4f} to {held_out.after:.4f}")
+    if kept_out.low <= 0:
+        reasons.append(
+            f"{GATED} on pages kept out of training does not rise by more than chance: {kept_out.before:.4f} to "
+            f"{kept_out.after:.4f}, interval of the difference {kept_out.low:+.4f} to {kept_out.high:+.4f}"
+        )
+    if decisions.after < decisions.before:
+        reasons.append(
+            f"fewer held-out questions are rightly answered or refused: {decisions.before:.4f} to {decisions.after:.4f}"
+        )
+    return Verdict(tuple(figures), tuple(reasons))
+
+
+def _answers(encoder: Encoder, documents: Sequence[Document], questions: Sequence[Asked], top_k: int) -> list[Answered]:
+    with tempfile.TemporaryDirectory() as scratch:
+        add_documents(Path(scratch), BRAND, documents, encoder)
+        knowledge = KnowledgeBase.open(Path(scratch), BRAND, encoder)
+        same = twins(knowledge)
+        return [ask(knowledge, one, top_k, same) for one in questions]
+
+
+def _values(answered: Sequence[Answered]) -> Values:
+    ranked = [(one.ranked, one.asked.gold) for one in answered if one.asked.gold]
+    return {
+        "hit@1": tuple(metrics.hit(found, gold, 1) for found, gold in ranked),
+        "hit@5": tuple(metrics.hit(found, gold, 5) for found, gold in ranked),
+        "ndcg@10": tuple(metrics.ndcg(found, gold, DEPTH) for found, gold in ranked),
+        "mrr": tuple(metrics.reciprocal_rank(found, gold) for found, gold in ranked),
+    }
+
+
+def _figure(name: str, measure: str, before: Sequence[float], after: Sequence[float]) -> Figure:
+    low, high = metrics.interval([new - old for old, new in zip(before, after, strict=True)])
+    rounded = [round(value, 4) for value in (fmean(before), fmean(after), low, high)]
+    return Figure(name, measure, len(before), *rounded)
