@@ -40,7 +40,7 @@ DATA = ROOT.parent / "shared" / "data"
 BRANDS = ("velmora", "dicehollow")
 GOALS: tuple[tuple[tuple[str, ...], str, float], ...] = (
     (("paraphrased", "style"), "false alarms", 0.05),
-    (("number", "price", "date or time", "name", "promise"), "caught", 0.95),
+    (("number", "price", "date or time", "name", "name of another line", "promise"), "caught", 0.95),
 )
 AUROC_GOAL, REFUSED_GOAL = 0.85, 0.60
 

@@ -295,7 +295,11 @@ def _amount(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
         _, amount, unit = STRETCHES[int((match.lastgroup or "")[1:])]
         return Fact(kind, amount, unit, text=written, start=match.start())
     if groups.get("few"):
-        times = "time" if written in ("twice", "double") else _unit_after(low, match.end())
+        times = (
+            "time"
+            if written in ("twice", "double")
+            else _unit_after(low, match.end() + (3 if low.startswith(" of", match.end()) else 0))
+        )
         return Fact(kind, str(_FEW[written]), times, text=written, start=match.start())
     value = _value(groups.get("amount") or groups.get("amount2") or "1")
     if kind == "money":

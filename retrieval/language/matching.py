@@ -28,9 +28,12 @@ def matches(claimed: Fact, held: Fact, held_text: str) -> bool:
     if claimed.kind == "time" == held.kind:
         return _same_clock(claimed, held)
     if claimed.kind == "number" and not claimed.unit:
-        # "6 addresses" is not in "6 years"; a bare "9" may be in "9 am".
-        unlike = held.kind != "number" or held.unit not in _COUNTS
-        return claimed.value in _bare_values(held) and not (claimed.noun and unlike)
+        # "6 addresses" and "at 6" are not in "6 years"; a bare "9" may be in "9 am".
+        unlike = held.unit not in _COUNTS if held.kind == "number" else bool(claimed.noun)
+        if claimed.bound and held.unit == "year":
+            # "21 or older" is an age.
+            unlike = bool(claimed.noun)
+        return claimed.value in _bare_values(held) and not unlike
     if _as_money(claimed, held) or _same_duration(claimed, held) or _same_rhythm(claimed, held):
         return True
     if claimed.kind != held.kind or claimed.value != held.value:
