@@ -33,6 +33,10 @@ from retrieval.routing.intent_training import train
 
 SETS = ("banking77", "clinc150")
 PEER_C = 10.0
+GOALS = {
+    "banking77": (("accuracy", 0.94),),
+    "clinc150": (("in_scope_accuracy", 0.95), ("out_of_scope_recall", 0.80)),
+}
 SINGLES = 200
 """Messages classified one by one for the time of one."""
 
@@ -133,6 +137,16 @@ def table(name: str, learnt: int, measured: int, lines: Sequence[Line]) -> str:
     )
 
 
+def goals(name: str, report: IntentReport) -> str:
+    """Markdown: ours beside the goals."""
+    lines = ["", "| goal | brandvoice | |", "|---|---|---|"]
+    for figure, goal in GOALS[name]:
+        found = getattr(report, figure)
+        verdict = "met" if found >= goal else f"missed by {goal - found:.4f}"
+        lines.append(f"| {figure.replace('_', ' ')} >= {goal:.2f} | {found:.4f} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
@@ -155,6 +169,7 @@ def main(arguments: Sequence[str]) -> int:
         own = ours(learnt, measured, encoder)
         lines = [own, peer(learnt, measured, encoder, own.report.out_of_scope_recall)]
         text += "\n" + table(name, len(learnt), len(measured), lines)
+        text += goals(name, own.report)
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
