@@ -1,8 +1,8 @@
 """A message as one vector: its meaning from the encoder, beside its words and letters.
 
-A sentence vector blurs what a word decides: "top up by card" and "top up by cheque" lie close together. Hashed n-grams
-keep it. The parts are unit vectors times the root of their share, so that the dot product of two messages is the
-weighted mean of three cosines.
+A sentence vector blurs what a word decides: "top up by card" and "top up by cheque" lie close together. The highest
+value of each dimension among the tokens, and hashed n-grams, keep it. The parts are unit vectors times the root of
+their share, so that the dot product of two messages is the weighted mean of four cosines.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoder import Vectors
+from retrieval.encoder import Encoder, Vectors
 from retrieval.language.words import words
 
-SHARES = {"meaning": 0.6, "words": 0.2, "letters": 0.2}
+SHARES = {"meaning": 0.4, "peaks": 0.2, "words": 0.2, "letters": 0.2}
+"""Over two folds of banking77's public half this puts 93.7 % right; without the peaks, with 0.6 of meaning, 93.4 %."""
+AT_ONCE = 512
+"""Messages whose tokens are held at a time."""
 BUCKETS = 1 << 17
 """In which n-grams are counted; folded with signs to DIMENSIONS, which keeps dot products (Weinberger et al. 2009)."""
 DIMENSIONS = {"words": 1024, "letters": 2048}
@@ -33,13 +36,13 @@ class FeatureSpace:
     """What was learnt from the training messages."""
 
     center: Vectors
-    """Mean of their sentence vectors, [encoder's dimensions]: what all messages of a brand share tells nothing."""
+    """Mean of their views, [2 * encoder's dimensions]: what all messages of a brand share tells nothing."""
     rarity: Vectors
     """Inverse document frequency of each bucket, [BUCKETS]."""
 
     @classmethod
     def fit(cls, texts: Sequence[str], vectors: Vectors) -> FeatureSpace:
-        """Learn from messages and their sentence vectors."""
+        """Learn from messages and what `views` gives for them."""
         held = np.zeros(BUCKETS, np.float32)
         for text in texts:
             held[list({*word_buckets(text), *letter_buckets(text)})] += 1
@@ -47,9 +50,11 @@ class FeatureSpace:
         return cls(vectors.mean(axis=0), rarity.astype(np.float32))
 
     def rows(self, texts: Sequence[str], vectors: Vectors) -> Vectors:
-        """Features of messages, float32 [messages, features]."""
+        """Features of messages and their `views`, float32 [messages, features]."""
+        means, peaks = np.hsplit(vectors - self.center, 2)
         parts = {
-            "meaning": _unit(vectors - self.center),
+            "meaning": _unit(means),
+            "peaks": _unit(peaks),
             "words": self._folded([word_buckets(text) for text in texts], DIMENSIONS["words"]),
             "letters": self._folded([letter_buckets(text) for text in texts], DIMENSIONS["letters"]),
         }
@@ -64,6 +69,16 @@ class FeatureSpace:
             weight = (1 + np.log(often)) * self.rarity[at] * np.where(at & SIGN, 1, -1)
             np.add.at(folded[row], at % dimensions, weight)
         return _unit(folded)
+
+
+def views(texts: Sequence[str], encoder: Encoder) -> Vectors:
+    """Sentence vectors beside the highest value of each dimension among the tokens, float32 [messages, 2 * dim]."""
+    found = np.zeros((len(texts), 2 * encoder.dim), np.float32)
+    for start in range(0, len(texts), AT_ONCE):
+        means, tokens = encoder.encode_document_tokens(texts[start : start + AT_ONCE])
+        for row, (mean, own) in enumerate(zip(means, tokens, strict=True), start=start):
+            found[row] = np.concatenate([mean, own.max(axis=0) if len(own) else mean])
+    return found
 
 
 def word_buckets(text: str) -> list[int]:

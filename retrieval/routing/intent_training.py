@@ -12,7 +12,7 @@ from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IntentsInvalid
 from retrieval.routing.intent_evaluation import measure
 from retrieval.routing.intent_examples import Example, examples_sha256
-from retrieval.routing.intent_features import FeatureSpace
+from retrieval.routing.intent_features import FeatureSpace, views
 from retrieval.routing.intents import IntentClassifier, IntentManifest, decided, nearness, probabilities
 from retrieval.routing.kernel_ridge import fit
 from retrieval.routing.out_of_scope import OutOfScope, signals_of
@@ -35,7 +35,7 @@ def train(
     _refuse(examples, labels)
     say(f"encoding {len(examples)} messages")
     texts = [one.text for one in examples]
-    vectors = encoder.encode_documents(texts)
+    vectors = views(texts, encoder)
     space = FeatureSpace.fit(texts, vectors)
     rows = space.rows(texts, vectors)
     classes = np.array([len(labels) if one.intent is None else labels.index(one.intent) for one in examples])

@@ -2,9 +2,9 @@
 
     <home>/intents/<brand>/manifest.json   encoder, labels, thresholds, figures, sha256 of the files below
                            examples.jsonl  the messages it was trained on
-                           arrays.npz      their sentence vectors and weights; no pickle is read
+                           arrays.npz      their views and weights; no pickle is read
 
-Kernel ridge regression (`retrieval.routing.kernel_ridge`) on sentence vectors and n-grams
+Kernel ridge regression (`retrieval.routing.kernel_ridge`) on views of vectors and n-grams
 (`retrieval.routing.intent_features`): no encoder is trained, and a brand's few hundred messages take a second.
 """
 
@@ -29,7 +29,7 @@ from configs.yaml_file import did_you_mean
 from retrieval.encoder import Encoder, Vectors, file_sha256
 from retrieval.errors import IntentsInvalid
 from retrieval.routing.intent_examples import Example
-from retrieval.routing.intent_features import FeatureSpace
+from retrieval.routing.intent_features import FeatureSpace, views
 from retrieval.routing.kernel_ridge import kernel
 from retrieval.routing.out_of_scope import NEIGHBOURS, OutOfScope, Scores, signals_of
 
@@ -43,7 +43,7 @@ AT_ONCE = 512
 class IntentManifest(Strict):
     """Everything in `manifest.json`. The same examples give the same one on the same machine."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[2] = Field(default=2, alias="schema")
     encoder_sha256: str
     labels: tuple[str, ...] = Field(min_length=2)
     scale: float = Field(description="Of the outputs before they become probabilities.")
@@ -223,7 +223,7 @@ class IntentClassifier:
 
     def _similarity(self, texts: Sequence[str]) -> Vectors:
         """To each example, [messages, examples]; in full precision, as in training."""
-        found: Vectors = self._space.rows(texts, self._encoder.encode_documents(texts)) @ self._rows.T
+        found: Vectors = self._space.rows(texts, views(texts, self._encoder)) @ self._rows.T
         return found
 
     def _judged(self, similarity: Vectors) -> Classified:

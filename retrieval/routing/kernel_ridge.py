@@ -14,6 +14,7 @@ import numpy as np
 from retrieval.encoder import Vectors
 
 RIDGE = 0.1
+SHARPNESS = 2.0
 BLOCK = 512
 
 
@@ -28,8 +29,8 @@ class Fitted:
 
 
 def kernel(similarity: Vectors) -> Vectors:
-    """exp(dot product - 1), [rows, others]: 1 for the same unit vector; sees pairs of features, as a product would."""
-    found: Vectors = np.exp(similarity - np.float32(1))
+    """exp(2 (dot product - 1)), [rows, others]: 1 for the same unit vector; sees pairs of features, as a product."""
+    found: Vectors = np.exp(np.float32(SHARPNESS) * (similarity - np.float32(1)))
     return found
 
 

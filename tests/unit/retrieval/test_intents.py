@@ -12,6 +12,7 @@ from retrieval.errors import IntentsInvalid
 from retrieval.routing import kernel_ridge
 from retrieval.routing.intent_evaluation import measure
 from retrieval.routing.intent_examples import Example, examples_sha256, read_examples
+from retrieval.routing.intent_features import views
 from retrieval.routing.intent_training import train
 from retrieval.routing.intents import ARRAYS, EXAMPLES, MANIFEST, IntentClassifier
 from retrieval.testing import HashEncoder
@@ -196,3 +197,12 @@ def test_a_file_that_is_empty_absent_or_no_text_is_refused(tmp_path: Path) -> No
     for name, reason in (("empty", "no examples"), ("binary", "cannot be read"), ("absent", "cannot be read")):
         with pytest.raises(IntentsInvalid, match=reason):
             read_examples(tmp_path / name)
+
+
+def test_views_hold_the_mean_and_the_peak_of_each_dimension() -> None:
+    encoder = HashEncoder()
+    seen = views(["refund my order", "refund"], encoder)
+    means, tokens = encoder.encode_document_tokens(["refund my order", "refund"])
+    assert seen.shape == (2, 2 * encoder.dim)
+    np.testing.assert_array_equal(seen[:, : encoder.dim], means)
+    np.testing.assert_array_equal(seen[0, encoder.dim :], tokens[0].max(axis=0))
