@@ -76,8 +76,9 @@ _HARMLESS_NO = re.compile(
     r"^(?:no|nope|not|yes|yep)\b\s*[,.!:;-]+|\bno (?:worries|problem|rush|stress|sweat|doubt|need|matter|"
     r"strings attached|fuss|hassle|questions asked|kidding|longer than|later than|more than|less than)\b|\b(?:not?|"
     r"never|cannot|\w+n't) (?:be )?(?:above|beyond|over|below|under|more|less|fewer|longer|later|older|younger|"
-    r"exceed\w*)\b|\bno-|\b(?:that|who|which) (?:\w+ )?(?:\w+n't|(?:is|are|was|were|do|does|did|have|has) not)\b|"
-    r"\b(?:not only|why not|do not hesitate|don't hesitate|don't worry|don't forget|not to worry|no (?:\w+ )?(?:charge|"
+    r"exceed\w*)\b|\bno-|\b(?:that|who|which) (?:\w+n't|cannot|(?:is|are|was|were|do|does|did|have|has|can|may) not)\b|"
+    r"\b(?:not only|why not|(?:do not|don't) hesitate|not to (?:worry|fret)|(?:fear|worry|fret) not|"
+    r"(?:don't|do not) (?:worry|forget|fret|panic|fear|stress|sweat|be shy|despair|let that)|no (?:\w+ )?(?:charge|"
     r"cost|fee)s?|(?:not|never|\w+n't) (?:cost|pay|charge)(?: you)? (?:a (?:cent|penny|dime|thing)|anything))\b"
 )
 """Noes that deny nothing of what a clause says, or only say which things it is about."""

@@ -106,7 +106,13 @@ def support(claim: Claim, passages: Sequence[Passage], question: str, encoder: E
 def _lacking(claim: Claim, held: Held, helds: Sequence[Held], asked: Claim, encoder: Encoder) -> tuple[_Lack, ...]:
     """Facts of a claim that a passage does not hold, or holds for something else."""
     missing = [_Lack(fact, False) for fact in claim.facts if not _holds(held, fact)]
-    missing += [_Lack(name, False) for name in names_in(claim, held, helds) if not holds_name(held.names, name)]
+    spans = [(fact.start, fact.start + len(fact.text)) for fact in claim.facts if fact.kind == "days"]
+    missing += [
+        _Lack(name, False)
+        for name in names_in(claim, held, helds)
+        # "Monday to Friday" was looked up as a whole: it may stand there as "weekdays".
+        if not holds_name(held.names, name) and not any(start <= name.start < end for start, end in spans)
+    ]
     opening = unknown_opening(claim.text, encoder.is_word)
     if opening and held.names.find(f" {opening.value.removesuffix('s')}") >= 0:
         # "Admins" where the passage speaks of administrators.

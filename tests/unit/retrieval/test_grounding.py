@@ -238,7 +238,8 @@ HOTEL = Passage(
     "A massage lasts 90 minutes and costs $1,200 a year for members. Boats and trailers are not eligible. "
     "Calls to premium numbers are blocked. Contactless payment works without a PIN. "
     "Unused vouchers are carried over to the next month. Dr. Imani Cole sees children on Wednesdays. "
-    "Oiled oak is treated every six months. Records are sent within 10 working days. Parking is free of charge.",
+    "Oiled oak is treated every six months. Records are sent within 10 working days. Parking is free of charge. "
+    "The desk is open on weekdays.",
     0.9,
 )
 
@@ -254,6 +255,9 @@ HOTEL = Passage(
         "Records are sent within two weeks.",
         "Vouchers that you don't use are carried over to the next month.",
         "There is no charge for parking.",
+        "Fear not, hero, boats and trailers are not eligible.",
+        "Kindly note that boats and trailers are not eligible.",
+        "The desk is open Monday to Friday.",
         "Boats and trailers don't qualify, as they are not eligible.",
     ],
 )
