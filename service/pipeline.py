@@ -19,7 +19,7 @@ from configs.brand import Brand
 from retrieval.encoder import Encoder
 from retrieval.grounding.check import SentenceStream, split_sentences
 from retrieval.grounding.fence import fence
-from retrieval.grounding.focus import MIN_FIT, Spot, narrowed, spots
+from retrieval.grounding.focus import MIN_FIT, MIN_QUOTE, Spot, narrowed, spots
 from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing.clarity import names_no_matter
@@ -234,7 +234,7 @@ class ChatPipeline:
                 yield self._finish("answered", text.shown, text.citations(), voice, trace)
                 return
             opening = opening or text.opening()
-        if best:
+        if best and best[0].fit >= MIN_QUOTE:
             quoted = await self._in_thread(self._quote, turn, prompt, opening, best[0])
             if quoted.has_claim:
                 trace.evidence["quoted"] = best[0].text
