@@ -25,6 +25,7 @@ import numpy as np
 import orjson
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.goals import at_least, goal_table
 from configs.home import Home
 from retrieval.encoder import OnnxEncoder
 from retrieval.routing.intent_evaluation import IntentReport, measure
@@ -139,12 +140,8 @@ def table(name: str, learnt: int, measured: int, lines: Sequence[Line]) -> str:
 
 def goals(name: str, report: IntentReport) -> str:
     """Markdown: ours beside the goals."""
-    lines = ["", "| goal | brandvoice | |", "|---|---|---|"]
-    for figure, goal in GOALS[name]:
-        found = getattr(report, figure)
-        verdict = "met" if found >= goal else f"missed by {goal - found:.4f}"
-        lines.append(f"| {figure.replace('_', ' ')} >= {goal:.2f} | {found:.4f} | {verdict} |")
-    return "\n".join(lines) + "\n"
+    held = [at_least(figure.replace("_", " "), goal, getattr(report, figure)) for figure, goal in GOALS[name]]
+    return "\n".join(["", *goal_table(held)]) + "\n"
 
 
 def _figure(value: float | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.goals import Goal, at_least, goal_table
 from benchmarks.retrieval_systems import Run
 from retrieval.evaluation import metrics
 
@@ -27,23 +28,13 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({names[0].strip() if names else platform.machine()}), {platform.system()}"
 
 
-def at_least(label: str, goal: float, figure: float) -> str:
-    """A row of a table of goals, met from `goal` up."""
-    return _row(label, f"at least {goal:g}", figure, "met" if figure >= goal else f"missed by {goal - figure:.3g}")
-
-
-def at_most(label: str, goal: float, figure: float) -> str:
-    """A row of a table of goals, met from `goal` down."""
-    return _row(label, f"at most {goal:g}", figure, "met" if figure <= goal else f"missed by {figure - goal:.3g}")
-
-
 def verdicts(name: str, runs: Mapping[str, Run], golds: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """The table of one set: every goal beside the figure."""
-    gains = {
-        each: [metrics.ndcg(*pair, 10) for pair in zip(run.ranked, golds, strict=True)] for each, run in runs.items()
-    }
-    yield "| | goal | figure | |"
-    yield "|---|---|---|---|"
+    return goal_table(_goals(name, runs, golds))
+
+
+def _goals(name: str, runs: Mapping[str, Run], golds: Sequence[tuple[str, ...]]) -> Iterator[Goal]:
+    gains = {each: _gains(run, golds) for each, run in runs.items()}
     if name in HIT_AT_5:
         hits = fmean(metrics.hit(*pair, 5) for pair in zip(runs[OURS].ranked, golds, strict=True))
         yield at_least("hit@5", HIT_AT_5[name], hits)
@@ -61,14 +52,10 @@ def _gains(run: Run, golds: Sequence[tuple[str, ...]]) -> list[float]:
     return [metrics.ndcg(*pair, 10) for pair in zip(run.ranked, golds, strict=True)]
 
 
-def _gain(other: str, goal: float, ours: Sequence[float], theirs: Sequence[float]) -> str:
+def _gain(other: str, goal: float, ours: Sequence[float], theirs: Sequence[float]) -> Goal:
     low, high = metrics.interval([one - two for one, two in zip(ours, theirs, strict=True)])
     label = f"nDCG@10 against {other}: difference {fmean(ours) - fmean(theirs):+.3f} ({low:+.3f} to {high:+.3f})"
-    row = at_least(label, goal, fmean(ours) / fmean(theirs))
-    if goal * fmean(theirs) > 1:
-        return row.removesuffix(" |") + f"; out of reach, it would be an nDCG of {goal * fmean(theirs):.3f} |"
-    return row if low > 0 else row.removesuffix(" |") + "; the interval holds 0 |"
-
-
-def _row(label: str, goal: str, figure: float, verdict: str) -> str:
-    return f"| {label} | {goal} | {figure:.4g} | {verdict} |"
+    needed = goal * fmean(theirs)
+    doubt = "" if low > 0 else "the interval holds 0"
+    note = f"out of reach, it would be an nDCG of {needed:.3f}" if needed > 1 else doubt
+    return at_least(label, goal, fmean(ours) / fmean(theirs), note)

@@ -29,8 +29,9 @@ import faiss
 import numpy as np
 import orjson
 
+from benchmarks.goals import at_least, at_most, goal_table
 from benchmarks.rag_sets import DATA, read_set, write_set
-from benchmarks.retrieval_goals import at_least, at_most, machine
+from benchmarks.retrieval_goals import machine
 from configs.home import Home
 from retrieval.documents.loading import document_from_text
 from retrieval.documents.splitting import searchable, split
@@ -179,12 +180,14 @@ def _growth(folder: Path, encoder: Known, documents: Sequence[Document], data: P
         yield f"| {' | '.join(cells)} |"
     _, ten, hundred = rows
     yield ""
-    yield "| | goal | figure | |"
-    yield "|---|---|---|---|"
-    yield at_most("p95 of a search of 10,000 passages without re-rank, ms", 10, ten.fused[1])
-    yield at_most("p95 of a whole search of 10,000 passages, ms", 40, ten.whole[1])
-    yield at_most("p95 of vector search among 100,000, ms", 1, hundred.vectors[1])
-    yield at_least("recall@10 among 100,000 against one by one", 0.98, hundred.recall)
+    yield from goal_table(
+        (
+            at_most("p95 of a search of 10,000 passages without re-rank, ms", 10, ten.fused[1]),
+            at_most("p95 of a whole search of 10,000 passages, ms", 40, ten.whole[1]),
+            at_most("p95 of vector search among 100,000, ms", 1, hundred.vectors[1]),
+            at_least("recall@10 among 100,000 against one by one", 0.98, hundred.recall),
+        )
+    )
 
 
 def _measure(home: Path, brand: str, folder: Path, queries: Sequence[str]) -> Measured:
@@ -249,10 +252,12 @@ def _encoders(encoder: OnnxEncoder, bases: Path, data: Path) -> Iterator[str]:
         gains.append(gain)
         yield f"| {name} | {p50:.1f}, {p95:.1f} | {gain:.4f} |"
     yield ""
-    yield "| | goal | figure | |"
-    yield "|---|---|---|---|"
-    yield at_least("times as fast as sentence-transformers, p50", 5, times[0] / times[1])
-    yield at_least("of its nDCG@10", 0.995, gains[1] / gains[0])
+    yield from goal_table(
+        (
+            at_least("times as fast as sentence-transformers, p50", 5, times[0] / times[1]),
+            at_least("of its nDCG@10", 0.995, gains[1] / gains[0]),
+        )
+    )
 
 
 def _first(size: int, documents: Sequence[Document], data: Path) -> Iterator[Document]:

@@ -32,6 +32,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from benchmarks.goals import Goal, at_least, at_most, goal_table
 from service.engine import free_port
 
 SITE_KEY_BRAND = "velmora"
@@ -269,21 +270,6 @@ async def sentence_lag_ms(server: Server, engine_url: str, site_key: str, turns:
     return statistics.median(lags), lags[int(len(lags) * 0.95)]
 
 
-@dataclass(frozen=True)
-class Goal:
-    """One figure and what it must not exceed, or must reach."""
-
-    what: str
-    figure: float
-    limit: float
-    at_least: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether it holds."""
-        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
-
-
 def goals(found: dict[str, dict[str, list[float]]], lag: tuple[float, float]) -> list[Goal]:
     """The figures with a goal; ratios and differences are medians of those within a round."""
 
@@ -292,16 +278,16 @@ def goals(found: dict[str, dict[str, list[float]]], lag: tuple[float, float]) ->
 
     stubbed = "gateway, check off, retrieval stubbed"
     listed = [
-        Goal("added to the first token, retrieval stubbed, ms", beside(stubbed, "ttft_ms", "direct", sub), 3.0),
-        Goal("the same with retrieval, ms", beside("gateway, check off", "ttft_ms", "direct", sub), 8.0),
-        Goal("CPU a token at 16 streams, us", statistics.median(found[stubbed]["cpu_us_16"]), 150.0),
-        Goal("CPU a token at 64 streams, us", statistics.median(found[stubbed]["cpu_us_64"]), 110.0),
-        Goal("64 paced streams, of direct", beside(stubbed, "tok_s_64", "direct", truediv), 0.97, at_least=True),
-        Goal("end of a sentence to its frame, p95, ms", lag[1], 15.0),
+        at_most("added to the first token, retrieval stubbed, ms", 3, beside(stubbed, "ttft_ms", "direct", sub)),
+        at_most("the same with retrieval, ms", 8, beside("gateway, check off", "ttft_ms", "direct", sub)),
+        at_most("CPU a token at 16 streams, us", 150, statistics.median(found[stubbed]["cpu_us_16"])),
+        at_most("CPU a token at 64 streams, us", 110, statistics.median(found[stubbed]["cpu_us_64"])),
+        at_least("64 paced streams, of direct", 0.97, beside(stubbed, "tok_s_64", "direct", truediv)),
+        at_most("end of a sentence to its frame, p95, ms", 15, lag[1]),
     ]
     if "litellm" in found:
         times = beside(stubbed, "turns_s", "litellm", truediv)
-        listed.append(Goal("turns a second, times LiteLLM's", times, 5.0, at_least=True))
+        listed.append(at_least("turns a second, times LiteLLM's", 5, times))
     return listed
 
 
@@ -324,12 +310,7 @@ def table(found: dict[str, dict[str, list[float]]], lag: tuple[float, float], wa
             f"| {figures.get('tok_s_64', 0):.0f} | {figures.get('tok_s_64', 0) / direct['tok_s_64']:.3f} |"
         )
     rows += ["", f"Sentence check on: engine's last token of a sentence to its frame p50 {lag[0]:.1f} ms."]
-    rows += ["", "| goal | limit | measured | |", "|---|---|---|---|"]
-    for goal in wanted:
-        sign = ">=" if goal.at_least else "<="
-        rows.append(
-            f"| {goal.what} | {sign} {goal.limit:g} | {goal.figure:.3g} | {'met' if goal.met else '**missed**'} |"
-        )
+    rows += ["", *goal_table(wanted)]
     return "\n".join(rows)
 
 
