@@ -138,7 +138,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: Missing, not YAML, or a key or value that a recipe does not have.
     """
-    return _read(path, Recipe)
+    return _valid(read_yaml(path), Recipe)
 
 
 def read_retriever_recipe(path: Path) -> RetrieverRecipe:
@@ -147,7 +147,7 @@ def read_retriever_recipe(path: Path) -> RetrieverRecipe:
     Raises:
         ConfigError: As for an adapter.
     """
-    return _read(path, RetrieverRecipe)
+    return _valid(read_yaml(path), RetrieverRecipe)
 
 
 def read_any_recipe(path: Path) -> Recipe | RetrieverRecipe:
@@ -156,20 +156,21 @@ def read_any_recipe(path: Path) -> Recipe | RetrieverRecipe:
     Raises:
         ConfigError: As for an adapter.
     """
-    return read_retriever_recipe(path) if "trains" in read_yaml(path).values else read_recipe(path)
-
-
-def _read(path: Path, kind: type[Read]) -> Read:
     file = read_yaml(path)
+    return _valid(file, RetrieverRecipe) if "trains" in file.values else _valid(file, Recipe)
+
+
+def _valid(file: YamlFile, kind: type[Read]) -> Read:
     try:
         recipe = kind.model_validate(file.values)
     except ValidationError as error:
         raise ConfigError(
             "\n".join(_reason(one["loc"], one["type"], one["msg"], file, kind) for one in error.errors())
         ) from error
-    if recipe.name != path.stem:
+    stem = file.path.stem
+    if recipe.name != stem:
         raise ConfigError(
-            f"{path}:{file.line(('name',))} calls the recipe {recipe.name!r}; name it {path.stem!r}, or rename the file"
+            f"{file.path}:{file.line(('name',))} calls the recipe {recipe.name!r}; name it {stem!r}, or rename the file"
         )
     return recipe
 
