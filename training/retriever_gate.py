@@ -7,20 +7,17 @@ tomorrow; what is only learnt by heart does not.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Protocol
 
 from retrieval.encoder import Encoder
 from retrieval.evaluation import metrics
 from retrieval.evaluation.question_sets import Asked
-from retrieval.evaluation.set_evaluation import BRAND, DEPTH, Answered, ask, twins
-from retrieval.knowledge.store import add_documents
+from retrieval.evaluation.set_evaluation import MEASURES as ALL_MEASURES
+from retrieval.evaluation.set_evaluation import Answered, ask_all
 from retrieval.passages import Document
-from retrieval.search.knowledge_base import KnowledgeBase
 from training.retriever_pairs import KeptOut
 
 MEASURES = ("hit@1", "hit@5", "ndcg@10", "mrr")
@@ -83,8 +80,10 @@ class Verdict:
 
 def examine(encoder: Encoder, exam: Exam) -> Mapping[str, Values]:
     """Build the bases with an encoder, ask, and measure each question."""
-    held_out = _answers(encoder, exam.documents, exam.held_out, exam.top_k)
-    kept_out = [one for half in exam.kept_out for one in _answers(encoder, half.documents, half.questions, exam.top_k)]
+    held_out = ask_all(exam.documents, exam.held_out, encoder, top_k=exam.top_k)
+    kept_out = [
+        one for half in exam.kept_out for one in ask_all(half.documents, half.questions, encoder, top_k=exam.top_k)
+    ]
     decided = tuple(
         float((one.answerability >= exam.min_answerability) == one.asked.answerable)
         for one in held_out
@@ -119,22 +118,9 @@ def judge(before: Mapping[str, Values], after: Mapping[str, Values]) -> Verdict:
     return Verdict(tuple(figures), tuple(reasons))
 
 
-def _answers(encoder: Encoder, documents: Sequence[Document], questions: Sequence[Asked], top_k: int) -> list[Answered]:
-    with tempfile.TemporaryDirectory() as scratch:
-        add_documents(Path(scratch), BRAND, documents, encoder)
-        knowledge = KnowledgeBase.open(Path(scratch), BRAND, encoder)
-        same = twins(knowledge)
-        return [ask(knowledge, one, top_k, same) for one in questions]
-
-
 def _values(answered: Sequence[Answered]) -> Values:
     ranked = [(one.ranked, one.asked.gold) for one in answered if one.asked.gold]
-    return {
-        "hit@1": tuple(metrics.hit(found, gold, 1) for found, gold in ranked),
-        "hit@5": tuple(metrics.hit(found, gold, 5) for found, gold in ranked),
-        "ndcg@10": tuple(metrics.ndcg(found, gold, DEPTH) for found, gold in ranked),
-        "mrr": tuple(metrics.reciprocal_rank(found, gold) for found, gold in ranked),
-    }
+    return {name: tuple(ALL_MEASURES[name](*pair) for pair in ranked) for name in MEASURES}
 
 
 def _figure(name: str, measure: str, before: Sequence[float], after: Sequence[float]) -> Figure:

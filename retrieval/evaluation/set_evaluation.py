@@ -27,6 +27,16 @@ WIDE = 200
 """Chunks that ten documents are picked from: a long document takes many places."""
 FALSE_REFUSALS = 0.05
 
+MEASURES: Mapping[str, Callable[[Sequence[str], Sequence[str]], float]] = {
+    "hit@1": lambda found, gold: metrics.hit(found, gold, 1),
+    "hit@5": lambda found, gold: metrics.hit(found, gold, 5),
+    "hit@10": lambda found, gold: metrics.hit(found, gold, DEPTH),
+    "recall@10": lambda found, gold: metrics.recall(found, gold, DEPTH),
+    "ndcg@10": lambda found, gold: metrics.ndcg(found, gold, DEPTH),
+    "mrr": metrics.reciprocal_rank,
+}
+"""Of the documents that were found and those that hold the answer."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -52,6 +62,23 @@ def evaluate_set(
 ) -> dict[str, Any]:
     """Build, ask, and measure.
 
+    Returns:
+        The report as `brandvoice kb eval --json` prints it.
+    """
+    return report(ask_all(documents, questions, encoder, top_k=top_k, embedding=embedding, asking=asking))
+
+
+def ask_all(
+    documents: Sequence[Document],
+    questions: Iterable[Asked],
+    encoder: Encoder,
+    *,
+    top_k: int,
+    embedding: Progress = lambda _done, _total: None,
+    asking: Progress = lambda _done, _total: None,
+) -> list[Answered]:
+    """Build a base in a temporary folder and ask it every question.
+
     Args:
         documents: The whole corpus.
         questions: With the documents that answer each, or whether any does.
@@ -59,9 +86,6 @@ def evaluate_set(
         top_k: Passages that service asks for; time and answerability are those of this search.
         embedding: Called with (chunks embedded, chunks to embed).
         asking: Called with (questions asked, questions).
-
-    Returns:
-        The report as `brandvoice kb eval --json` prints it.
     """
     with tempfile.TemporaryDirectory() as scratch:
         add_documents(Path(scratch), BRAND, documents, encoder, embedding)
@@ -71,7 +95,7 @@ def evaluate_set(
         for number, one in enumerate(asked, start=1):
             answered.append(ask(knowledge, one, top_k, same))
             asking(number, len(asked))
-    return report(answered)
+    return answered
 
 
 Twins = Mapping[tuple[str, int], tuple[str, ...]]
@@ -113,12 +137,7 @@ def report(answered: Sequence[Answered]) -> dict[str, Any]:
     times = [one.milliseconds for one in answered]
     return {
         "questions": len(answered),
-        "hit@1": _mean(metrics.hit(found, gold, 1) for found, gold in ranked),
-        "hit@5": _mean(metrics.hit(found, gold, 5) for found, gold in ranked),
-        "hit@10": _mean(metrics.hit(found, gold, DEPTH) for found, gold in ranked),
-        "recall@10": _mean(metrics.recall(found, gold, DEPTH) for found, gold in ranked),
-        "ndcg@10": _mean(metrics.ndcg(found, gold, DEPTH) for found, gold in ranked),
-        "mrr": _mean(metrics.reciprocal_rank(found, gold) for found, gold in ranked),
+        **{name: _mean(measure(*pair) for pair in ranked) for name, measure in MEASURES.items()},
         "latency_ms": {share: _percentile(times, value) for share, value in (("p50", 0.5), ("p95", 0.95))},
         "answerability": _refusal(answered),
     }
