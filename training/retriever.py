@@ -10,7 +10,6 @@ those of an earlier run. Progress goes to stderr, the result as one JSON object 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -24,9 +23,7 @@ from typing import Any
 from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
-from configs.load import configs_folder, load_config
 from configs.training import RetrieverRecipe, read_retriever_recipe
-from configs.yaml_file import did_you_mean
 from retrieval.documents.loading import load_documents
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.encoder_export import NAME, export_encoder, packaged_model
@@ -40,8 +37,8 @@ from training.recipes import retriever as recipe_script
 from training.retriever_gate import Exam, Examiner, Verdict, examine, judge
 from training.retriever_pairs import Pair, ask_about, digest, make_pairs, split_pages, with_negatives
 from training.runs import new_run
-from training.sources import encoder_folder
-from training.train import show_progress
+from training.sources import configured, encoder_folder
+from training.train import command_line, recipe_path, show_progress
 
 RESULT = "result.json"
 MIN_QUESTIONS = 10
@@ -74,11 +71,8 @@ def gather(name: str, recipe: RetrieverRecipe, environment: Mapping[str, str]) -
         RecipeInvalid: Another encoder than the packaged one, no held-out questions, or too few pages.
         RetrievalError: Pages or encoder cannot be read.
     """
-    config = load_config(configs_folder(environment), environment)
-    if name not in config.brands:
-        known = sorted(config.brands)
-        raise ConfigError(f"there is no brand {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
-    brand, home = config.brands[name], Home.from_environment(environment)
+    config, brand = configured(name, environment)
+    home = Home.from_environment(environment)
     encoder = OnnxEncoder.load(encoder_folder(config, home))
     if encoder.name != NAME:
         raise RecipeInvalid(
@@ -246,18 +240,10 @@ def fine_tune(recipe: RetrieverRecipe, progress: Progress, say: Callable[[str], 
 
 def main() -> int:
     """Train the retriever of one brand from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.retriever", description=__doc__)
-    parser.add_argument("--brand", required=True)
-    parser.add_argument("--recipe", default="retriever", help="name of a file under configs/training")
-    parser.add_argument("--version", help="name of the new version; the time where absent")
-    parser.add_argument("--force", action="store_true", help="train even where nothing has changed")
-    parser.add_argument(
-        "--progress", choices=("bar", "lines", "json"), default="bar" if sys.stderr.isatty() else "lines"
-    )
-    arguments = parser.parse_args()
+    arguments = command_line("training.retriever", __doc__, recipe="retriever").parse_args()
     say: Callable[[str], object] = len if arguments.progress == "json" else sys.stderr.write
     try:
-        recipe = read_retriever_recipe(configs_folder(os.environ) / "training" / f"{arguments.recipe}.yaml")
+        recipe = read_retriever_recipe(recipe_path(arguments.recipe))
         with show_progress(arguments.progress) as progress:
             progress(Report(f"making pairs of the pages of {arguments.brand}", 0, 0))
             result = train_retriever(

@@ -22,6 +22,19 @@ from training.evaluation import Judge, SentenceCheck, masked_replies
 from training.voice import VoiceClassifier
 
 
+def configured(name: str, environment: Mapping[str, str]) -> tuple[Config, Brand]:
+    """The configuration that the environment names, and a brand of it.
+
+    Raises:
+        ConfigError: Unknown brand, or a config that is not valid.
+    """
+    config = load_config(configs_folder(environment), environment)
+    if name not in config.brands:
+        known = sorted(config.brands)
+        raise ConfigError(f"there is no brand {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
+    return config, config.brands[name]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One brand, with its conversations and the knowledge that its prompts quote."""
@@ -43,11 +56,8 @@ class Source:
             RecipeInvalid: It has no conversations or no knowledge.
             RetrievalError: Knowledge base or encoder are not intact.
         """
-        config = load_config(configs_folder(environment), environment)
-        if name not in config.brands:
-            known = sorted(config.brands)
-            raise ConfigError(f"there is no brand {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
-        brand, home = config.brands[name], Home.from_environment(environment)
+        config, brand = configured(name, environment)
+        home = Home.from_environment(environment)
         if brand.conversations is None:
             raise RecipeInvalid(f"the brand {name!r} names no conversations; set `conversations` in its YAML")
         conversations = read_conversations(brand.conversations)

@@ -25,6 +25,7 @@ from typing import Any
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.base_manifest import base_folder
 from configs.errors import AdapterInvalid, ConfigError
+from configs.load import configs_folder
 from configs.training import Recipe, read_recipe
 from retrieval.errors import RetrievalError
 from training.base_model import prepare_base_model
@@ -178,17 +179,11 @@ class JsonProgress:
 
 def main() -> int:
     """Train one brand from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("--brand", required=True)
-    parser.add_argument("--recipe", default="quick_cpu", help="name of a file under configs/training")
-    parser.add_argument("--version", help="name of the new version; the time where absent")
-    parser.add_argument("--force", action="store_true", help="train even where a version is up to date")
+    parser = command_line("training.train", __doc__, recipe="quick_cpu")
     parser.add_argument("--questions", type=int, default=0, help="held-out questions to answer for the metrics")
-    shown = "bar" if sys.stderr.isatty() else "lines"
-    parser.add_argument("--progress", choices=("bar", "lines", "json"), default=shown)
     arguments = parser.parse_args()
     try:
-        recipe = read_recipe(_recipe_path(arguments.recipe))
+        recipe = read_recipe(recipe_path(arguments.recipe))
         with show_progress(arguments.progress) as progress:
             result = train_brand(
                 arguments.brand,
@@ -216,9 +211,26 @@ def main() -> int:
     return 0
 
 
-def _recipe_path(name: str) -> Path:
-    from configs.load import configs_folder
+def command_line(module: str, about: str | None, *, recipe: str) -> argparse.ArgumentParser:
+    """The options that every training has.
 
+    Args:
+        module: What is run.
+        about: Its docstring.
+        recipe: Which one is taken where none is named.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
+    parser.add_argument("--brand", required=True)
+    parser.add_argument("--recipe", default=recipe, help="name of a file under configs/training")
+    parser.add_argument("--version", help="name of the new version; the time where absent")
+    parser.add_argument("--force", action="store_true", help="train even where nothing has changed")
+    shown = "bar" if sys.stderr.isatty() else "lines"
+    parser.add_argument("--progress", choices=("bar", "lines", "json"), default=shown)
+    return parser
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a recipe."""
     return configs_folder(os.environ) / "training" / f"{name}.yaml"
 
 
