@@ -6,12 +6,11 @@ questions of SQuAD2 the best sentence of the passage by the score used here hold
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from retrieval.encoder import Encoder
-from retrieval.language.sentences import split_sentences
+from retrieval.grounding.units import Row, units
 from retrieval.passages import Passage
 
 RANK_STEP = 0.03
@@ -21,9 +20,6 @@ MIN_FIT = 0.8
 MIN_QUOTE = 1.15
 """A sentence below is not quoted: 13 % of the right sentences of SQuAD2 are, and all that were quoted in answer to the
 sample brands' unanswerable questions, which were looked at for this."""
-
-_RULE = re.compile(r"^[|\s:-]+$")
-_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ def spots(question: str, passages: Sequence[Passage], encoder: Encoder) -> tuple
     asked, tokens = encoder.encode_query(question), encoder.encode_query_tokens(question)
     found = []
     for rank, passage in enumerate(passages):
-        for place, (text, lines) in enumerate(_units(passage.text)):
+        for place, (text, lines) in enumerate(map(_texts, units(passage.text))):
             full = f"{passage.heading or passage.title}: {text}"
             meaning = float(asked @ encoder.encode_query(full))
             worded = float((tokens @ encoder.encode_query_tokens(full).T).max(axis=1).mean())
@@ -72,18 +68,10 @@ def narrowed(passages: Sequence[Passage], kept: Sequence[Spot]) -> tuple[tuple[P
     return tuple(short), tuple(passages[source - 1] for source in by_source)
 
 
-def _units(text: str) -> Iterator[tuple[str, str]]:
-    """Sentences, list items and table rows: as read, and as they stand in the passage."""
-    head = ""
-    for line in text.split("\n"):
-        bare = line.strip()
-        if not bare.startswith("|"):
-            head = ""
-            yield from ((sentence, sentence) for sentence in split_sentences(_ITEM.sub("", line).replace("**", "")))
-        elif not head:
-            head = bare
-        elif not _RULE.match(bare):
-            cells = zip(head.strip("| ").split("|"), bare.strip("| ").split("|"), strict=False)
-            read = ", ".join(f"{name.strip()}: {cell.strip()}" for name, cell in cells if cell.strip())
-            rule = "|---" * (head.count("|") - 1) + "|"
-            yield f"{read}.", f"{head}\n{rule}\n{bare}"
+def _texts(unit: str | Row) -> tuple[str, str]:
+    """A unit as a person reads it, and as its passage holds it."""
+    if isinstance(unit, str):
+        return unit, unit
+    read = ", ".join(f"{name}: {cell}" for name, cell in unit.named if cell)
+    rule = "|---" * (unit.head.count("|") - 1) + "|"
+    return f"{read}.", f"{unit.head}\n{rule}\n{unit.line}"

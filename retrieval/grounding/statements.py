@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from retrieval.grounding.units import units
 from retrieval.language.facts import Fact, facts, plain
 from retrieval.language.matching import name_words
 from retrieval.language.measures import SMALL
 from retrieval.language.names import names
-from retrieval.language.sentences import split_sentences
 from retrieval.language.words import STOPWORDS, fold, meaning, stem, word_list, words
 from retrieval.passages import Passage
 
@@ -240,19 +240,11 @@ def _unit_texts(text: str) -> Iterator[tuple[str, str]]:
 
     A row comes with its table's head, and second without it: what stands in the head tells no rows apart.
     """
-    head = ""
-    for line in plain(text).split("\n"):
-        bare = line.strip()
-        if not bare.startswith("|"):
-            head = ""
-            item = re.sub(r"^\s*(?:[-*+]|\d+[.)])\s+", "", line).replace("**", "")
-            yield from ((sentence, "") for sentence in split_sentences(item))
-        elif not head:
-            head = bare.strip("| ")
-        elif not re.match(r"^[|\s:-]+$", bare):
-            row = bare.strip("| ").split("|")
-            named = (f"{name.strip()} {cell.strip()}" for name, cell in zip(head.split("|"), row, strict=False))
-            yield ", ".join(named), ", ".join(cell.strip() for cell in row)
+    for unit in units(plain(text)):
+        if isinstance(unit, str):
+            yield unit, ""
+        else:
+            yield ", ".join(f"{name} {cell}" for name, cell in unit.named), ", ".join(unit.cells)
 
 
 def names_in(claim: Claim, held: Held, helds: Sequence[Held] = ()) -> list[Fact]:
