@@ -31,7 +31,6 @@ def run_add(brand: str, path: str | None, *, as_json: bool) -> None:
     source: Path | str = deployment.brand(brand).pages
     if path is not None:
         source = path if is_address(path) else Path(path)
-    deployment.brand(brand)
     encoder, judge = deployment.intake(brand, output.note)
     change = store.add(deployment.home.knowledge, brand, source, encoder, Progress("chunks"), judge=judge)
     _tell(change, as_json=as_json)
