@@ -44,7 +44,7 @@ class GroundedText:
     shown: list[Sentence] = field(default_factory=list)
     has_claim: bool = False
     """Whether it is an answer: a supported claim was made, to the point where there is a focus."""
-    _held: list[tuple[str, SentenceCheck | None]] = field(default_factory=list)
+    _held: list[tuple[str, SentenceCheck]] = field(default_factory=list)
 
     def add(self, text: str) -> list[Sentence]:
         """Check one sentence (blocking, milliseconds) and return what may be shown now."""
@@ -56,9 +56,8 @@ class GroundedText:
         self.checked.append(Checked(text, check, passed))
         if not passed:
             return []
-        claim = check if check.kind == "claim" else None
-        self._held.append((text, claim))
-        self.has_claim = self.has_claim or (claim is not None and self._to_the_point(text))
+        self._held.append((text, check))
+        self.has_claim = self.has_claim or (check.kind == "claim" and self._to_the_point(text))
         if not self.has_claim:
             return []
         released = [self._show(*held) for held in self._held]
@@ -66,8 +65,11 @@ class GroundedText:
         return released
 
     def opening(self) -> str:
-        """The sentence of style that it began with; empty where it began with a claim or nothing."""
-        return self._held[0][0] if self._held and self._held[0][1] is None else ""
+        """The sentence of style that it began with; empty where it began with anything else.
+
+        A question is none: "Shall a colleague help you?" must not stand before the answer.
+        """
+        return self._held[0][0] if self._held and self._held[0][1].kind == "style" else ""
 
     def _to_the_point(self, text: str) -> bool:
         return self.focus is None or self._check(text, (self.focus,)).supported
@@ -85,11 +87,11 @@ class GroundedText:
         """The citations of all shown sentences, each once, by number."""
         return merged(self.shown)
 
-    def _show(self, text: str, claim: SentenceCheck | None = None) -> Sentence:
+    def _show(self, text: str, check: SentenceCheck) -> Sentence:
         citations: tuple[Citation, ...] = ()
-        if claim is not None and claim.source is not None:
-            citations = (cite(claim, self.passages),)
-            text = with_mark(text, claim.source)
+        if check.kind == "claim" and check.source is not None:
+            citations = (cite(check, self.passages),)
+            text = with_mark(text, check.source)
         sentence = Sentence(len(self.shown), text, citations)
         self.shown.append(sentence)
         return sentence

@@ -136,6 +136,12 @@ async def test_the_best_sentence_is_quoted_where_the_model_twice_misses_the_poin
     assert reply.evidence["quoted"] == "Stores keep a parcel for 7 days."
 
 
+async def test_an_offer_that_the_model_began_with_does_not_stand_before_the_quoted_answer() -> None:
+    generator = ScriptedGenerator(["Shall a colleague help you? Our stores are open on Monday."])
+    _, reply = await run(generator, FixedRetriever((STORES,)), Turn(BRAND, "How long do stores keep a parcel?"))
+    assert reply.text == "Stores keep a parcel for 7 days [1]."
+
+
 async def test_an_unanswerable_question_is_not_sent_to_the_model_as_if_it_were_answerable() -> None:
     generator = ScriptedGenerator(["It is 30 days."])
     retriever = FixedRetriever((RETURNS,), answerability=0.1)
