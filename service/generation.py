@@ -6,6 +6,8 @@ one piece, so a slow reader gets fewer, larger pieces instead of a queue.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +31,7 @@ class VllmGenerator:
         self._url = url.rstrip("/") + "/v1/chat/completions"
 
     async def stream(
-        self, messages: Sequence[Message], *, model: str, sampling: Sampling
+        self, messages: Sequence[Message], *, model: str, sampling: Sampling, gather_s: float = 0.0
     ) -> AsyncGenerator[Piece, None]:
         """Generate text as `Generator.stream` says."""
         body: dict[str, Any] = {
@@ -53,7 +55,7 @@ class VllmGenerator:
             ) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await response.read(), model)
-                async for piece in _pieces(response.content):
+                async for piece in _pieces(response.content, gather_s):
                     yield piece
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             raise ModelUnavailable(
@@ -62,7 +64,7 @@ class VllmGenerator:
             ) from error
 
 
-async def _pieces(content: aiohttp.StreamReader) -> AsyncGenerator[Piece, None]:
+async def _pieces(content: aiohttp.StreamReader, gather_s: float) -> AsyncGenerator[Piece, None]:
     buffer = b""
     finish_reason: str | None = None
     async for data in content.iter_any():
@@ -73,8 +75,17 @@ async def _pieces(content: aiohttp.StreamReader) -> AsyncGenerator[Piece, None]:
             yield piece
         if b"[DONE]" in events:
             return
+        if gather_s and piece is not None:
+            await _ended(content, gather_s)
     if finish_reason is None:
         raise ModelUnavailable("The engine closed the connection in the middle of a reply.")
+
+
+async def _ended(content: aiohttp.StreamReader, patience_s: float) -> None:
+    """Wait, but not beyond the end of the reply."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            await content.wait_eof()
 
 
 def _joined(events: list[bytes], finish_reason: str | None) -> tuple[Piece | None, str | None]:

@@ -36,8 +36,16 @@ class Piece:
 class Generator(Protocol):
     """Text from messages."""
 
-    def stream(self, messages: Sequence[Message], *, model: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    def stream(
+        self, messages: Sequence[Message], *, model: str, sampling: Sampling, gather_s: float = 0.0
+    ) -> AsyncGenerator[Piece, None]:
         """Generate; closing the iterator stops the engine's work.
+
+        Args:
+            messages: The prompt.
+            model: The engine's name for the weights.
+            sampling: How to sample.
+            gather_s: Text that comes within this time of the last piece is one piece; 0 hands it on as it comes.
 
         Raises:
             GenerationError: See `service.errors`.

@@ -22,13 +22,15 @@ class ScriptedGenerator:
     prompts: list[Sequence[Message]] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     samplings: list[Sampling] = field(default_factory=list)
+    gathered: list[float] = field(default_factory=list)
     closed: int = 0
     """How many generations were closed before their end."""
 
     async def stream(
-        self, messages: Sequence[Message], *, model: str, sampling: Sampling
+        self, messages: Sequence[Message], *, model: str, sampling: Sampling, gather_s: float = 0.0
     ) -> AsyncGenerator[Piece, None]:
         """Yield the next entry's words."""
+        self.gathered.append(gather_s)
         self.samplings.append(sampling)
         entry = self.script[min(len(self.prompts), len(self.script) - 1)]
         self.prompts.append(messages)
