@@ -231,6 +231,7 @@ class ChatPipeline:
                     for sentence in await self._in_thread(text.add, raw):
                         self._mark_first(trace)
                         yield sentence
+            best = await looking  # also where the engine wrote nothing
             trace.generations[-1]["sentences"] = [_evidence(checked) for checked in text.checked]
             if text.has_claim:
                 yield self._finish("answered", text.shown, text.citations(), voice, trace)

@@ -142,6 +142,13 @@ async def test_an_offer_that_the_model_began_with_does_not_stand_before_the_quot
     assert reply.text == "Stores keep a parcel for 7 days [1]."
 
 
+async def test_an_engine_that_writes_nothing_leaves_the_best_sentence_to_be_quoted() -> None:
+    _, reply = await run(
+        ScriptedGenerator([""]), FixedRetriever((STORES,)), Turn(BRAND, "How long do stores keep a parcel?")
+    )
+    assert reply.text == "Stores keep a parcel for 7 days [1]."
+
+
 async def test_an_unanswerable_question_is_not_sent_to_the_model_as_if_it_were_answerable() -> None:
     generator = ScriptedGenerator(["It is 30 days."])
     retriever = FixedRetriever((RETURNS,), answerability=0.1)
