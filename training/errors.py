@@ -10,25 +10,12 @@ TrainingError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+
+from retrieval.errors import BadLine
 
 
 class TrainingError(Exception):
     """Root of everything that training raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """One line of a data file that cannot be used."""
-
-    file: Path
-    line: int
-    """From 1."""
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
 
 
 class DataInvalid(TrainingError):

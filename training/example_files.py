@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from retrieval.errors import BadLine
 from retrieval.passages import Passage
 from retrieval.prompt import Message
-from training.errors import BadLine, DataInvalid
+from training.errors import DataInvalid
 from training.examples import Built, Example, Probe
 
 
