@@ -73,7 +73,7 @@ def read_lines(path: Path, kind: type[Model], bad: list[BadLine]) -> Iterator[tu
         try:
             yield line.number, kind.model_validate(line.value)
         except ValidationError as error:
-            bad.append(BadLine(path, line.number, "; ".join(_reasons(error))))
+            bad.append(BadLine(path, line.number, "; ".join(reasons(error))))
 
 
 def text_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[TextLine | BadLine]:
@@ -152,7 +152,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"not JSON: {name} is no value")
 
 
-def _reasons(error: ValidationError) -> Iterator[str]:
+def reasons(error: ValidationError) -> Iterator[str]:
+    """What is wrong with a value, a line for each place in it."""
     for one in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in one["loc"] if part not in {"user", "assistant"})
         message = one["msg"].removeprefix("Value error, ")

@@ -1,0 +1,160 @@
+"""Rules on the words of one row: cut turns, placeholders left over, wrong language."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from retrieval.language.words import word_list
+from training.data.rows import Row, Rule
+
+Said = Iterator[tuple[Rule, str]]
+_ENDED = re.compile(r"(?:[.!?…:;)\]}>\"'\u2019\u201d»*_`~|=]|[^\w\s,(\[{<-])\s*$|\S+(?:@|://|www\.)\S+\s*$")
+_FULL_STOP = re.compile(r"[.!?…](?:\s|$)")
+_LIST_LINE = re.compile(r"^\s*(?:[-*•\u2013]|\d+[.)]|\|)\s*\S")
+_GOES_ON = frozenset(
+    word_list("""
+    the a an and or but because if my your our their his its of to with for from by at in into than that which who when
+    while where every each very as is are was were will would can could should be been has have had not
+    """)
+)
+_NEVER_LAST = frozenset(word_list("the a an and or because my your our their every"))
+"""Words that no message ends with, however sloppily it was typed."""
+_LONG_ENOUGH = 8
+"""Words from which on a reply without a full stop is cut rather than curt."""
+_PUNCTUATED = 0.9
+"""Share of the replies with a mark at the end from which on one without is cut: people in a hurry leave it out."""
+
+
+def punctuated(rows: Sequence[Row]) -> bool:
+    """Whether replies of some length end in a mark, so that a missing one says something."""
+    long = [reply for row in rows for reply in row.replies if len(reply.split()) >= _LONG_ENOUGH]
+    return sum(bool(_ENDED.search(reply)) for reply in long) >= _PUNCTUATED * len(long)
+
+
+def cut(row: Row, *, marks: bool = True) -> Said:
+    """Turns that end in the middle, and conversations whose last word is the customer's.
+
+    Args:
+        row: One row.
+        marks: Whether the replies of this data end in a mark, as `punctuated` says.
+    """
+    for number, turn in enumerate(row.turns, start=1):
+        if turn.role not in ("user", "assistant") or not turn.content.strip():
+            continue
+        if turn.role == "assistant" and _breaks_off(turn.content, marks=marks):
+            yield "cut", f"reply {number} breaks off: ...{_tail(turn.content)}"
+        elif turn.role == "user" and _last_word(turn.content) in _NEVER_LAST:
+            yield "cut", f"message {number} of the user breaks off: ...{_tail(turn.content)}"
+    if row.turns[-1].role == "user":
+        yield "cut", "the last message is the user's, so that it has no reply to learn"
+
+
+def _breaks_off(text: str, *, marks: bool) -> bool:
+    text = text.rstrip()
+    if text.count("```") % 2:
+        return True
+    if text.endswith((",", "(", "[", "{", " -", "\u2013", "\u2014")):
+        return True
+    if _ENDED.search(text):
+        return False
+    if _last_word(text) in _GOES_ON and len(text.split()) > 2:
+        return True
+    if not marks or _LIST_LINE.match(text.splitlines()[-1]) or text.isupper():
+        return False
+    # Without any full stop it may be a manner of writing; beside others the missing one is a cut.
+    return len(text.split()) >= _LONG_ENOUGH and (
+        bool(_FULL_STOP.search(text)) or (text[0].isupper() and len(text.split()) >= 2 * _LONG_ENOUGH)
+    )
+
+
+def _last_word(text: str) -> str:
+    """The last word, folded; empty where something else ends the text."""
+    last = text.split()[-1] if text.split() else ""
+    return last.lower() if last.isalpha() else ""
+
+
+def _tail(text: str) -> str:
+    return " ".join(text.split())[-30:]
+
+
+_FILLER = "|".join(
+    word_list("""
+    your name number email e-mail address company brand insert customer client order date time product item agent phone
+    link url website site city country amount price first last full user username account tracking code title
+    placeholder
+    """)
+)
+_PLACEHOLDERS = (
+    re.compile(r"\{\{[^{}\n]{1,80}\}\}"),
+    re.compile(r"(?<![\w$}])\{[A-Za-z_][A-Za-z0-9_ .-]{0,40}\}(?!\})"),
+    re.compile(r"\[[A-Z][A-Z0-9]*(?:[ _/-][A-Z0-9]+)*(?<=[A-Z]{2})[A-Z0-9_]*\](?!\()"),
+    re.compile(rf"\[(?:{_FILLER})(?:['\u2019]s)?\b[^\[\]\n]{{0,60}}\](?!\()", re.IGNORECASE),
+    re.compile(rf"<(?:{_FILLER})\b(?![^<>\n]*=)[^<>\n/]{{0,60}}>", re.IGNORECASE),
+    re.compile(r"<[A-Z][A-Z0-9]*(?:[ _-][A-Z0-9]+)*>"),
+    re.compile(r"\blorem ipsum\b", re.IGNORECASE),
+    re.compile(r"\b(?:TODO|TBD|FIXME|TBC)\b|\bXXX+\b"),
+    re.compile(r"%[A-Z][A-Z_]{2,}%|\$\{[A-Za-z_]\w*\}|(?<!\w)_{4,}(?!\w)"),
+)
+
+
+def placeholders(row: Row) -> Said:
+    """Slots that nobody filled."""
+    for number, turn in enumerate(row.turns, start=1):
+        if turn.role in ("user", "assistant") and (found := placeholders_in(turn.content)):
+            shown = ", ".join(dict.fromkeys(found[:4]))
+            yield "placeholder", f"message {number} ({turn.role}) holds {shown}"
+    if row.rejected and (found := placeholders_in(row.rejected)):
+        yield "placeholder", f"the rejected reply holds {found[0]}"
+
+
+def placeholders_in(text: str) -> list[str]:
+    """The slots of a text, as written."""
+    return [match[0] for pattern in _PLACEHOLDERS for match in pattern.finditer(text)]
+
+
+_MARGIN = 15.0
+"""Natural logarithm by which another language must be likelier: one message of eight words, or two of four."""
+_FEWEST_LETTERS = 24
+_IDENTIFIER_LOCK = threading.Lock()
+
+
+def language(row: Row, wanted: str) -> Said:
+    """A text in another language than the brand's.
+
+    Args:
+        row: One row.
+        wanted: BCP 47 tag.
+    """
+    for text, whose in ((" ".join(row.replies), "replies"), (" ".join(row.questions), "the user's messages")):
+        other = other_language(text, wanted)
+        if other:
+            yield "language", f"{whose}: written in {other!r}, not {wanted!r}"
+            return
+
+
+def other_language(text: str, wanted: str) -> str | None:
+    """The language that a text is clearly in, where it is not the wanted one.
+
+    Source: Lui and Baldwin, langid.py, ACL 2012 demonstrations; by the package py3langid.
+    """
+    text = re.sub(r"https?://\S+|\S+@\S+|\{\{?[^{}]*\}?\}|[\d_#<>\[\]]+", " ", text)
+    if sum(letter.isalpha() for letter in text) < _FEWEST_LETTERS:
+        return None
+    with _IDENTIFIER_LOCK:
+        ranked: dict[str, float] = dict(_identifier().rank(text[:2000]))
+    best = max(ranked, key=ranked.__getitem__)
+    code = wanted.split("-")[0].lower()
+    if best == code or code not in ranked or ranked[best] - ranked[code] < _MARGIN:
+        return None
+    return best
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
