@@ -43,12 +43,20 @@ class Data(Strict):
         ge=1,
         description="Train on this many examples, spread over all kinds and topics; all where absent.",
     )
+    general: Path | None = Field(
+        default=None,
+        description="General conversations to mix in against forgetting, in any form that `brandvoice data check` "
+        "reads; a relative path is relative to the folder that holds `configs`.",
+    )
+    general_share: float = Field(default=0, ge=0, le=0.5, description="Share of general conversations; 0 is none.")
     seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
 
     @model_validator(mode="after")
-    def _range(self) -> Self:
+    def _fit(self) -> Self:
         if self.min_passages > self.max_passages:
             raise ValueError("min_passages is larger than max_passages")
+        if bool(self.general_share) != bool(self.general):
+            raise ValueError("general names the conversations of which general_share is the share: give both or none")
         return self
 
 
@@ -78,7 +86,7 @@ class _Named(Strict):
 
     def sha256(self) -> str:
         """Digest over the values with defaults filled in; layout and comments of the YAML leave it unchanged."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        return _sha256(self.model_dump(mode="json"))
 
 
 class Recipe(_Named):
@@ -87,6 +95,15 @@ class Recipe(_Named):
     lora: Lora = Lora()
     data: Data = Data()
     sft: Sft = Sft()
+
+    def sha256(self) -> str:
+        """As for every recipe; the general conversations count by what they hold, not by where they lie."""
+        values = self.model_dump(mode="json")
+        del values["data"]["general"]
+        if not self.data.general_share:
+            # Recipes without them keep the digest that their adapters were made with.
+            del values["data"]["general_share"]
+        return _sha256(values)
 
 
 class Pairs(Strict):
@@ -138,7 +155,12 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: Missing, not YAML, or a key or value that a recipe does not have.
     """
-    return _valid(read_yaml(path), Recipe)
+    recipe = _valid(read_yaml(path), Recipe)
+    if recipe.data.general is None:
+        return recipe
+    holds_configs = path.resolve().parent.parent.parent
+    data = recipe.data.model_copy(update={"general": holds_configs / recipe.data.general})
+    return recipe.model_copy(update={"data": data})
 
 
 def read_retriever_recipe(path: Path) -> RetrieverRecipe:
@@ -158,6 +180,10 @@ def read_any_recipe(path: Path) -> Recipe | RetrieverRecipe:
     """
     file = read_yaml(path)
     return _valid(file, RetrieverRecipe) if "trains" in file.values else _valid(file, Recipe)
+
+
+def _sha256(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _valid(file: YamlFile, kind: type[Read]) -> Read:

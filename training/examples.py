@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Protocol
+from typing import Literal, Protocol
 
 from configs.training import Data
 from retrieval.passages import Passage, SearchResult
@@ -28,6 +28,8 @@ KINDS: Mapping[Outcome, PromptKind] = {
     "handed_off": "hand_over",
     "small_talk": "small_talk",
 }
+ExampleKind = PromptKind | Literal["general"]
+"""`general` is a conversation that is mixed in against forgetting, no prompt of service."""
 WIDE = 400
 """Passages looked at for the gold one and for distractors: all of a small knowledge base."""
 WORD = re.compile(r"[a-z0-9]+")
@@ -53,7 +55,7 @@ class Example:
     id: str
     """`<conversation>/<turn>/<variant>`; the variant `s` is a refusal beside passages."""
     brand: str
-    kind: PromptKind
+    kind: ExampleKind
     topic: str
     shared_policy: bool
     variant: int
@@ -100,6 +102,8 @@ class Report:
     """Turns with a number in the reply that stands in none of their passages."""
     over_budget: tuple[str, ...] = ()
     """Prompts that hold the gold passage alone, because the budget would have cut it off."""
+    general_left_out: int = 0
+    """General conversations that are too long, or hold tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,20 @@ def build_probes(
 def select(examples: Sequence[Example], data: Data) -> tuple[Example, ...]:
     """The examples that a recipe trains on, in the given order.
 
-    A subset keeps three in ten for refusals, hand-overs and small talk, and takes topics in turn.
+    A subset keeps three in ten for refusals, hand-overs and small talk, and takes topics in turn. General conversations
+    come after the brand's own, as many as make their share.
     """
+    own = _select_own([one for one in examples if one.kind != "general"], data)
+    general = [one for one in examples if one.kind == "general"]
+    return (*own, *general[: general_count(len(own), data.general_share)])
+
+
+def general_count(own: int, share: float) -> int:
+    """How many general conversations beside so many examples make a share of all."""
+    return round(own * share / (1 - share))
+
+
+def _select_own(examples: Sequence[Example], data: Data) -> tuple[Example, ...]:
     fitting = [one for one in examples if one.variant < data.variants]
     if not data.refusals_with_sources:
         fitting = [one for one in fitting if not one.with_sources]

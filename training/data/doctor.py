@@ -201,7 +201,9 @@ def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[
     warnings.extend(fairness.unequal(rows))
     if options.evaluation:
         warnings.extend(overlaps(rows, options.evaluation))
-    warnings.extend(Finding(row.file, row.line, "off_voice", reason) for row, reason in off_voice(rows))
+    foreign = {(one.file, one.line) for one in warnings if one.rule == "language"}
+    spoken = [row for row in rows if (row.file, row.line) not in foreign]
+    warnings.extend(Finding(row.file, row.line, "off_voice", reason) for row, reason in off_voice(spoken))
     if rows:
         warnings.extend(Finding(rows[0].file, 0, rule, reason) for rule, reason in balance(rows))
     return warnings, groups, pieces

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from retrieval.language.facts import facts
+from retrieval.language.measures import DURATIONS
 from retrieval.language.words import content_words, meaning, stem, word_list
 from training.data.rows import Finding, Row
 from training.data.similar import NEAR, groups, plain, resemblance
@@ -128,8 +129,11 @@ def _single_facts(text: str) -> dict[tuple[str, str], tuple[str, str]]:
     for fact in facts(text):
         if fact.kind in ("quote", "link") or (fact.kind == "number" and not (fact.unit or fact.noun)):
             continue
-        unit = fact.unit or stem(fact.noun) if fact.kind != "time" else ""
-        values[fact.kind, f"{unit}{'/' + fact.per if fact.per else ''}"][fact.value] = fact.text
+        unit, value = "" if fact.kind == "time" else fact.unit or stem(fact.noun), fact.value
+        if fact.kind == "number" and fact.unit in DURATIONS:
+            unit, size = DURATIONS[fact.unit]
+            value = f"{float(value) * size:g}"
+        values[fact.kind, f"{unit}{'/' + fact.per if fact.per else ''}"][value] = fact.text
     return {key: next(iter(held.items())) for key, held in values.items() if len(held) == 1}
 
 

@@ -13,7 +13,6 @@ from training.data.rows import Row, Rule
 
 Said = Iterator[tuple[Rule, str]]
 _ENDED = re.compile(r"(?:[.!?…:;)\]}>\"'\u2019\u201d»*_`~|=]|[^\w\s,(\[{<-])\s*$|\S+(?:@|://|www\.)\S+\s*$")
-_FULL_STOP = re.compile(r"[.!?…](?:\s|$)")
 _LIST_LINE = re.compile(r"^\s*(?:[-*•\u2013]|\d+[.)]|\|)\s*\S")
 _GOES_ON = frozenset(
     word_list("""
@@ -65,10 +64,8 @@ def _breaks_off(text: str, *, marks: bool) -> bool:
         return True
     if not marks or _LIST_LINE.match(text.splitlines()[-1]) or text.isupper():
         return False
-    # Without any full stop it may be a manner of writing; beside others the missing one is a cut.
-    return len(text.split()) >= _LONG_ENOUGH and (
-        bool(_FULL_STOP.search(text)) or (text[0].isupper() and len(text.split()) >= 2 * _LONG_ENOUGH)
-    )
+    # Shorter ones may be curt.
+    return len(text.split()) >= _LONG_ENOUGH
 
 
 def _last_word(text: str) -> str:
