@@ -224,6 +224,17 @@ def _spread(examples: Sequence[Example], count: int, data: Data) -> set[str]:
     return set(in_turn[:count])
 
 
+def hold_back(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Examples to learn and examples to watch; all prompts of one conversation are on one side."""
+    learnt: list[Example] = []
+    watched: list[Example] = []
+    for one in examples:
+        conversation = one.id.split("/", maxsplit=1)[0]
+        drawn = random.Random(f"{seed}:{conversation}").random()  # noqa: S311  (reproducible, not secret)
+        (watched if drawn < share else learnt).append(one)
+    return learnt, watched
+
+
 def support(reply: str, passage: str) -> float:
     """Share of the reply's words and numbers that stand in the passage, 0 to 1; a number weighs as three words."""
     held = set(WORD.findall(passage.lower()))
