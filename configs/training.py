@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
+import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from configs.brand import Strict
@@ -45,6 +47,8 @@ class Data(Strict):
     )
     general: Path | None = Field(
         default=None,
+        # What it holds counts in the digest of the data; where it lies counts nowhere.
+        exclude=True,
         description="General conversations to mix in against forgetting, in any form that `brandvoice data check` "
         "reads; a relative path is relative to the folder that holds `configs`.",
     )
@@ -73,10 +77,42 @@ class Sft(Strict):
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
     max_grad_norm: float = Field(default=1.0, gt=0)
     max_length: int = Field(default=1024, ge=64, description="Longest example, in tokens; a longer one is an error.")
+    packing: bool = Field(
+        default=False,
+        description="Several examples share a row of max_length tokens, each blind to the others: no padding.",
+    )
+    held_back: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the conversations kept out of training to watch the loss on; the best state is taken.",
+    )
+    evaluate_every: int = Field(default=50, ge=1, description="Steps between two looks at what is held back.")
+    patience: int = Field(
+        default=0, ge=0, description="Stop after this many looks without a lower loss; 0 trains to the end."
+    )
+    checkpoint_every: int = Field(
+        default=0, ge=0, description="Steps between two states on disk, to go on from after a crash; 0 keeps none."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Of the arithmetic; auto is bfloat16 where the machine has units for it."
     )
     seed: int = Field(default=7, description="Of the adapter's start, the order of examples and dropout.")
+
+    @model_validator(mode="after")
+    def _watched(self) -> Self:
+        if self.patience and not self.held_back:
+            raise ValueError("patience needs conversations to watch; set held_back, such as 0.1")
+        return self
+
+
+ADDED_LATER = {
+    "": ("method",),
+    "data": ("general_share",),
+    "sft": ("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
+}
+"""Keys that did not exist when the first adapters were trained. One with its default, which does as was done before,
+stays out of the digest: an adapter made without it is still up to date."""
 
 
 class _Named(Strict):
@@ -86,24 +122,26 @@ class _Named(Strict):
 
     def sha256(self) -> str:
         """Digest over the values with defaults filled in; layout and comments of the YAML leave it unchanged."""
-        return _sha256(self.model_dump(mode="json"))
+        values = self.model_dump(mode="json")
+        for part, keys in ADDED_LATER.items():
+            model: Any = getattr(self, part, None) if part else self
+            held = values.get(part, {}) if part else values
+            for key in keys if model is not None else ():
+                if key in held and held[key] == type(model).model_fields[key].default:
+                    del held[key]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Recipe(_Named):
     """How an adapter is trained."""
 
+    method: Literal["lora", "qlora", "full"] = Field(
+        default="lora",
+        description="What is trained: an adapter; one beside a base of 4 bits (GPU); or all weights, to compare with.",
+    )
     lora: Lora = Lora()
     data: Data = Data()
     sft: Sft = Sft()
-
-    def sha256(self) -> str:
-        """As for every recipe; the general conversations count by what they hold, not by where they lie."""
-        values = self.model_dump(mode="json")
-        del values["data"]["general"]
-        if not self.data.general_share:
-            # Recipes without them keep the digest that their adapters were made with.
-            del values["data"]["general_share"]
-        return _sha256(values)
 
 
 class Pairs(Strict):
@@ -149,13 +187,18 @@ class RetrieverRecipe(_Named):
 Read = TypeVar("Read", Recipe, RetrieverRecipe)
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Read the recipe of an adapter.
+
+    Args:
+        path: A file under `configs/training`.
+        changes: Values to take instead of the file's, such as `lora.r=32`.
 
     Raises:
         ConfigError: Missing, not YAML, or a key or value that a recipe does not have.
     """
-    recipe = _valid(read_yaml(path), Recipe)
+    file = read_yaml(path)
+    recipe = _valid(file, Recipe, changed=frozenset(_change(file.values, one) for one in changes))
     if recipe.data.general is None:
         return recipe
     holds_configs = path.resolve().parent.parent.parent
@@ -182,16 +225,31 @@ def read_any_recipe(path: Path) -> Recipe | RetrieverRecipe:
     return _valid(file, RetrieverRecipe) if "trains" in file.values else _valid(file, Recipe)
 
 
-def _sha256(values: object) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+def _change(values: dict[str, Any], change: str) -> Where:
+    """Put one `part.key=value` among the values; where it stands."""
+    dotted, equals, value = change.partition("=")
+    where = tuple(dotted.strip().split("."))
+    if not equals or not all(where):
+        raise ConfigError(f"--set {change} is no change; write it as lora.r=32")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {change}: {value!r} is not a value ({error}); quote it") from error
+    inner = values
+    for step in where[:-1]:
+        inner = inner.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {change}: {step} holds no keys; write it as lora.r=32")
+    inner[where[-1]] = parsed
+    return where
 
 
-def _valid(file: YamlFile, kind: type[Read]) -> Read:
+def _valid(file: YamlFile, kind: type[Read], *, changed: frozenset[Where] = frozenset()) -> Read:
     try:
         recipe = kind.model_validate(file.values)
     except ValidationError as error:
         raise ConfigError(
-            "\n".join(_reason(one["loc"], one["type"], one["msg"], file, kind) for one in error.errors())
+            "\n".join(_reason(one["loc"], one["type"], one["msg"], file, kind, changed) for one in error.errors())
         ) from error
     stem = file.path.stem
     if recipe.name != stem:
@@ -201,8 +259,10 @@ def _valid(file: YamlFile, kind: type[Read]) -> Read:
     return recipe
 
 
-def _reason(where: Where, kind: str, message: str, file: YamlFile, model: type[_Named]) -> str:
-    place = f"{file.path}:{file.line(where)}"
+def _reason(
+    where: Where, kind: str, message: str, file: YamlFile, model: type[_Named], changed: frozenset[Where]
+) -> str:
+    place = "--set" if where in changed else f"{file.path}:{file.line(where)}"
     dotted = ".".join(str(step) for step in where) or "the file"
     if kind == "extra_forbidden":
         known = keys_at(model, where[:-1])

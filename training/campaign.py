@@ -140,7 +140,7 @@ def run_one(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
             evaluate=evaluate,
         )
     )
-    result = {**asdict(run), "name": run.name, **trained.manifest.metrics}
+    result = {**asdict(run), "name": run.name, **trained.metrics}
     (folder / "replies.jsonl").write_text("".join(json.dumps(one) + "\n" for one in replies), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
     return result

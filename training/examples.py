@@ -67,6 +67,8 @@ class Example:
     completion: str
     passages: tuple[str, ...]
     """Documents of the passages in the prompt, in their order."""
+    question: str = ""
+    """The last user message without its passages; near ones are held back together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,7 @@ class _Turn:
             messages=prompt.messages,
             completion=self.reply.content,
             passages=tuple(passage.document for passage in prompt.passages),
+            question=self.question,
         )
 
 

@@ -42,6 +42,17 @@ class Origin:
         """The origin that an adapter made now would have."""
         return cls(brand, base, recipe.sha256(), data_sha256, template_sha256())
 
+    def digests(self, knowledge_version: str | None) -> dict[str, str | None]:
+        """All that one training depends on, as text."""
+        return {
+            "knowledge_version": knowledge_version,
+            "brand": self.brand,
+            "base_sha256": self.base.sha256,
+            "recipe_sha256": self.recipe_sha256,
+            "data_sha256": self.data_sha256,
+            "template_sha256": self.template_sha256,
+        }
+
 
 def adapter_matches(folder: Path, expected: Origin) -> list[str]:
     """Names of the manifest's fields that differ from what is expected; empty where the adapter is up to date.

@@ -36,12 +36,48 @@ def new_run(runs: Path, name: str, recipe: BaseModel) -> Path:
     return run
 
 
+ORIGIN_FILE = "origin.json"
+"""What a run is made of; it lies there until the run has come to its end."""
+
+
+def unfinished(runs: Path, origin: Mapping[str, str | None]) -> Path | None:
+    """The newest run made of exactly this that left a whole checkpoint and no adapter."""
+    for file in sorted(runs.glob(f"*/{ORIGIN_FILE}"), reverse=True):
+        try:
+            same = json.loads(file.read_text("utf-8")) == dict(origin)
+        except (OSError, ValueError):
+            continue
+        if same and last_checkpoint(file.parent / "trainer"):
+            return file.parent
+    return None
+
+
+def last_checkpoint(trainer: Path) -> Path | None:
+    """The newest whole checkpoint in a trainer's folder; what a crash left half-written is passed over."""
+    found = {}
+    for folder in trainer.glob("checkpoint-*"):
+        try:
+            # Written last, once weights, optimizer and random state lie beside it.
+            found[int(json.loads((folder / "trainer_state.json").read_text("utf-8"))["global_step"])] = folder
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found[max(found)] if found else None
+
+
 class LossLog:
     """Keeps the loss of each step in memory and on disk, and reports it with the time left."""
 
-    def __init__(self, path: Path, progress: Progress, stage: str) -> None:
-        self.losses: list[float] = []
+    def __init__(self, path: Path, progress: Progress, stage: str, *, resumed_at: int = 0) -> None:
+        # Steps after the checkpoint are made again.
+        rows = [row for row in _rows(path) if row["step"] <= resumed_at]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        self.losses: list[float] = [row["loss"] for row in rows if "loss" in row]
+        self.held_back: dict[int, float] = {
+            row["step"]: row["held_back_loss"] for row in rows if "held_back_loss" in row
+        }
+        """Loss on what is held back, by step."""
         self._path = path
+        self._resumed_at = resumed_at
         self._progress = progress
         self._stage = stage
         self._began = 0.0
@@ -64,18 +100,39 @@ class LossLog:
                 if logs and "loss" in logs:
                     outer._note(state.global_step, state.max_steps, logs)
                     control.should_training_stop |= not math.isfinite(logs["loss"])
+                if logs and "eval_loss" in logs:
+                    outer._note_held_back(state.global_step, float(logs["eval_loss"]))
 
         return Callback()
 
     def _begin(self, total: int) -> None:
         self._began = time.monotonic()
-        self._progress(Report(self._stage, 0, total))
+        self._progress(Report(self._stage, self._resumed_at, total))
 
     def _note(self, step: int, total: int, logs: Mapping[str, float]) -> None:
         loss = float(logs["loss"])
         spent = time.monotonic() - self._began
         self.losses.append(loss)
         row = {"step": step, "loss": loss, "learning_rate": logs.get("learning_rate"), "seconds": round(spent, 2)}
+        self._write(row)
+        made = max(1, step - self._resumed_at)
+        self._progress(Report(self._stage, step, total, loss, spent / made * (total - step)))
+
+    def _note_held_back(self, step: int, loss: float) -> None:
+        self.held_back[step] = loss
+        self._write({"step": step, "held_back_loss": loss})
+
+    def _write(self, row: Mapping[str, object]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        self._progress(Report(self._stage, step, total, loss, spent / step * (total - step)))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of an earlier log; a crash may have cut the last one."""
+    rows = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows

@@ -1,11 +1,12 @@
 """Train one brand from its conversations to a version in the state folder; what `brandvoice train` starts.
 
-    python -m training.train --brand velmora --recipe quick_cpu [--version V] [--force] [--questions N]
-                             [--progress bar|lines|json]
+    python -m training.train --brand velmora --recipe quick_cpu [--set lora.r=32] [--version V] [--force]
+                             [--questions N] [--progress bar|lines|json]
 
 Nothing is trained where a version made of the same conversations, recipe, template, base and knowledge is there
-already. Progress goes to stderr (as JSON lines where asked), the result as one JSON object to stdout. Which version
-serves is not changed here: promoting is another command's.
+already; a run of the same that a crash ended goes on from its last checkpoint. Progress goes to stderr (as JSON lines
+where asked), the result as one JSON object to stdout. Which version serves is not changed here: promoting is another
+command's.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from training.examples import Built
 from training.packaging import Origin, adapter_matches
 from training.progress import LineProgress, Progress, Report, silent
 from training.recipes import lora_sft
+from training.runs import unfinished
 from training.sources import Source
 
 
@@ -45,8 +47,10 @@ from training.sources import Source
 class Result:
     """What came of it."""
 
-    manifest: AdapterManifest
+    manifest: AdapterManifest | None
+    """None where all weights were trained, which makes no adapter."""
     folder: Path
+    metrics: Mapping[str, Any]
     skipped: bool
     """An up-to-date version was there already."""
     run: Path | None
@@ -87,11 +91,13 @@ def train_brand(
     base = prepare_base_model(base_name, base_folder(models, base_name), progress)
     digest = data_digest(source, recipe.data)
     adapters = source.home.adapters / name
+    origin = Origin.of(name, base, recipe, digest)
     if not force:
-        ready = up_to_date(adapters, Origin.of(name, base, recipe, digest), source.knowledge.version)
+        ready = up_to_date(adapters, origin, source.knowledge.version)
         if ready is not None:
             progress(Report(f"{name} is up to date", 1, 1))
-            return Result(read_adapter(ready), ready, True, None, _shipped(source))
+            manifest = read_adapter(ready)
+            return Result(manifest, ready, manifest.metrics, True, None, _shipped(source))
     folder = adapters / (version or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     if folder.exists():
         raise TrainingFailed(f"{folder} exists already and versions never change; give another --version")
@@ -115,10 +121,11 @@ def train_brand(
             source.home.runs,
             progress=progress,
             say=say,
+            resume=None if force else unfinished(source.home.runs, origin.digests(source.knowledge.version)),
             evaluate=evaluate if questions else None,
         )
     )
-    return Result(trained.manifest, trained.folder, False, trained.run, _shipped(source))
+    return Result(trained.manifest, trained.folder, trained.metrics, False, trained.run, _shipped(source))
 
 
 def keep_apart(source: Source, built: Built) -> None:
@@ -197,9 +204,10 @@ def main() -> int:
     """Train one brand from the command line."""
     parser = command_line("training.train", __doc__, recipe="quick_cpu")
     parser.add_argument("--questions", type=int, default=0, help="held-out questions to answer for the metrics")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as lora.r=32")
     arguments = parser.parse_args()
     try:
-        recipe = read_recipe(recipe_path(arguments.recipe))
+        recipe = read_recipe(recipe_path(arguments.recipe), arguments.set)
         with show_progress(arguments.progress) as progress:
             result = train_brand(
                 arguments.brand,
@@ -215,12 +223,12 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     answer = {
-        "brand": result.manifest.brand,
-        "version": result.manifest.version,
+        "brand": arguments.brand,
+        "version": result.manifest.version if result.manifest else None,
         "folder": str(result.folder),
         "run": str(result.run) if result.run else None,
         "skipped": result.skipped,
-        "metrics": result.manifest.metrics,
+        "metrics": result.metrics,
         "shipped_metrics": result.shipped,
     }
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,29 @@ def run_rollback(brand: str, *, as_json: bool) -> None:
 
 
 def run_train(
-    brand: str, recipe: str, *, version: str | None, questions: int, force: bool, ship: bool, as_json: bool
+    brand: str,
+    recipe: str,
+    *,
+    changes: Sequence[str],
+    version: str | None,
+    questions: int,
+    force: bool,
+    ship: bool,
+    as_json: bool,
 ) -> None:
     """Train as a process of its own."""
     deployment = open_deployment()
     deployment.brand(brand)
     deployment.encoder(output.note)
-    result = train(brand, recipe, version=version, questions=questions, force=force)
+    result = train(brand, recipe, changes=changes, version=version, questions=questions, force=force)
     if ship:
         result["shipped_to"] = str(_ship(deployment, brand, Path(result["folder"])))
     if as_json:
         output.data(result)
+        return
+    if result["version"] is None:
+        output.line(f"{brand}: {_brief(result['metrics'])}")
+        output.note(f"all weights were trained, to compare with; the model lies in {result['folder']}")
         return
     name = f"{brand}@{result['version']}"
     output.line(f"{name} {'is up to date' if result['skipped'] else 'is trained'}: {_brief(result['metrics'])}")
@@ -118,7 +131,13 @@ def run_train(
 
 
 def train(
-    brand: str, recipe: str, *, version: str | None = None, questions: int = 0, force: bool = False
+    brand: str,
+    recipe: str,
+    *,
+    changes: Sequence[str] = (),
+    version: str | None = None,
+    questions: int = 0,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Train one brand; progress goes to stderr.
 
@@ -126,6 +145,7 @@ def train(
         `brand`, `version`, `folder`, `run`, `skipped`, `metrics`, `shipped_metrics`.
     """
     options = ["--brand", brand, "--recipe", recipe, "--questions", str(questions)]
+    options += [word for change in changes for word in ("--set", change)]
     options += ["--version", version] if version else []
     options += ["--force"] if force else []
     result: dict[str, Any] = json.loads(run_module("training.train", *options, what=f"{brand} was not trained"))

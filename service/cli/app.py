@@ -102,6 +102,10 @@ def train(
         str | None,
         typer.Option(help="Name of a file in configs/training; quick_cpu, or retriever, where absent."),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Take this instead of the recipe's, such as lora.r=32."),
+    ] = None,
     version: Annotated[str | None, typer.Option(help="Name of the new version; the time where absent.")] = None,
     questions: Annotated[int, typer.Option(min=0, help="Held-out questions to answer for its score.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Train even where a version is up to date.")] = False,
@@ -121,17 +125,26 @@ def train(
     from service.cli.failures import WRONG_USE, Failure
 
     if what == "retriever":
-        if questions or ship:
+        if questions or ship or changes:
             raise Failure(
                 "a retriever is not trained that way",
-                "--questions and --ship are for adapters",
+                "--questions, --set and --ship are for adapters",
                 "leave them out",
                 code=WRONG_USE,
             )
         retriever.run_train(brand, recipe or "retriever", version=version, force=force, as_json=json)
         return
     chosen = recipe or ("lora_sft" if ship else "quick_cpu")
-    run_train(brand, chosen, version=version, questions=questions, force=force, ship=ship, as_json=json)
+    run_train(
+        brand,
+        chosen,
+        changes=changes or (),
+        version=version,
+        questions=questions,
+        force=force,
+        ship=ship,
+        as_json=json,
+    )
 
 
 @app.command()

@@ -73,7 +73,7 @@ def _rows(path: Path) -> tuple[list[Row], int]:
 def _example(row: Row, brand: str) -> Example:
     messages = tuple(Message(turn.role, turn.content) for turn in row.turns[:-1] if turn.role != "tool")
     return Example(
-        id=f"general/{row.file.name}/{row.line}",
+        id=f"general-{row.line}/1/0",
         brand=brand,
         kind="general",
         topic="general",
@@ -83,4 +83,5 @@ def _example(row: Row, brand: str) -> Example:
         messages=messages,
         completion=row.turns[-1].content,
         passages=(),
+        question=row.questions[-1],
     )

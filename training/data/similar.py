@@ -52,14 +52,20 @@ def groups(texts: Sequence[str], *, threshold: float = NEAR) -> list[int]:
         sketch = MinHash(num_perm=_PERMUTATIONS, seed=1, permutations=permutations, scheme="affine32")
         sketch.update_batch([one.encode() for one in sorted(_shingles(form))])
         for other in sorted(index.query(sketch)):
-            mine, theirs = _root(parents, place), _root(parents, other)
-            if mine != theirs and resemblance(form, texts[other]) >= threshold:
-                parents[max(mine, theirs)] = min(mine, theirs)
+            if root(parents, place) != root(parents, other) and resemblance(form, texts[other]) >= threshold:
+                join(parents, place, other)
         index.insert(place, sketch)
-    return [_root(parents, place) for place in range(len(texts))]
+    return [root(parents, place) for place in range(len(texts))]
 
 
-def _root(parents: list[int], place: int) -> int:
+def join(parents: list[int], one: int, other: int) -> None:
+    """Make one group of two."""
+    mine, theirs = root(parents, one), root(parents, other)
+    parents[max(mine, theirs)] = min(mine, theirs)
+
+
+def root(parents: list[int], place: int) -> int:
+    """The first member of a group."""
     while parents[place] != place:
         parents[place] = parents[parents[place]]
         place = parents[place]

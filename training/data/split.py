@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.data.repeats import question_groups
 from training.data.rows import Row
-from training.data.similar import NEAR, groups, resemblance
+from training.data.similar import NEAR, groups, join, resemblance, root
 from training.errors import DataOverlap
+from training.examples import Example
 
 EVALUATION = 0.2
 """Share of the rows that are evaluated on."""
@@ -79,21 +81,45 @@ def assert_no_overlap(train: Sequence[str], evaluation: Sequence[str], *, thresh
         raise DataOverlap(pairs)
 
 
+def hold_back(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Examples to learn and examples to watch; all prompts of one conversation, and near questions, are on one side.
+
+    Args:
+        examples: In any order.
+        share: Of the conversations that are watched, about; 0 watches none.
+        seed: Another one draws others.
+
+    Raises:
+        DataOverlap: Questions of the two sides are near all the same.
+    """
+    if not share:
+        return list(examples), []
+    conversations = [one.id.split("/", maxsplit=1)[0] for one in examples]
+    asking = [place for place, one in enumerate(examples) if one.question]
+    near = list(range(len(examples)))
+    for place, group in zip(asking, groups([examples[place].question for place in asking]), strict=True):
+        join(near, place, asking[group])
+    first: dict[str, int] = {}
+    for place, conversation in enumerate(conversations):
+        join(near, place, first.setdefault(conversation, place))
+    learnt: list[Example] = []
+    watched: list[Example] = []
+    for place, one in enumerate(examples):
+        named = conversations[root(near, place)]
+        drawn = random.Random(f"{seed}:{named}").random()  # noqa: S311  (reproducible, not secret)
+        (watched if drawn < share else learnt).append(one)
+    assert_no_overlap(*([one.question for one in side if one.question] for side in (learnt, watched)))
+    return learnt, watched
+
+
 def _together(rows: Sequence[Row]) -> list[int]:
     """For each row the first row that must lie on its side."""
-    parents = question_groups(rows)
-
-    def root(place: int) -> int:
-        while parents[place] != place:
-            place = parents[place]
-        return place
-
-    seen: dict[tuple[str, str], int] = {}
+    together = question_groups(rows)
+    first: dict[tuple[str, str], int] = {}
     for place, row in enumerate(rows):
         if row.group is not None:
-            first = root(seen.setdefault((str(row.file), row.group), place))
-            parents[max(first, root(place))] = min(first, root(place))
-    return [root(place) for place in range(len(rows))]
+            join(together, place, first.setdefault((str(row.file), row.group), place))
+    return [root(together, place) for place in range(len(rows))]
 
 
 def _digest(row: Row) -> str:

@@ -1,18 +1,21 @@
-"""Train one brand's LoRA adapter by supervised fine-tuning; read it from top to bottom.
+"""Train one brand's voice by supervised fine-tuning: a LoRA adapter, or all weights; read it from top to bottom.
 
     python -m training.recipes.lora_sft --recipe configs/training/lora_sft.yaml --examples velmora.jsonl \
         --base var/models/smollm2-135m-instruct --out var/adapters/velmora/1 --runs var/runs
 
 Runs on two CPU cores and on a GPU. The loss counts on the tokens of the reply only. The same recipe, examples and
-seed give the same adapter on the same machine. The run folder keeps the recipe, the loss of each step and its plot.
+seed give the same adapter on the same machine. The run folder keeps the recipe, the loss of each step and its plot;
+with `sft.checkpoint_every` also the state to go on from after a crash.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import math
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -26,15 +29,17 @@ from typing import Any
 from configs.adapter_manifest import AdapterManifest
 from configs.base_manifest import BASE_FILE, BaseManifest, read_base
 from configs.errors import ConfigError
-from configs.training import Recipe, read_recipe
+from configs.training import Lora, Recipe, Sft, read_recipe
 from training.base_model import DEFAULT, describe_base
+from training.data.split import hold_back
 from training.errors import RecipeInvalid, TrainingError, TrainingFailed
 from training.example_files import read_examples
 from training.examples import Example, select
 from training.packaging import Origin, package_adapter
 from training.plot import loss_plot
 from training.progress import LineProgress, Progress, Report, silent
-from training.runs import LossLog, new_run
+from training.runs import ORIGIN_FILE, LossLog, last_checkpoint, new_run
+from training.sampling import LengthGrouped
 
 Metrics = Mapping[str, float | int | str | None]
 
@@ -57,6 +62,8 @@ class Job:
     progress: Progress = silent
     say: Callable[[str], object] = sys.stderr.write
     """Shown every resolved value before the first step."""
+    resume: Path | None = None
+    """Folder of an earlier run of the same job that a crash ended; it goes on from its last checkpoint."""
     evaluate: Callable[[Any, Any], Metrics] | None = None
     """Called with the trained model and the tokenizer; what it returns is kept in the manifest."""
 
@@ -65,9 +72,12 @@ class Job:
 class Trained:
     """What came of it."""
 
-    manifest: AdapterManifest
+    manifest: AdapterManifest | None
+    """None where all weights were trained: that is no adapter, and the engine serves adapters."""
     folder: Path
+    """Of the adapter, or of the whole model."""
     run: Path
+    metrics: Metrics
     losses: tuple[float, ...]
     """At each step."""
 
@@ -81,17 +91,19 @@ def main(job: Job) -> Trained:
     """
     started = time.monotonic()
     recipe, sft = job.recipe, job.recipe.sft
-    examples = select(job.examples, recipe.data)
+    examples, watched = hold_back(select(job.examples, recipe.data), sft.held_back, sft.seed)
     brand = _brand(examples)
     base = _base(job.base)
-    run = new_run(job.runs, brand, recipe)
+    run = job.resume or new_run(job.runs, brand, recipe)
+    made_of = json.dumps(_origin(job).digests(job.knowledge_version), indent=2)
+    (run / ORIGIN_FILE).write_text(f"{made_of}\n", encoding="utf-8")
+    checkpoint = last_checkpoint(run / "trainer") if job.resume else None
     job.progress(Report("loading the base model", 0, 0))
 
     # 1. Model and tokenizer. The seed comes first, because the adapter starts from random numbers.
     import datasets
     import torch
     import transformers
-    from peft import LoraConfig
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -101,22 +113,16 @@ def main(job: Job) -> Trained:
     on_gpu = torch.cuda.is_available()
     half = _computes_in_bfloat16(sft.precision, on_gpu=on_gpu)
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.base)
-    model = transformers.AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        job.base, dtype=torch.float32, **_quantised(recipe, on_gpu=on_gpu)
+    )
 
     # 2. Data: the messages as service sends them, the reply as the completion.
-    lengths = _lengths(examples, tokenizer, sft.max_length)
+    lengths = _lengths([*examples, *watched], tokenizer, sft.max_length)[: len(examples)]
     dataset = datasets.Dataset.from_list([_row(example) for example in examples])
+    to_watch = datasets.Dataset.from_list([_row(example) for example in watched]) if watched else None
 
     # 3. Adapter and optimisation, all from the recipe.
-    lora = recipe.lora
-    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    adapter = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.r,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=targets,
-    )
     arguments = SFTConfig(
         output_dir=str(run / "trainer"),
         learning_rate=sft.learning_rate,
@@ -134,38 +140,57 @@ def main(job: Job) -> Trained:
         use_cpu=not on_gpu,
         seed=sft.seed,
         data_seed=sft.seed,
-        # Batches of like length: a third fewer padding tokens on a CPU, where every token costs.
-        train_sampling_strategy="group_by_length",
+        packing=sft.packing,
+        eval_packing=False,
         gradient_checkpointing=False,
         dataloader_pin_memory=on_gpu,
         logging_steps=1,
-        save_strategy="no",
+        **_watching(sft, watched=bool(watched)),
         report_to="none",
         disable_tqdm=True,
     )
-    log = LossLog(run / "losses.jsonl", job.progress, f"training {brand}")
+    resumed_at = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    log = LossLog(run / "losses.jsonl", job.progress, f"training {brand}", resumed_at=resumed_at)
+    callbacks = [log.callback()]
+    if sft.patience:
+        callbacks.append(transformers.EarlyStoppingCallback(early_stopping_patience=sft.patience))
+
+    class Trainer(SFTTrainer):
+        """Takes batches of like length: a third fewer padding tokens on a CPU, where every token costs."""
+
+        def _get_train_sampler(self, *given: Any) -> Any:
+            if sft.packing:
+                return super()._get_train_sampler(*given)
+            return LengthGrouped(lengths, batch=sft.per_device_train_batch_size, seed=sft.seed)
+
     with warnings.catch_warnings():
         # The trainer's own defaults warn of what is meant so here (padding is the end token, cache is off).
         warnings.simplefilter("ignore")
-        trainer = SFTTrainer(
+        trainer = Trainer(
             model=model,
             args=arguments,
             train_dataset=dataset,
+            eval_dataset=to_watch,
             processing_class=tokenizer,
-            peft_config=adapter,
-            callbacks=[log.callback()],
+            peft_config=None if recipe.method == "full" else _lora(recipe.lora),
+            callbacks=callbacks,
         )
         trainer.remove_callback(transformers.PrinterCallback)
     device = torch.cuda.get_device_name() if on_gpu else "cpu"
+    prepared: Any = trainer.train_dataset
     _show(
         job,
         {
             "brand": brand,
+            "method": recipe.method,
             "device": f"{device}, {'bfloat16' if half else 'float32'}",
             "base": f"{base.name} {base.sha256[:12]}",
             "examples": f"{len(examples)} of {len(job.examples)}: {dict(Counter(one.kind for one in examples))}",
             "tokens": f"{sum(lengths)} an epoch, median {statistics.median(lengths):.0f}, longest {max(lengths)}",
-            "steps": trainer.args.max_steps if sft.max_steps > 0 else _steps(len(examples), recipe),
+            "held back": f"{len(watched)} examples",
+            "rows": f"{len(prepared)} of {len(examples)} examples",
+            "steps": trainer.args.max_steps if sft.max_steps > 0 else _steps(len(prepared), recipe),
+            "goes on from": f"step {resumed_at} of {run.name}" if checkpoint else "the start",
             "trained weights": _trained(trainer.model),
         },
     )
@@ -174,7 +199,7 @@ def main(job: Job) -> Trained:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trainer.train()
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingFailed(
             f"memory ran out while training {brand}: lower sft.per_device_train_batch_size (now "
@@ -200,24 +225,100 @@ def main(job: Job) -> Trained:
         "train_device": device,
         "recipe": recipe.name,
     }
+    if before := log.held_back.pop(0, None):
+        metrics["held_back_loss_before"] = round(before, 4)
+    if log.held_back:
+        best = min(log.held_back, key=log.held_back.__getitem__)
+        metrics |= {"held_back_loss": round(log.held_back[best], 4), "best_step": best}
     if job.evaluate is not None:
         job.progress(Report(f"evaluating {brand}", 0, 0))
         tuned.eval()
         metrics.update(job.evaluate(tuned, tokenizer))
     job.progress(Report(f"packaging {brand}", 0, 0))
-    origin = Origin.of(brand, base, recipe, job.data_sha256)
+    manifest, folder = _keep(job, tuned, tokenizer, run, metrics)
+    # The run is over: what it could have gone on from is large, and of no more use.
+    (run / ORIGIN_FILE).unlink()
+    shutil.rmtree(run / "trainer", ignore_errors=True)
+    del trainer, model, tuned
+    gc.collect()
+    return Trained(manifest, folder, run, metrics, tuple(losses))
+
+
+def _lora(lora: Lora) -> Any:
+    from peft import LoraConfig
+
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=targets,
+    )
+
+
+def _quantised(recipe: Recipe, *, on_gpu: bool) -> dict[str, Any]:
+    """How the base is loaded: in 4 bits for QLoRA. Source: Dettmers et al., "QLoRA", 2023."""
+    if recipe.method != "qlora":
+        return {}
+    if not on_gpu:
+        raise RecipeInvalid(
+            "qlora keeps the base in 4 bits, for which a GPU is needed; take a recipe with method: lora"
+        )
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    }
+
+
+def _keep(job: Job, model: Any, tokenizer: Any, run: Path, metrics: Metrics) -> tuple[AdapterManifest | None, Path]:
+    """Package the adapter; a whole model stays with its run."""
+    if job.recipe.method == "full":
+        _keep_model(model, tokenizer, run / "model", metrics)
+        return None, run / "model"
     manifest = package_adapter(
-        tuned,
+        model,
         job.out,
-        origin=origin,
+        origin=_origin(job),
         knowledge_version=job.knowledge_version,
         metrics=metrics,
         parent=job.parent,
     )
     (run / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-    del trainer, model, tuned
-    gc.collect()
-    return Trained(manifest, job.out, run, tuple(losses))
+    return manifest, job.out
+
+
+def _origin(job: Job) -> Origin:
+    return Origin.of(_brand(job.examples), _base(job.base), job.recipe, job.data_sha256)
+
+
+def _keep_model(model: Any, tokenizer: Any, folder: Path, metrics: Metrics) -> None:
+    """Write a whole model in Hugging Face layout, with its figures beside it."""
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TrainingFailed(f"the model could not be written to {folder}: {error}; free some disk") from error
+
+
+def _watching(sft: Sft, *, watched: bool) -> dict[str, Any]:
+    """When the trainer looks at what is held back and when it keeps its state, in its own words."""
+    if watched:
+        looks = {"eval_strategy": "steps", "eval_steps": sft.evaluate_every, "eval_on_start": True}
+        # The best state can only be taken if it was kept.
+        keeps = {"save_strategy": "steps", "save_steps": sft.evaluate_every, "load_best_model_at_end": True}
+        return {**looks, **keeps, "save_total_limit": 2, "metric_for_best_model": "eval_loss"}
+    if sft.checkpoint_every:
+        return {"save_strategy": "steps", "save_steps": sft.checkpoint_every, "save_total_limit": 2}
+    return {"save_strategy": "no"}
 
 
 def _brand(examples: Sequence[Example]) -> str:
@@ -286,7 +387,7 @@ def _show(job: Job, facts: Mapping[str, object]) -> None:
 
 
 def _flat(recipe: Recipe) -> list[tuple[str, str, object]]:
-    parts = recipe.model_dump(include={"lora", "data", "sft"})
+    parts = recipe.model_dump(include={"data", "sft"} if recipe.method == "full" else {"lora", "data", "sft"})
     return [(part, key, value) for part, values in parts.items() for key, value in values.items()]
 
 

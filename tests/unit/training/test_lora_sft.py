@@ -36,6 +36,8 @@ def test_the_run_keeps_recipe_losses_and_plot(trained: lora_sft.Trained) -> None
 def test_the_same_seed_gives_the_same_losses_and_weights(base: Path, tmp_path: Path, trained: lora_sft.Trained) -> None:
     again = lora_sft.main(tiny_job(base, tmp_path))
     assert again.losses == pytest.approx(trained.losses, rel=1e-4)
+    assert again.manifest is not None
+    assert trained.manifest is not None
     assert again.manifest.weights_sha256 == trained.manifest.weights_sha256
 
 

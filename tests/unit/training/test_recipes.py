@@ -47,6 +47,31 @@ def test_the_digest_is_over_values_and_not_over_layout(tmp_path: Path) -> None:
     assert read_recipe(path).sha256() != first
 
 
+def test_values_can_be_changed_for_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nlora: {r: 8}\n")
+    recipe = read_recipe(path, ["lora.r=32", "sft.packing=true", "lora.target_modules=[q_proj, v_proj]"])
+    assert (recipe.lora.r, recipe.sft.packing, recipe.lora.target_modules) == (32, True, ("q_proj", "v_proj"))
+    assert recipe.sha256() != read_recipe(path).sha256()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("lora.rr=32", r"--set: lora.rr is not a known key"),
+        ("lora.r=many", r"--set: lora.r: .*integer"),
+        ("lora.r", "write it as lora.r=32"),
+        ("name.r=2", "name holds no keys"),
+        ("lora.r=[", "is not a value"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused(tmp_path: Path, change: str, reason: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\n")
+    with pytest.raises(ConfigError, match=reason):
+        read_recipe(path, [change])
+
+
 def test_a_recipe_of_a_retriever_is_told_from_one_of_an_adapter(tmp_path: Path) -> None:
     assert read_any_recipe(FOLDER / "retriever.yaml") == read_retriever_recipe(FOLDER / "retriever.yaml")
     with pytest.raises(ConfigError, match="trains is missing"):
