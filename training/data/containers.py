@@ -279,6 +279,13 @@ def _parquet_row(path: Path, number: int, row: Any, max_bytes: int) -> Line | Ba
     if row.nbytes > max_bytes:
         return too_long(path, number, max_bytes)
     try:
-        return Line(number, row.to_pylist()[0])
+        return Line(number, _without_nulls(row.to_pylist()[0]))
     except UnicodeDecodeError as error:
         return BadLine(path, number, f"not UTF-8 at byte {error.start} of a field", "encoding")
+
+
+def _without_nulls(value: Any) -> Any:
+    """What was written: Parquet gives every message all keys that any message has."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
