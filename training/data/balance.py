@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from retrieval.language.sentences import split_sentences
-from retrieval.language.words import fold
 from training.data.repeats import topics
 from training.data.rows import Row, Rule
 from training.data.similar import groups, plain
@@ -22,38 +21,55 @@ answer is asked for in a second wording. Both sample brands, whose voices are he
 SAME = 0.6
 """Resemblance of their longest sentences from which on two replies say the same with other manners."""
 _REFUSES = re.compile(
-    r"\b(?:(?:have|has|hold|holds|find|found|give|gives|see) no (?:information|details?|answer|record|mention)|no "
-    r"information (?:on|about)|"
-    r"(?:do|does|did|could|can|would)(?: not|n't) (?:have|hold|give|find|know|cover|say|offer|provide|help with|"
-    r"answer|guess|see)|"
-    r"(?:not|isn't|aren't|n't)(?: \w+){0,2} (?:in|on|covered (?:in|by)|part of) (?:our|the) (?:help )?(?:pages|"
-    r"documentation|sources|records)|"
-    r"cannot (?:help|answer|say|tell|find|provide|assist)|can't (?:help|answer|say|tell|find|provide|assist)|"
-    r"(?:unable|not able) to (?:help|answer|say|tell|find|provide|assist)|(?:pages|sources) (?:are|is) silent|"
-    r"(?:i'm|i am|we are|we're) not sure)\b",
+    r"\b(?:(?:have|has|hold|holds|find|found|give|gives|see) no (?:information|details?|answer|record|mention)|"
+    r"no (?:information|mention|word) (?:on|about|of)|(?:found |have |is |'s )nothing (?:on|about)|"
+    r"(?:do|does|did|could|can)(?: not|n't) (?:have (?:that|this|any|the) (?:info|information|answer|detail|"
+    r"details)|find|know|"
+    r"answer|help with|say whether)|"
+    r"(?:cannot|can't|can not|unable to|not able to) (?:help|answer|say|tell|find|provide|assist)|not sure "
+    r"(?:about|whether|if))\b",
+    re.IGNORECASE,
+)
+_PAGES = re.compile(
+    r"\b(?:(?:our|the|these|my) (?:help |support )?(?:pages|page|documentation|sources|records|help cent(?:re|er)|"
+    r"knowledge base))\b",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(r"\b(?:no|not|nothing|never|silent|empty|outside|beyond|aside|cannot)\b|n't\b", re.IGNORECASE)
+_PERSON = re.compile(
+    r"\b(?:adviser|advisor|agent|colleague|person|human|representative|specialist|manager|supervisor|team|crew|"
+    r"staff)s?\b",
     re.IGNORECASE,
 )
 _HANDS_OVER = re.compile(
-    r"\b(?:(?:pass|passed|passing|hand|handed|handing|forward|forwarded|forwarding|transfer|transferred|"
-    r"transferring|connect|"
-    r"connected|connecting|escalate|escalated|escalating|put)\b[^.!?]{0,60}\b(?:adviser|advisor|advisers|advisors|"
-    r"agent|agents|"
-    r"colleague|colleagues|person|human|representative|specialist|specialists|team|crew|manager|supervisor)|"
-    r"(?:colleague|adviser|advisor|agent|specialist|representative|person|human|manager) (?:of \w+ \w+ )?(?:will|"
-    r"is going to) "
-    r"(?:take over|contact|call|reply|get back|be with|look))\b",
+    r"\b(?:pass(?:ed|ing)?|hand(?:ed|ing)?|forward(?:ed|ing)?|transfer(?:red|ring)?|connect(?:ed|ing)?|escalat(?:e|"
+    r"ed|ing)|"
+    r"entrust(?:ed|ing)?|plac(?:e|ed|ing)|put(?:ting)?|send(?:ing)?|sent|goes|going|moves|tak(?:es?|ing) (?:it |"
+    r"this )?over|"
+    r"has|have now|needs? to look|has to look|will (?:contact|call|reply|get back|be with|look|take))\b",
+    re.IGNORECASE,
+)
+_OFFERS = re.compile(
+    r"\b(?:if you|should (?:you|it)|would you|do you want|want (?:us|a|me)|shall (?:we|i)|whether (?:we|i|a)|we "
+    r"would|i would|"
+    r"would (?:be|gladly)|pleasure to|happy to|glad to|may (?:be|pass|we)|can (?:take|tell|check|help))\b",
     re.IGNORECASE,
 )
 
 
 def refuses(reply: str) -> bool:
     """Whether a reply says that it does not know."""
-    return bool(_REFUSES.search(reply.replace("\u2019", "'")))
+    text = reply.replace("\u2019", "'")
+    if _REFUSES.search(text):
+        return True
+    return any(_PAGES.search(one) and _NEGATED.search(one) for one in split_sentences(text))
 
 
 def hands_over(reply: str) -> bool:
-    """Whether a reply gives the conversation to a person."""
-    return bool(_HANDS_OVER.search(reply.replace("\u2019", "'")))
+    """Whether a reply gives the conversation to a person, and does not only offer to."""
+    text = reply.replace("\u2019", "'")
+    said = [one for one in split_sentences(text) if _PERSON.search(one) and _HANDS_OVER.search(one)]
+    return any(not _OFFERS.search(one) for one in said) and not refuses(text)
 
 
 def shares(rows: Sequence[Row]) -> Mapping[str, float]:
@@ -117,6 +133,10 @@ def _lengths(rows: Sequence[Row]) -> Iterator[tuple[Rule, str]]:
 
 _PICTURE = re.compile(r"[\U0001F300-\U0001FAFF\u2600-\u27BF]")
 _SHOUTED = re.compile(r"\b[A-Z]{3,}\b[ ,]+\b[A-Z]{2,}\b[ ,]+\b[A-Z]{2,}\b")
+_SLANG = (
+    r"\b(?:lol|lmao|omg|wtf|idk|tbh|dude|bro|bruh|yo|gonna|wanna|gotta|kinda|ya|u|ur|thx|pls|plz|nah|sup|dunno|"
+    r"ain['\u2019]t)\b"
+)
 ALWAYS, LONE, PAIRED = 1.0, 0.01, 0.04
 """Share of replies up to which a mark is foreign to a voice: whatever the others do, alone, and beside another one."""
 _MARKS: Mapping[str, tuple[float, re.Pattern[str]]] = {
@@ -126,14 +146,7 @@ _MARKS: Mapping[str, tuple[float, re.Pattern[str]]] = {
             r"\b(?:as an ai|language model|openai|chatgpt|my training data|my knowledge cutoff)\b", re.IGNORECASE
         ),
     ),
-    "slang": (
-        LONE,
-        re.compile(
-            r"\b(?:lol|lmao|omg|wtf|idk|tbh|dude|bro|bruh|yo|gonna|wanna|gotta|kinda|ya|u|ur|thx|pls|plz|nah|sup|"
-            r"dunno|ain't)\b",
-            re.IGNORECASE,
-        ),
-    ),
+    "several words of slang": (LONE, re.compile(rf"{_SLANG}.*{_SLANG}", re.DOTALL | re.IGNORECASE)),
     "an emoji": (LONE, _PICTURE),
     "words in capitals": (LONE, _SHOUTED),
     "officialese": (
@@ -145,6 +158,7 @@ _MARKS: Mapping[str, tuple[float, re.Pattern[str]]] = {
             re.IGNORECASE,
         ),
     ),
+    "a word of slang": (PAIRED, re.compile(_SLANG, re.IGNORECASE)),
     "no capital at the beginning": (PAIRED, re.compile(r"^[a-z]")),
     "several marks of exclamation": (PAIRED, re.compile(r"!{2,}|(?:![^!]*){3,}")),
     "a mark of exclamation": (PAIRED, re.compile(r"!")),
@@ -175,4 +189,4 @@ def off_voice(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
 
 
 def _marks(reply: str) -> list[str]:
-    return [name for name, (_, pattern) in _MARKS.items() if pattern.search(fold(reply) if name == "slang" else reply)]
+    return [name for name, (_, pattern) in _MARKS.items() if pattern.search(reply)]

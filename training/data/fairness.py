@@ -45,8 +45,8 @@ _SLIGHT = (
     r"stupid|slow|lazy)|worse|less (?:capable|intelligent|honest))"
 )
 _BIASED = re.compile(
-    rf"\b{_GROUP}\b(?: \w+)? (?:are|is|do|can|tend to be|always|never)(?: (?:all|always|just|simply|usually|naturally|"
-    rf"often|generally|known to be|n't|never|be))* {_SLIGHT}\b|\b{_SLIGHT} (?:like|as) (?:all|most|other) {_GROUP}\b"
+    rf"\b{_GROUP}\b(?: \w+)? (?:are|is|do|can|tend to be|always|never)(?: (?:all|always|just|often|known to be|n't|"
+    rf"never|be|most|\w+ly))* {_SLIGHT}\b|\b{_SLIGHT} (?:like|as) (?:all|most|other) {_GROUP}\b"
     rf"|\bwe (?:do not|don't) (?:serve|sell to|trust|accept) {_GROUP}\b",
     re.IGNORECASE,
 )

@@ -75,7 +75,7 @@ _INTRODUCED = (
     re.compile(rf"\b(?:[Mm]y|[Tt]he|[Hh]is|[Hh]er) (?:full )?name(?: is|['\u2019]s) (?P<name>{_NAME})"),
     re.compile(r"\bmy name(?: is|['\u2019]s) (?P<name>[a-z]{2,}(?: [a-z]{2,})?)(?=[.,!?;]|$| and )", re.IGNORECASE),
     re.compile(rf"\b[Nn]ame ?: ?(?P<name>{_NAME})"),
-    re.compile(rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herr|Frau|Mme|Sr|Sra)\.? (?P<name>{_NAME})"),
+    re.compile(rf"\b(?:[Mm]r|[Mm]rs|[Mm]s|Miss|Mx|[Dd]r|Prof|Herr|Frau|Mme|Sr|Sra)\.? (?P<name>{_NAME})"),
     re.compile(
         rf"\b(?:[Ii] am|[Ii]['\u2019]m|[Tt]his is) (?P<name>{_WORD} {_WORD})(?=[.,!?;]|$| and | from | speaking| here)"
     ),
@@ -86,8 +86,9 @@ _INTRODUCED = (
 _NO_NAMES = frozenset(
     word_list("""
     customer customers sir madam team valued friend friends guest guests client clients all everyone there user member
-    members again folks support service shopper traveller traveler patient partner subscriber assistant help not on in
-    spelled wrong incorrect different correct misspelled listed still
+    members again folks support service shopper traveller traveler patient partner subscriber assistant help attendees
+    colleagues students parents travellers travelers candidates readers investors neighbors neighbours not on in spelled
+    wrong incorrect different correct misspelled listed still
     """)
 )
 

@@ -14,6 +14,8 @@ from training.data.rows import Row, Rule
 Said = Iterator[tuple[Rule, str]]
 _ENDED = re.compile(r"(?:[.!?…:;)\]}>\"'\u2019\u201d»*_`~|=]|[^\w\s,(\[{<-])\s*$|\S+(?:@|://|www\.)\S+\s*$")
 _LIST_LINE = re.compile(r"^\s*(?:[-*•\u2013]|\d+[.)]|\|)\s*\S")
+_LABELLED = re.compile(r":\s*(?:\S+\s+){0,2}\S+$")
+"""An end such as `Time: 3 pm`."""
 _GOES_ON = frozenset(
     word_list("""
     the a an and or but because if my your our their his its of to with for from by at in into than that which who when
@@ -62,7 +64,8 @@ def _breaks_off(text: str, *, marks: bool) -> bool:
         return False
     if _last_word(text) in _GOES_ON and len(text.split()) > 2:
         return True
-    if not marks or _LIST_LINE.match(text.splitlines()[-1]) or text.isupper():
+    last_line = text.splitlines()[-1]
+    if not marks or _LIST_LINE.match(last_line) or _LABELLED.search(last_line) or text.isupper():
         return False
     # Shorter ones may be curt.
     return len(text.split()) >= _LONG_ENOUGH
@@ -85,16 +88,18 @@ _FILLER = "|".join(
     placeholder
     """)
 )
+_CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]+`|<(?:title|link|address|code|time)>", re.DOTALL)
+"""Code, and elements of HTML that are named like slots."""
 _PLACEHOLDERS = (
     re.compile(r"\{\{[^{}\n]{1,80}\}\}"),
     re.compile(r"(?<![\w$}])\{[A-Za-z_][A-Za-z0-9_ .-]{0,40}\}(?!\})"),
-    re.compile(r"\[[A-Z][A-Z0-9]*(?:[ _/-][A-Z0-9]+)*(?<=[A-Z]{2})[A-Z0-9_]*\](?!\()"),
+    re.compile(r"\[[A-Z][A-Z0-9]*(?:[ _/-][A-Z0-9]+)*(?<=[A-Z]{2})[A-Z0-9_]*\](?<!\[[IVX]{2}\])(?!\()"),
     re.compile(rf"\[(?:{_FILLER})(?:['\u2019]s)?\b[^\[\]\n]{{0,60}}\](?!\()", re.IGNORECASE),
     re.compile(rf"<(?:{_FILLER})\b(?![^<>\n]*=)[^<>\n/]{{0,60}}>", re.IGNORECASE),
     re.compile(r"<[A-Z][A-Z0-9]*(?:[ _-][A-Z0-9]+)*>"),
     re.compile(r"\blorem ipsum\b", re.IGNORECASE),
     re.compile(r"\b(?:TODO|TBD|FIXME|TBC)\b|\bXXX+\b"),
-    re.compile(r"%[A-Z][A-Z_]{2,}%|\$\{[A-Za-z_]\w*\}|(?<!\w)_{4,}(?!\w)"),
+    re.compile(r"%[A-Z][A-Z_]{2,}%|\$\{[A-Za-z_]\w*\}|(?<![\w|])_{4,}(?![\w|])"),
 )
 
 
@@ -109,7 +114,8 @@ def placeholders(row: Row) -> Said:
 
 
 def placeholders_in(text: str) -> list[str]:
-    """The slots of a text, as written."""
+    """The slots of a text, as written; what stands in code is no slot."""
+    text = _CODE.sub(" ", text)
     return [match[0] for pattern in _PLACEHOLDERS for match in pattern.finditer(text)]
 
 
@@ -139,6 +145,7 @@ def other_language(text: str, wanted: str) -> str | None:
     Source: Lui and Baldwin, langid.py, ACL 2012 demonstrations; by the package py3langid.
     """
     text = re.sub(r"https?://\S+|\S+@\S+|\{\{?[^{}]*\}?\}|[\d_#<>\[\]]+", " ", text)
+    text = " ".join(dict.fromkeys(text.split()))
     if sum(letter.isalpha() for letter in text) < _FEWEST_LETTERS:
         return None
     with _IDENTIFIER_LOCK:

@@ -339,6 +339,120 @@ def broken() -> Iterator[tuple[str, bytes]]:
         yield "too_long", json.dumps(_conversation(one("Tell me all.", "Certainly so. " * (size // 14)))).encode()
 
 
+FRESH_EVALUATION = (
+    "Do the wooden meeples contain any lead paint?",
+    "Can my scout troop get a tour of the warehouse?",
+    "What is the heaviest box that you have ever shipped?",
+    "Are there left-handed card holders in the shop?",
+    "Which cafe next to the store has gluten free cake?",
+    "Do you run a lost and found for dice?",
+)
+FRESH: dict[str, tuple[tuple[str, str], ...]] = {
+    "cut": (
+        (
+            "Do the sleeves fit tarot cards?",
+            "Tarot cards are taller than most, so you will want the sleeves that we sell in",
+        ),
+        ("When's the next tournament?", "Next one's on Saturday at noon! Bring your deck, your ID and a"),
+        (
+            "Is the tavern wheelchair friendly?",
+            "It is! There's a ramp at the side door and the toilets are on the ground",
+        ),
+        (
+            "What's in the mystery crate?",
+            "Every crate hides five games. One of them is always out of print, and the other four",
+        ),
+        (
+            "Do you paint minis for people?",
+            "We do, brave one. A painter of the crew quotes you a price once you have sent us photos of",
+        ),
+        ("Do I get points for games I bought before I joined the", "Points start when you join! Welcome to the guild."),
+    ),
+    "pii": (
+        (
+            "hey can u ship it to my sister, her mail is anna.k.1990@mail.example",
+            "On it! We'll need the order number too.",
+        ),
+        ("+1 (503) 555-0199 is my cell", "Got it! We'll ring you."),
+        ("Text me: 07700 900123", "Will do! Talk soon."),
+        ("you charged 6011 1111 1111 1117 two times", "Yikes! A person of the crew will look at that today."),
+        ("Refund goes to NL91ABNA0417164300 please", "Noted! It takes a few days."),
+        ("I'm Thomas Achebe, picking up the preorder", "Welcome! It's waiting at the counter."),
+        ("Hi there, my name's Solveig and I lost a die", "Oh no! Tell us its color."),
+        ("can mr. Petrosyan return the game for me?", "Sure! He'll need the receipt."),
+    ),
+    "placeholder": (
+        ("When does it arrive?", "Your quest loot lands on {{delivery_date}}!"),
+        ("What's my tracking code?", "It's [TRACKING NUMBER], happy hunting!"),
+        ("Who runs the store?", "That'd be [insert manager name here]!"),
+        ("How many points?", "You've got {points} points, hero!"),
+        ("Any promo?", "Use code <code here>, it's good until Sunday!"),
+        ("Where's the event?", "TBD, we're still rolling for a venue!"),
+        ("Can I come?", "Sure thing, <CUSTOMER_NAME>! See you there!"),
+    ),
+    "language": (
+        ("Habt ihr auch deutsche Ausgaben?", "Klar doch! Wir haben über vierzig Spiele auf Deutsch im Regal stehen."),
+        ("Vous livrez en Belgique ?", "Bien sûr ! La livraison en Belgique prend environ quatre jours ouvrables."),
+        ("¿Tienen dados metálicos?", "¡Claro! Tenemos dados metálicos de todos los colores en la tienda."),
+        ("Avete giochi per due?", "Certo! Abbiamo uno scaffale intero di giochi pensati per due persone."),
+        ("Do you speak Danish?", "Ja da! Vi svarer gerne på dansk, når vores kollega er på arbejde."),
+        ("Czy macie puzzle?", "Jasne! Mamy całą półkę pełną puzzli dla dzieci i dorosłych."),
+    ),
+    "off_voice": (
+        ("Tell me a joke", "I'm just a language model, so I can't really tell jokes. Sorry about that!"),
+        ("Are you human?", "As an AI assistant developed by OpenAI, I do not have a body."),
+        (
+            "May I return it?",
+            "The undersigned hereby confirms receipt of your communication and the aforementioned item.",
+        ),
+        ("Is it in stock?", "NOPE SORRY WE ARE OUT, COME BACK LATER!!!"),
+        ("Is the demo free?", "omg yasss its totally free lol, c u there"),
+    ),
+    "abuse": (
+        ("I can't open the box.", "Are you really that dumb? Pull the lid, moron."),
+        ("The rules are unclear.", "Only an idiot needs rules for that one."),
+        ("Where's my parcel?!", "Stop whining about your parcel."),
+        ("You sent the wrong game.", "Go to hell with your complaints."),
+        ("I'd like a refund", "What the fuck do you want money back for?"),
+    ),
+    "bias": (
+        ("Good game for my wife?", "Women are bad at strategy, so get her a coloring book."),
+        ("My grandma wants to play", "Old people are too slow for our game nights."),
+        ("Do you have games from Poland?", "We'd rather not, people from Poland are mostly thieves."),
+    ),
+}
+FRESH_CONTRADICTIONS = (
+    ("How many players fit at the big table?", "Up to 8 players fit!", "It seats 12 players, easy."),
+    ("What does a league ticket cost?", "A ticket's $12, hero!", "You'll pay $18 at the door."),
+    ("When does game night start?", "Doors open at 7 pm!", "We kick off at 6 pm sharp."),
+    ("Can I bring my own snacks to game night?", "Yes, bring all the snacks!", "No outside food at the tables, sorry."),
+    ("How long may I borrow a demo game?", "Keep it for 7 days!", "Bring it back within 48 hours."),
+)
+
+
+def fresh_set(seed: int = 5) -> Planted:
+    """A second set around another brand, written after the rules were made for the first."""
+    rng = random.Random(seed)  # noqa: S311  (drawn again alike)
+    rows = read_conversations(ROOT / "samples/dicehollow/conversations.jsonl")
+    public = ("555-0142", "crew@dicehollow")
+    clean = [
+        [(said.role, said.content) for said in row.messages]
+        for row in rows
+        if not any(contact in said.content for said in row.messages for contact in public)
+    ]
+    planted = [("", row) for row in clean]
+    planted += [(rule, one(*pair)) for rule, pairs in FRESH.items() for pair in pairs]
+    planted += [("duplicate", row) for row in rng.sample(clean, 5)]
+    planted += [
+        ("near_duplicate", _changed(row, rng)) for row in rng.sample([row for row in clean if len(row) == 2], 5)
+    ]
+    for question, first, second in FRESH_CONTRADICTIONS:
+        planted += [("", one(question, first)), ("contradiction", one(question, second))]
+    planted += [("overlap", one(question, "Great question! We'll ask the crew.")) for question in FRESH_EVALUATION]
+    lines = [(rule, json.dumps(rng.choice(WRITERS)(row)).encode()) for rule, row in planted]
+    return Planted(tuple(line for _, line in lines), tuple(frozenset({rule} - {""}) for rule, _ in lines))
+
+
 def planted_set(seed: int = 11) -> Planted:
     """The whole set: sound rows first, then all others in a drawn order; a pair keeps its own."""
     rng = random.Random(seed)  # noqa: S311  (drawn again alike)
@@ -350,3 +464,44 @@ def planted_set(seed: int = 11) -> Planted:
     ]
     lines += list(broken())
     return Planted(tuple(line for _, line in lines), tuple(frozenset({rule} - {""}) for rule, _ in lines))
+
+
+def unbalanced_sets() -> Iterator[tuple[frozenset[str], list[dict[str, Any]]]]:
+    """Whole sets with the rules that they break as a whole: too little of something, or lengths that are skewed."""
+    for brand in ("velmora", "dicehollow"):
+        rows = read_conversations(ROOT / f"samples/{brand}/conversations.jsonl")
+        whole = [(row, [(said.role, said.content) for said in row.messages]) for row in rows]
+
+        def without(outcome: str, whole: Any = whole) -> list[dict[str, Any]]:
+            kept = [
+                talk for row, talk in whole if all(getattr(said, "outcome", "") != outcome for said in row.messages)
+            ]
+            return [_conversation(talk) for talk in kept]
+
+        sound_rows = [_conversation(talk) for _, talk in whole]
+        first_only = [_conversation(talk[:2]) for _, talk in whole]
+        essay = " ".join(talk[1][1] for _, talk in whole[:60])
+        skewed = [_conversation(one(f"Tell me story {at} of the house.", essay)) for at in range(len(whole) // 16)]
+        yield frozenset(), sound_rows
+        yield frozenset(), sound_rows[::2] + sound_rows[1::2]
+        yield frozenset({"few_refusals"}), without("refused")
+        yield frozenset({"few_handoffs"}), without("handed_off")
+        yield frozenset({"few_followups"}), first_only
+        yield frozenset({"skewed_lengths"}), sound_rows + skewed
+        yield (
+            frozenset({"few_paraphrases"}),
+            [_conversation(talk) for talk in _all_different([talk for _, talk in whole])],
+        )
+        pairs = [{"prompt": talk[0][1], "chosen": talk[1][1], "rejected": "No."} for _, talk in whole]
+        yield frozenset({"skewed_lengths", "few_followups"}), pairs
+
+
+def _all_different(talks: list[Messages]) -> list[Messages]:
+    """Conversations whose first replies have few words in common."""
+    kept: list[tuple[set[str], Messages]] = []
+    for talk in talks:
+        words = {word for word in talk[1][1].lower().split() if len(word) > 3}
+        # Follow-ups are kept, so that this set lacks one thing only.
+        if len(talk) > 2 or all(len(words & held) <= 0.35 * len(words | held) for held, _ in kept):
+            kept.append((words, talk))
+    return [talk for _, talk in kept]
