@@ -499,9 +499,9 @@ def unbalanced_sets() -> Iterator[tuple[frozenset[str], list[dict[str, Any]]]]:
 def _all_different(talks: list[Messages]) -> list[Messages]:
     """Conversations whose first replies have few words in common."""
     kept: list[tuple[set[str], Messages]] = []
-    for talk in talks:
+    # Follow-ups first, so that this set lacks one thing only.
+    for talk in sorted(talks, key=len, reverse=True):
         words = {word for word in talk[1][1].lower().split() if len(word) > 3}
-        # Follow-ups are kept, so that this set lacks one thing only.
-        if len(talk) > 2 or all(len(words & held) <= 0.35 * len(words | held) for held, _ in kept):
+        if all(len(words & held) <= 0.35 * len(words | held) for held, _ in kept):
             kept.append((words, talk))
     return [talk for _, talk in kept]
