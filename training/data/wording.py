@@ -48,7 +48,7 @@ def cut(row: Row, *, marks: bool = True) -> Said:
             continue
         if turn.role == "assistant" and _breaks_off(turn.content, marks=marks):
             yield "cut", f"reply {number} breaks off: ...{_tail(turn.content)}"
-        elif turn.role == "user" and _last_word(turn.content) in _NEVER_LAST:
+        elif turn.role == "user" and len(turn.content.split()) > 2 and _last_word(turn.content) in _NEVER_LAST:
             yield "cut", f"message {number} of the user breaks off: ...{_tail(turn.content)}"
     if row.turns[-1].role == "user":
         yield "cut", "the last message is the user's, so that it has no reply to learn"
