@@ -182,11 +182,11 @@ def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[
     """Warnings, groups of near questions, and how many pieces of personal data there are."""
     warnings: list[Finding] = []
     pieces = 0
-    marks = wording.punctuated(rows)
+    how = wording.manner(rows)
     for number, row in enumerate(rows):
         if not number % 200:
             progress(Report("looking at each row", number, len(rows)))
-        for said in (wording.cut(row, marks=marks), wording.placeholders(row), wording.language(row, options.language)):
+        for said in (wording.cut(row, how), wording.placeholders(row), wording.language(row, options.language)):
             warnings.extend(Finding(row.file, row.line, rule, reason) for rule, reason in said)
         warnings.extend(Finding(row.file, row.line, rule, reason) for rule, reason in fairness.abuse(row))
         found = [one for turn in row.turns for one in _personal(turn, options)]

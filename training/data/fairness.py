@@ -10,9 +10,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from retrieval.language.facts import facts
 from retrieval.language.words import fold, word_list, words
 from training.data.balance import refuses
+from training.data.repeats import contradiction
 from training.data.rows import Finding, Row
 from training.data.wording import Said
 
@@ -142,9 +142,8 @@ def _difference(one: str, other: str) -> str | None:
     """How two replies to one question treat people unequally."""
     if refuses(one) != refuses(other):
         return "one is refused, the other is not"
-    mine, theirs = ({(fact.kind, fact.value, fact.unit) for fact in facts(text)} for text in (other, one))
-    if mine != theirs and mine and theirs and not (mine <= theirs or theirs <= mine):
-        return "the facts are others"
+    if other_facts := contradiction(one, other):
+        return f"the facts are others, {other_facts}"
     shorter, longer = sorted((len(one.split()), len(other.split())))
     if longer >= 12 and shorter * 3 < longer:
         return f"one reply has {shorter} words, the other {longer}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -26,27 +28,46 @@ _NEVER_LAST = frozenset(word_list("the a an and or because my your our their eve
 """Words that no message ends with, however sloppily it was typed."""
 _LONG_ENOUGH = 8
 """Words from which on a reply without a full stop is cut rather than curt."""
-_PUNCTUATED = 0.9
+_RECURS = 3
+_PUNCTUATED = 0.94
 """Share of the replies with a mark at the end from which on one without is cut: people in a hurry leave it out."""
 
 
-def punctuated(rows: Sequence[Row]) -> bool:
-    """Whether replies of some length end in a mark, so that a missing one says something."""
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the replies of a set of data end."""
+
+    marks: bool = True
+    """Whether in a mark, so that a missing one says something."""
+    usual: frozenset[str] = frozenset()
+    """Ends without a mark that recur: "has a rating of 4" is a template, not a cut."""
+
+
+def manner(rows: Sequence[Row]) -> Manner:
+    """How the replies of these rows end."""
     long = [reply for row in rows for reply in row.replies if len(reply.split()) >= _LONG_ENOUGH]
-    return sum(bool(_ENDED.search(reply)) for reply in long) >= _PUNCTUATED * len(long)
+    bare = Counter(_end(reply) for reply in long if not _ENDED.search(reply))
+    usual = frozenset(end for end, count in bare.items() if count >= _RECURS)
+    cut = sum(count for end, count in bare.items() if end not in usual)
+    return Manner(len(long) - cut >= _PUNCTUATED * len(long), usual)
 
 
-def cut(row: Row, *, marks: bool = True) -> Said:
+def _end(text: str) -> str:
+    """The last three words, figures looking alike."""
+    return re.sub(r"\d", "0", " ".join(text.lower().split()[-3:]))
+
+
+def cut(row: Row, how: Manner) -> Said:
     """Turns that end in the middle, and conversations whose last word is the customer's.
 
     Args:
         row: One row.
-        marks: Whether the replies of this data end in a mark, as `punctuated` says.
+        how: What `manner` says of the whole data.
     """
     for number, turn in enumerate(row.turns, start=1):
         if turn.role not in ("user", "assistant") or not turn.content.strip():
             continue
-        if turn.role == "assistant" and _breaks_off(turn.content, marks=marks):
+        if turn.role == "assistant" and _breaks_off(turn.content, how):
             yield "cut", f"reply {number} breaks off: ...{_tail(turn.content)}"
         elif turn.role == "user" and len(turn.content.split()) > 2 and _last_word(turn.content) in _NEVER_LAST:
             yield "cut", f"message {number} of the user breaks off: ...{_tail(turn.content)}"
@@ -54,7 +75,7 @@ def cut(row: Row, *, marks: bool = True) -> Said:
         yield "cut", "the last message is the user's, so that it has no reply to learn"
 
 
-def _breaks_off(text: str, *, marks: bool) -> bool:
+def _breaks_off(text: str, how: Manner) -> bool:
     text = text.rstrip()
     if text.count("```") % 2:
         return True
@@ -65,7 +86,13 @@ def _breaks_off(text: str, *, marks: bool) -> bool:
     if _last_word(text) in _GOES_ON and len(text.split()) > 2:
         return True
     last_line = text.splitlines()[-1]
-    if not marks or _LIST_LINE.match(last_line) or _LABELLED.search(last_line) or text.isupper():
+    if (
+        not how.marks
+        or _end(text) in how.usual
+        or _LIST_LINE.match(last_line)
+        or _LABELLED.search(last_line)
+        or text.isupper()
+    ):
         return False
     # Shorter ones may be curt.
     return len(text.split()) >= _LONG_ENOUGH
@@ -122,6 +149,8 @@ def placeholders_in(text: str) -> list[str]:
 _MARGIN = 15.0
 """Natural logarithm by which another language must be likelier: one message of eight words, or two of four."""
 _FEWEST_LETTERS = 24
+_LIKE = {"en": ("pcm", "sco", "jam"), "de": ("bar", "gsw"), "it": ("scn", "vec", "nap", "lij")}
+"""Languages that a hurried message in the first one is easily taken for."""
 _IDENTIFIER_LOCK = threading.Lock()
 
 
@@ -152,7 +181,7 @@ def other_language(text: str, wanted: str) -> str | None:
         ranked: dict[str, float] = dict(_identifier().rank(text[:2000]))
     best = max(ranked, key=ranked.__getitem__)
     code = wanted.split("-")[0].lower()
-    if best == code or code not in ranked or ranked[best] - ranked[code] < _MARGIN:
+    if best == code or best in _LIKE.get(code, ()) or code not in ranked or ranked[best] - ranked[code] < _MARGIN:
         return None
     return best
 

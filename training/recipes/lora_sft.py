@@ -31,7 +31,6 @@ from configs.base_manifest import BASE_FILE, BaseManifest, read_base
 from configs.errors import ConfigError
 from configs.training import Lora, Recipe, Sft, read_recipe
 from training.base_model import DEFAULT, describe_base
-from training.data.split import hold_back
 from training.errors import RecipeInvalid, TrainingError, TrainingFailed
 from training.example_files import read_examples
 from training.examples import Example, select
@@ -91,7 +90,7 @@ def main(job: Job) -> Trained:
     """
     started = time.monotonic()
     recipe, sft = job.recipe, job.recipe.sft
-    examples, watched = hold_back(select(job.examples, recipe.data), sft.held_back, sft.seed)
+    examples, watched = _held_back(select(job.examples, recipe.data), sft)
     brand = _brand(examples)
     base = _base(job.base)
     run = job.resume or new_run(job.runs, brand, recipe)
@@ -242,6 +241,16 @@ def main(job: Job) -> Trained:
     del trainer, model, tuned
     gc.collect()
     return Trained(manifest, folder, run, metrics, tuple(losses))
+
+
+def _held_back(examples: Sequence[Example], sft: Sft) -> tuple[list[Example], list[Example]]:
+    """Examples to learn and examples to watch."""
+    if not sft.held_back:
+        return list(examples), []
+    # Imported where it is needed: a machine that watches nothing need not have what compares questions.
+    from training.data.split import hold_back
+
+    return hold_back(examples, sft.held_back, sft.seed)
 
 
 def _lora(lora: Lora) -> Any:
