@@ -1,8 +1,9 @@
-"""An adapter folder as it travels from training to service: three files, read with every check that can be made.
+"""An adapter folder as it travels from training to service: its files, read with every check that can be made.
 
 adapter_config.json         PEFT's own
 adapter_model.safetensors   the weights, never a pickle
 manifest.json               what it was made from, and for which base
+proof.json                  what an engine must do with it (configs.adapter_proof); older adapters have none
 """
 
 from __future__ import annotations

@@ -129,11 +129,15 @@ async def open_gateway(
         platform, off = _channels(config, environment)
         problems += off + unread
 
+        warming: list[asyncio.Task[None]] = []
+
         def engine_changed(state: EngineState) -> None:
             metrics.engine_ready.set(state == "ready")
             if state == "starting":
                 metrics.engine_restarts.inc()
                 voices.forget(adapters)
+            if state == "ready":
+                warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
             code, text = (
                 ("engine_ready", "The assistant is back.")
                 if state == "ready"
@@ -191,6 +195,7 @@ async def open_gateway(
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
+        stack.push_async_callback(lambda: _cancelled(*warming))
         hook = settings.handoff.webhook_secret
         hook_secret = read_secret(hook, environment) if hook else None
         if hook_secret:
@@ -263,9 +268,10 @@ async def _follow_knowledge(gateway: Gateway) -> None:
         await asyncio.sleep(HOUSEKEEPING_S)
 
 
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _api_keys(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]:

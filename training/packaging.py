@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from configs.adapter_manifest import (
     LoraShape,
     read_adapter,
 )
+from configs.adapter_proof import PROOF_FILE, AdapterProof
 from configs.base_manifest import BaseManifest
 from configs.safetensors_file import tensors_sha256
 from configs.training import Recipe
@@ -79,6 +80,7 @@ def package_adapter(
     knowledge_version: str | None,
     metrics: Mapping[str, float | int | str | None],
     parent: str | None = None,
+    prove: Callable[[Path, str], AdapterProof | None] | None = None,
 ) -> AdapterManifest:
     """Write the adapter of a PEFT model, in bfloat16, all files or none.
 
@@ -89,6 +91,7 @@ def package_adapter(
         knowledge_version: The knowledge base whose passages stood in the prompts.
         metrics: Numbers to keep with it.
         parent: The version that it replaces.
+        prove: Tries the written weights, given their folder and digest; what it returns is kept beside them.
 
     Raises:
         TrainingFailed: The folder exists already, or the disk does not take the files.
@@ -115,6 +118,8 @@ def package_adapter(
                 parent=parent,
             )
             (building / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+            if prove and (proof := prove(building, manifest.weights_sha256)):
+                (building / PROOF_FILE).write_text(proof.to_json(), encoding="utf-8")
             publish(building, folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)

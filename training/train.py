@@ -119,6 +119,7 @@ def train_brand(
             base_folder(models, base_name),
             folder,
             source.home.runs,
+            display_name=source.brand.display_name,
             progress=progress,
             say=say,
             resume=None if force else unfinished(source.home.runs, origin.digests(source.knowledge.version)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import urllib.request
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +188,6 @@ def test_the_bench_answers_with_both_voices_from_the_same_passages(gateway: Runn
 
 def test_the_docs_page_asks_no_other_host_for_anything(gateway: Running) -> None:
     import re
-    import urllib.request
 
     with urllib.request.urlopen(f"{gateway.url}/docs") as page:
         text = page.read().decode()
@@ -225,6 +226,96 @@ def test_a_damaged_adapter_is_refused_with_exit_code_3_and_what_serves_stays(gat
         assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
     finally:
         shutil.rmtree(damaged)
+
+
+def engine_url(gateway: Running) -> str:
+    words = Path(f"/proc/{gateway.engine()}/cmdline").read_bytes().decode().split("\0")
+    return f"http://127.0.0.1:{words[words.index('--port') + 1]}"
+
+
+def test_the_engine_reads_training_prompts_as_the_tokens_that_the_trainer_saw(gateway: Running) -> None:
+    import transformers
+
+    from configs.training import Data
+    from training.example_command import build
+    from training.proof import prompt_tokens
+    from training.sources import Source
+
+    source = Source.open("velmora", gateway.environment)
+    examples = [one for one in build(source, Data(variants=2)).examples if one.passages][:40:2]
+    assert len(examples) == 20
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gateway.home / "models/smollm2-135m-instruct")
+    for example in examples:
+        messages = [{"role": one.role, "content": one.content} for one in example.messages]
+        body = {"model": "velmora@v1", "messages": messages, "add_generation_prompt": True}
+        request = urllib.request.Request(
+            f"{engine_url(gateway)}/tokenize", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer)["tokens"] == prompt_tokens(tokenizer, example.messages)
+
+
+def other_weights(change: Callable[[str, Any], Any]) -> Callable[[Path], None]:
+    """Change an adapter's tensors and make its digests fit again, as somebody would who packages it anew."""
+
+    def damage(folder: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        from configs.safetensors_file import tensors_sha256
+
+        weights = folder / "adapter_model.safetensors"
+        save_file({name: change(name, tensor) for name, tensor in load_file(weights).items()}, weights)
+        digest = tensors_sha256([weights])
+        for name in ("manifest.json", "proof.json"):
+            told = json.loads((folder / name).read_text())
+            (folder / name).write_text(json.dumps({**told, "weights_sha256": digest}))
+
+    return damage
+
+
+def another_brands(folder: Path) -> None:
+    """The weights of the other house."""
+    import shutil
+
+    shutil.copy("samples/dicehollow/adapter/adapter_model.safetensors", folder)
+    other_weights(lambda _, tensor: tensor)(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "version", "reason"),
+    [
+        pytest.param(
+            other_weights(lambda _, tensor: tensor * 0), "idle", "The engine ignores velmora@idle", id="without effect"
+        ),
+        pytest.param(
+            another_brands, "swapped", "serves as velmora@swapped is not what was trained", id="another brand's"
+        ),
+        pytest.param(
+            other_weights(lambda name, tensor: tensor * (".layers.2" not in name)),
+            "cut",
+            "serves as velmora@cut is not what was trained",
+            id="a third of the layers lost",
+        ),
+    ],
+)
+def test_an_adapter_that_does_not_do_as_it_was_trained_never_speaks(
+    gateway: Running, damage: Callable[[Path], None], version: str, reason: str
+) -> None:
+    import shutil
+
+    folder = gateway.home / "adapters/velmora" / version
+    shutil.copytree(gateway.home / "adapters/velmora/v1", folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+    damage(folder)
+    try:
+        # Every file is whole and fits the others; only the engine can show what is wrong.
+        assert gateway.cli("adapter", "promote", f"velmora@{version}").returncode == 0
+        assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
+        assert reason in (gateway.home / "runs/gateway.log").read_text("utf-8", "replace")
+    finally:
+        assert gateway.cli("adapter", "rollback", "--brand", "velmora").returncode == 0
+        shutil.rmtree(folder)
 
 
 def test_a_second_demo_on_the_same_state_is_refused_in_plain_words(gateway: Running) -> None:

@@ -32,7 +32,8 @@ def duplicates(rows: Sequence[Row], asked: Sequence[int]) -> Iterator[Finding]:
     seen: dict[bytes, Row] = {}
     near: dict[int, list[Row]] = defaultdict(list)
     for row, group in zip(rows, asked, strict=True):
-        key = blake2b("\n".join(f"{one.role} {plain(one.content)}" for one in row.turns).encode()).digest()
+        said = [*(f"{one.role} {plain(one.content)}" for one in row.turns), plain(row.rejected or "")]
+        key = blake2b("\n".join(said).encode()).digest()
         if key in seen:
             yield Finding(row.file, row.line, "duplicate", f"says the same as {_place(seen[key], row)}")
             continue
@@ -41,6 +42,8 @@ def duplicates(rows: Sequence[Row], asked: Sequence[int]) -> Iterator[Finding]:
             likeness = min(
                 resemblance("\n".join(row.questions), "\n".join(other.questions)),
                 resemblance("\n".join(row.replies), "\n".join(other.replies)),
+                # Pairs of one prompt with several rejected replies are how preferences come.
+                resemblance(row.rejected, other.rejected) if row.rejected and other.rejected else 1.0,
             )
             if likeness >= NEAR:
                 reason = f"{likeness:.0%} alike to {_place(other, row)}"

@@ -23,10 +23,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from configs.adapter_manifest import AdapterManifest
+from configs.adapter_proof import AdapterProof
 from configs.base_manifest import BASE_FILE, BaseManifest, read_base
 from configs.errors import ConfigError
 from configs.training import Lora, Recipe, Sft, read_recipe
@@ -37,6 +39,7 @@ from training.examples import Example, select
 from training.packaging import Origin, package_adapter
 from training.plot import loss_plot
 from training.progress import LineProgress, Progress, Report, silent
+from training.proof import record
 from training.runs import ORIGIN_FILE, LossLog, last_checkpoint, new_run
 from training.sampling import LengthGrouped
 
@@ -58,6 +61,8 @@ class Job:
     """The folder of the new version; must not exist."""
     runs: Path
     parent: str | None = None
+    display_name: str | None = None
+    """The brand's name as customers know it, for the proof that service asks of an engine; without it none is made."""
     progress: Progress = silent
     say: Callable[[str], object] = sys.stderr.write
     """Shown every resolved value before the first step."""
@@ -299,9 +304,17 @@ def _keep(job: Job, model: Any, tokenizer: Any, run: Path, metrics: Metrics) -> 
         knowledge_version=job.knowledge_version,
         metrics=metrics,
         parent=job.parent,
+        prove=partial(_proof, job) if job.display_name else None,
     )
     (run / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     return manifest, job.out
+
+
+def _proof(job: Job, adapter: Path, weights_sha256: str) -> AdapterProof | None:
+    proof = record(adapter, job.base, job.display_name or "", weights_sha256)
+    if proof is None:
+        job.say("  the adapter hardly changes the base model: no engine can be seen to use it, so no proof is kept\n")
+    return proof
 
 
 def _origin(job: Job) -> Origin:

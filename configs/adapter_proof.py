@@ -1,0 +1,78 @@
+"""`proof.json` in an adapter folder: what an engine must do with this adapter, written down when it was packaged.
+
+A digest shows that the file is the one that was trained; it does not show that the engine uses it. A few fixed prompts
+do: their token ids, and how likely the adapter and the base find one reply to each.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from configs.base_manifest import SHA256
+from configs.brand import Strict
+from configs.errors import AdapterInvalid
+
+PROOF_FILE = "proof.json"
+MIN_DIFFERENCE = 0.2
+"""Nats a token. An adapter that changes the base by less cannot be told from one that the engine ignores."""
+
+
+class CanaryMessage(Strict):
+    """One message of a canary's prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Canary(Strict):
+    """A fixed prompt and a reply that the adapter gives to it."""
+
+    messages: tuple[CanaryMessage, ...] = Field(min_length=1)
+    prompt_tokens: tuple[int, ...] = Field(min_length=1, description="Of the messages, as the trainer's tokenizer saw.")
+    reply_tokens: tuple[int, ...] = Field(min_length=4)
+    adapter_logprob: float = Field(le=0, description="Mean natural log-probability of the reply's tokens.")
+    base_logprob: float = Field(le=0, description="The same without the adapter.")
+
+
+class AdapterProof(Strict):
+    """Everything in `proof.json`."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema", description="Version of this form.")
+    weights_sha256: Annotated[str, StringConstraints(pattern=SHA256)]
+    canaries: tuple[Canary, ...] = Field(min_length=1, max_length=8)
+
+    @model_validator(mode="after")
+    def _tells_them_apart(self) -> Self:
+        if all(abs(one.adapter_logprob - one.base_logprob) < MIN_DIFFERENCE for one in self.canaries):
+            raise ValueError(f"adapter and base differ by less than {MIN_DIFFERENCE} on every canary")
+        return self
+
+    def to_json(self) -> str:
+        """The text of `proof.json`."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True)) + "\n"
+
+
+def read_proof(folder: Path, weights_sha256: str) -> AdapterProof | None:
+    """Read the proof of an adapter; None where it has none, as adapters had before there were proofs.
+
+    Raises:
+        AdapterInvalid: Not of this form, or of other weights.
+    """
+    path = folder / PROOF_FILE
+    if not path.exists():
+        return None
+    try:
+        proof = AdapterProof.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise AdapterInvalid(f"{path} is no proof: {where}: {first['msg']}; train or copy the adapter again") from error
+    except (OSError, ValueError) as error:
+        raise AdapterInvalid(f"{path} cannot be read: {error}; train or copy the adapter again") from error
+    if proof.weights_sha256 != weights_sha256:
+        raise AdapterInvalid(f"{path} is the proof of another adapter; train or copy the adapter again")
+    return proof

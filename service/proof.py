@@ -1,0 +1,112 @@
+"""See that an engine uses an adapter, and uses it as it was trained, before it speaks to anyone.
+
+The engine is asked for the token ids of fixed prompts and for the log-probability of a reply to each, with the adapter
+and without; both must be what was written down when the adapter was packaged (configs.adapter_proof). An adapter that
+is ignored, swapped, damaged, or put on another base shows.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+import aiohttp
+import orjson
+
+from configs.adapter_proof import AdapterProof, Canary
+from service.errors import AdapterUnknown, ModelUnavailable
+
+TOLERANCE = 0.1
+"""Nats a token between the engine's arithmetic and the trainer's: float32 engines differ by less than 0.001, bfloat16
+ones by up to 0.05."""
+PATIENCE_S = 60.0
+
+
+async def prove(session: aiohttp.ClientSession, url: str, *, base: str, model: str, proof: AdapterProof) -> None:
+    """Return where an engine uses an adapter as it was trained.
+
+    Args:
+        session: A client.
+        url: The engine's address.
+        base: The engine's name for the base model.
+        model: Its name for the adapter.
+        proof: Of the adapter.
+
+    Raises:
+        AdapterUnknown: It does not; the message says in what.
+        ModelUnavailable: The engine does not answer.
+    """
+    try:
+        for canary in proof.canaries:
+            await _prove_tokens(session, url, model, canary)
+            spoken, plain = [await _logprob(session, url, name, canary) for name in (model, base)]
+            _compare(model, spoken, plain, canary)
+    except (TimeoutError, aiohttp.ClientError) as error:
+        raise ModelUnavailable(
+            f"The engine stopped answering while {model} was tried ({type(error).__name__})."
+        ) from error
+
+
+def _compare(model: str, spoken: float, plain: float, canary: Canary) -> None:
+    expected, without = canary.adapter_logprob, canary.base_logprob
+    cure = f"Train it again, or go back: brandvoice adapter rollback --brand {model.partition('@')[0]}."
+    if abs(plain - without) > TOLERANCE:
+        raise AdapterUnknown(
+            f"{model} was trained on another base than the engine serves: the base gives the canary {plain:.3f} nats a "
+            f"token, and gave it {without:.3f} when the adapter was packaged. {cure}"
+        )
+    if abs(spoken - expected) <= TOLERANCE:
+        return
+    if abs(spoken - plain) <= TOLERANCE:
+        raise AdapterUnknown(f"The engine ignores {model}: with it and without it the canary is as likely. {cure}")
+    raise AdapterUnknown(
+        f"What the engine serves as {model} is not what was trained: {spoken:.3f} nats a token on the canary, "
+        f"{expected:.3f} when it was packaged. {cure}"
+    )
+
+
+async def _prove_tokens(session: aiohttp.ClientSession, url: str, model: str, canary: Canary) -> None:
+    body = {
+        "model": model,
+        "messages": [{"role": one.role, "content": one.content} for one in canary.messages],
+        "add_generation_prompt": True,
+    }
+    found = (await _post(session, f"{url}/tokenize", model, body)).get("tokens")
+    if found == list(canary.prompt_tokens):
+        return
+    raise AdapterUnknown(
+        f"The engine reads {model}'s prompts as other tokens than it was trained on (its chat template or tokenizer "
+        "differs). Serve the base model that the adapter was trained on, or train it again."
+    )
+
+
+async def _logprob(session: aiohttp.ClientSession, url: str, model: str, canary: Canary) -> float:
+    tokens = [*canary.prompt_tokens, *canary.reply_tokens]
+    body = {"model": model, "prompt": tokens, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+    answer = await _post(session, f"{url}/v1/completions", model, body)
+    try:
+        rows = answer["choices"][0]["prompt_logprobs"]
+        return fmean(
+            _of(row, token) for row, token in list(zip(rows, tokens, strict=True))[len(canary.prompt_tokens) :]
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise AdapterUnknown(
+            f"The engine gives no log-probabilities of a prompt, so {model} cannot be tried."
+        ) from error
+
+
+def _of(row: dict[str, Any], token: int) -> float:
+    return float(row[str(token)]["logprob"])
+
+
+async def _post(session: aiohttp.ClientSession, url: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+    async with session.post(url, data=orjson.dumps(body), headers=headers, timeout=timeout) as response:
+        data = await response.read()
+        if response.status >= 500:
+            raise ModelUnavailable(f"The engine answered {response.status} while {model} was tried: {data[:200]!r}.")
+        if response.status != 200:
+            raise AdapterUnknown(f"The engine cannot try {model} ({response.status}): {data[:200]!r}.")
+    answer: dict[str, Any] = orjson.loads(data)
+    return answer

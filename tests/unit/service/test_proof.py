@@ -1,0 +1,208 @@
+"""Whether an engine uses an adapter as it was trained: every way in which it may not, on a small stand-in for vLLM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from configs.adapter_manifest import AdapterManifest, LoraShape
+from configs.adapter_proof import AdapterProof, Canary, CanaryMessage, read_proof
+from configs.base_manifest import BaseManifest
+from configs.errors import AdapterInvalid
+from configs.home import Home
+from service.adapters import EngineVoices
+from service.errors import AdapterUnknown, ModelUnavailable
+from service.proof import prove
+
+WEIGHTS = "a" * 64
+PROOF = AdapterProof(
+    weights_sha256=WEIGHTS,
+    canaries=(
+        Canary(
+            messages=(CanaryMessage(role="user", content="Hello?"),),
+            prompt_tokens=(1, 2, 3),
+            reply_tokens=(7, 8, 9, 10),
+            adapter_logprob=-0.2,
+            base_logprob=-2.0,
+        ),
+    ),
+)
+
+
+@dataclass
+class Engine:
+    """Says what it is told to say."""
+
+    logprobs: dict[str, float] = field(default_factory=lambda: {"base": -2.0, "demo@1": -0.2, "demo@2": -0.2})
+    tokens: list[int] = field(default_factory=lambda: [1, 2, 3])
+    status: int = 200
+    without_logprobs: bool = False
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name = body.get("model") or body["lora_name"]
+        self.calls.append((request.path.rpartition("/")[2], name))
+        if self.status != 200:
+            return web.json_response({"error": "no"}, status=self.status)
+        if request.path == "/tokenize":
+            return web.json_response({"tokens": self.tokens})
+        if request.path == "/v1/completions":
+            assert body["prompt"] == [1, 2, 3, 7, 8, 9, 10]
+            # As vLLM does: nothing for the first token; beside the token itself, perhaps a likelier one.
+            rows: list[Any] = [None]
+            rows += [
+                {str(one): {"logprob": self.logprobs[name]}, "77": {"logprob": -0.01}} for one in body["prompt"][1:]
+            ]
+            return web.json_response({"choices": [{} if self.without_logprobs else {"prompt_logprobs": rows}]})
+        return web.Response(text="ok")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+        app = web.Application()
+        app.router.add_post("/{path:.*}", self.answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        try:
+            async with aiohttp.ClientSession() as session:
+                yield session, f"http://{host}:{port}"
+        finally:
+            await runner.cleanup()
+
+
+async def tried(engine: Engine) -> None:
+    async with engine.running() as (session, url):
+        await prove(session, url, base="base", model="demo@1", proof=PROOF)
+
+
+async def test_an_engine_that_does_as_was_written_down_passes() -> None:
+    engine = Engine()
+    await tried(engine)
+    assert engine.calls == [("tokenize", "demo@1"), ("completions", "demo@1"), ("completions", "base")]
+    # Another arithmetic moves the figures a little.
+    await tried(Engine(logprobs={"demo@1": -0.25, "base": -2.06}))
+
+
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [
+        (Engine(logprobs={"demo@1": -2.0, "base": -2.0}), "ignores demo@1"),
+        (Engine(logprobs={"demo@1": -1.1, "base": -2.0}), "is not what was trained"),
+        (Engine(logprobs={"demo@1": -0.2, "base": -3.0}), "another base"),
+        (Engine(tokens=[1, 2, 4]), "other tokens"),
+        (Engine(without_logprobs=True), "gives no log-probabilities"),
+        (Engine(status=404), "cannot try demo@1"),
+    ],
+)
+async def test_an_adapter_that_does_not_do_as_was_written_down_is_refused(engine: Engine, reason: str) -> None:
+    with pytest.raises(AdapterUnknown, match=reason):
+        await tried(engine)
+
+
+async def test_an_engine_in_trouble_is_no_fault_of_the_adapter() -> None:
+    with pytest.raises(ModelUnavailable):
+        await tried(Engine(status=503))
+
+
+def adapter(home: Home, version: str, *, proof: AdapterProof | None = PROOF) -> None:
+    """A version whose files are not looked at: only its manifest and its proof."""
+    folder = home.adapters / "demo" / version
+    folder.mkdir(parents=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (folder / name).write_text("")
+    manifest = AdapterManifest(
+        brand="demo",
+        version=version,
+        base=BaseManifest(name="base", source="test", sha256="b" * 64, dtype="float32"),
+        lora=LoraShape(r=1, alpha=1, target_modules=("q_proj",)),
+        weights_sha256=WEIGHTS,
+        template_sha256="c" * 64,
+        data_sha256="d" * 64,
+        recipe_sha256="e" * 64,
+        knowledge_version=None,
+        created_at="2026-01-01T00:00:00Z",  # type: ignore[arg-type]
+    )
+    (folder / "manifest.json").write_text(manifest.to_json())
+    if proof:
+        (folder / "proof.json").write_text(proof.to_json())
+    (home.adapters / "demo" / "active").write_text(version)
+
+
+def voices(home: Home, session: aiohttp.ClientSession, url: str) -> EngineVoices:
+    """With both versions loaded when the engine was started."""
+    loaded = {f"demo@{version}": home.adapters / "demo" / version for version in ("1", "2")}
+    return EngineVoices(home, base_name="base", base_sha256=None, engine_url=url, session=session, loaded=loaded)
+
+
+async def test_a_version_is_proven_once_before_it_speaks(tmp_path: Path) -> None:
+    home, engine = Home(tmp_path), Engine()
+    adapter(home, "1")
+    async with engine.running() as (session, url):
+        speaking = voices(home, session, url)
+        assert (await speaking.voice("demo")).model == "demo@1"
+        asked = len(engine.calls)
+        assert asked == 3
+        await speaking.voice("demo")
+        assert len(engine.calls) == asked
+        speaking.forget({"demo@1": tmp_path})
+        await speaking.voice("demo")
+        assert len(engine.calls) == 2 * asked
+
+
+async def test_while_a_promoted_version_is_refused_the_one_before_goes_on_speaking(tmp_path: Path) -> None:
+    home, engine = Home(tmp_path), Engine()
+    adapter(home, "1")
+    async with engine.running() as (session, url):
+        speaking = voices(home, session, url)
+        assert (await speaking.voice("demo")).version == "1"
+        adapter(home, "2")
+        engine.logprobs["demo@2"] = -2.0
+        assert (await speaking.voice("demo")).version == "1"
+        assert ("unload_lora_adapter", "demo@2") in engine.calls
+        asked = len(engine.calls)
+        # Not tried again at each turn; and whoever names it is told why.
+        assert (await speaking.voice("demo")).version == "1"
+        with pytest.raises(AdapterUnknown, match="ignores demo@2"):
+            await speaking.voice("demo", "2")
+        assert len(engine.calls) == asked
+
+
+async def test_a_refused_version_with_none_before_it_does_not_speak(tmp_path: Path) -> None:
+    home, engine = Home(tmp_path), Engine(tokens=[9])
+    adapter(home, "1")
+    async with engine.running() as (session, url):
+        with pytest.raises(AdapterUnknown, match="other tokens"):
+            await voices(home, session, url).voice("demo")
+
+
+async def test_an_adapter_from_before_there_were_proofs_speaks(tmp_path: Path) -> None:
+    home, engine = Home(tmp_path), Engine()
+    adapter(home, "1", proof=None)
+    async with engine.running() as (session, url):
+        assert (await voices(home, session, url).voice("demo")).version == "1"
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": 1', PROOF.to_json().replace("-0.2", "-2.0")])
+def test_a_proof_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "proof.json").write_text(text)
+    with pytest.raises(AdapterInvalid, match="again"):
+        read_proof(tmp_path, WEIGHTS)
+
+
+def test_a_proof_of_other_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "proof.json").write_text(PROOF.to_json())
+    assert read_proof(tmp_path, WEIGHTS) == PROOF
+    assert json.loads(PROOF.to_json())["schema"] == 1
+    with pytest.raises(AdapterInvalid, match="another adapter"):
+        read_proof(tmp_path, "f" * 64)
