@@ -169,6 +169,9 @@ def read_rows(path: Path, form: Form | None = None) -> Iterator[Row | Finding]:
 
 def _too_long(row: Row, options: Options) -> Finding | None:
     texts = [turn.content for turn in row.turns]
+    if row.rejected is not None:
+        # Of a pair, the longer reply counts.
+        texts[-1] = max(texts[-1], row.rejected, key=len)
     # No token is shorter than a byte, so that most rows need not be counted.
     if sum(len(text.encode()) + _TOKENS_PER_MESSAGE for text in texts) <= options.max_tokens:
         return None

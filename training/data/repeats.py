@@ -126,10 +126,14 @@ _NO = re.compile(
 )
 
 
+_LONG_WORD = re.compile(r"\S{60,}")
+"""Encoded data and the like; it holds no facts and takes long to search."""
+
+
 def _single_facts(text: str) -> dict[tuple[str, str], tuple[str, str]]:
     """Facts of which a text states one value: by kind and unit, the value and how it is written."""
     values: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for fact in facts(text):
+    for fact in facts(_LONG_WORD.sub(" ", text)):
         if fact.kind in ("quote", "link") or (fact.kind == "number" and not (fact.unit or fact.noun)):
             continue
         unit, value = "" if fact.kind == "time" else fact.unit or stem(fact.noun), fact.value

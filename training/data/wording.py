@@ -28,6 +28,8 @@ _NEVER_LAST = frozenset(word_list("the a an and or because my your our their eve
 """Words that no message ends with, however sloppily it was typed."""
 _LONG_ENOUGH = 8
 """Words from which on a reply without a full stop is cut rather than curt."""
+_TAIL = 200
+"""Characters of a reply that its end is told by."""
 _RECURS = 3
 _PUNCTUATED = 0.94
 """Share of the replies with a mark at the end from which on one without is cut: people in a hurry leave it out."""
@@ -46,7 +48,7 @@ class Manner:
 def manner(rows: Sequence[Row]) -> Manner:
     """How the replies of these rows end."""
     long = [reply for row in rows for reply in row.replies if len(reply.split()) >= _LONG_ENOUGH]
-    bare = Counter(_end(reply) for reply in long if not _ENDED.search(reply))
+    bare = Counter(_end(reply) for reply in long if not _ENDED.search(reply[-_TAIL:]))
     usual = frozenset(end for end, count in bare.items() if count >= _RECURS)
     cut = sum(count for end, count in bare.items() if end not in usual)
     return Manner(len(long) - cut >= _PUNCTUATED * len(long), usual)
@@ -81,7 +83,7 @@ def _breaks_off(text: str, how: Manner) -> bool:
         return True
     if text.endswith((",", "(", "[", "{", " -", "\u2013", "\u2014")):
         return True
-    if _ENDED.search(text):
+    if _ENDED.search(text[-_TAIL:]):
         return False
     if _last_word(text) in _GOES_ON and len(text.split()) > 2:
         return True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +23,9 @@ from training.data.split import assert_no_overlap, hold_back, split_rows
 from training.data.wording import placeholders_in
 from training.errors import DataInvalid, DataOverlap
 from training.examples import Built, Report, select
-from training.testing import TINY_RECIPE, tiny_examples
+from training.recipes import lora_sft
+from training.testing import TINY_RECIPE, tiny_examples, tiny_job
+from training.train import keep_apart
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -201,6 +205,27 @@ def test_a_share_of_general_conversations_is_mixed_in(tmp_path: Path) -> None:
     assert [one.kind for one in chosen].count("general") == round(len(chosen) * 0.2)
 
 
+def test_general_conversations_are_learnt_beside_the_brands_own(base: Path, tmp_path: Path) -> None:
+    data = Data(general=general(tmp_path / "x.jsonl", 20), general_share=0.4, variants=1)
+    mixed = with_general(built(6), tmp_path / "x.jsonl", data, brand="acme")
+    job = tiny_job(base, tmp_path, TINY_RECIPE.model_copy(update={"data": data}))
+    said: list[str] = []
+    trained = lora_sft.main(replace(job, examples=mixed.examples, say=said.append))
+    assert trained.metrics["examples"] == 10
+    assert "'general': 4" in "".join(said)
+
+
+def test_training_does_not_begin_where_a_held_out_question_is_trained_on(tmp_path: Path) -> None:
+    conversations = read_conversations(ROOT / "samples/velmora/conversations.jsonl")
+    asked = conversations[0].messages[0].content
+    line = {"id": "q1", "question": asked.upper(), "document": None}
+    (tmp_path / "questions.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    brand = SimpleNamespace(questions=tmp_path / "questions.jsonl")
+    with pytest.raises(DataOverlap, match="1 question"):
+        keep_apart(SimpleNamespace(brand=brand, conversations=conversations), built(2))  # type: ignore[arg-type]
+    keep_apart(SimpleNamespace(brand=brand, conversations=conversations[1:]), built(2))  # type: ignore[arg-type]
+
+
 def test_too_few_general_conversations_for_the_share_are_an_error(tmp_path: Path) -> None:
     data = Data(general=general(tmp_path / "x.jsonl", 5), general_share=0.5)
     with pytest.raises(DataInvalid, match=r"5 conversations can be used, a share of 0\.5 needs 40"):
@@ -226,3 +251,13 @@ def test_a_share_without_a_file_is_refused_and_a_path_is_relative_to_what_holds_
     path.parent.mkdir(parents=True)
     path.write_text("name: mixed\ndata: {general: data/g.jsonl, general_share: 0.1}\n", encoding="utf-8")
     assert read_recipe(path).data.general == tmp_path.resolve() / "data/g.jsonl"
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 8000, "a " * 4000, "[A_" * 2600, "{a" * 4000, "a@" * 4000, "_" * 8000, "DE89" * 2000, "x" * 8000]
+)
+def test_no_text_makes_the_rules_slow_or_fail(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path / "x.jsonl", (text, text), (text + "?", "No."))
+    started = time.process_time()
+    assert len(examine([path], Options(max_tokens=10_000)).accepted) == 2
+    assert time.process_time() - started < 20
