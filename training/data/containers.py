@@ -163,7 +163,7 @@ class _Elements:
             blank = len(piece) - len(piece.lstrip())
             self.line += piece[:blank].count(b"\n")
             piece = piece[blank:]
-        self._inside = getattr(self, "_lines_inside", 0) + piece.count(b"\n")
+        self._inside += piece.count(b"\n")
         if len(self._held) + len(piece) > self._max:
             self._over = True
             self._held.clear()

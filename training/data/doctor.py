@@ -120,6 +120,7 @@ def examine(files: Sequence[Path], options: Options | None = None, progress: Pro
     read: list[Row] = []
     rejected: list[Finding] = []
     about: list[File] = []
+    held = 0
     for number, path in enumerate(files):
         progress(Report(f"reading {path.name}", number, len(files)))
         before = len(read) + len(rejected)
@@ -127,14 +128,15 @@ def examine(files: Sequence[Path], options: Options | None = None, progress: Pro
             found = _too_long(one, options) if isinstance(one, Row) else one
             if found is None and isinstance(one, Row):
                 read.append(one)
+                held += sum(len(turn.content) for turn in one.turns)
+                if held > MAX_CHARS:
+                    raise DataInvalid([BadLine(path, one.line, "over a gigabyte of text so far; check parts of it")])
             elif found is not None:
                 rejected.append(found)
         count = len(read) + len(rejected) - before
         if not count:
             raise DataInvalid([BadLine(path, 1, "the file is empty")])
         about.append(File(path, _sha256(path), path.stat().st_size, count))
-        if sum(len(turn.content) for row in read for turn in row.turns) > MAX_CHARS:
-            raise DataInvalid([BadLine(path, 0, "the files are over a gigabyte together; check them one by one")])
     warnings, groups, pieces = _doubts(read, options, progress)
     progress(Report("the data is examined", 1, 1))
     order = {path: place for place, path in enumerate(files)}

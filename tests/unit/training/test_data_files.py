@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from training.data import doctor
 from training.data.containers import read_values
 from training.data.doctor import examine, read_rows
 from training.data.rows import Finding, Row, Turn
@@ -157,6 +158,18 @@ def test_rows_of_a_json_file_are_named_by_the_line_that_they_begin_in(tmp_path: 
 
 def test_objects_one_after_the_other_are_read_too(tmp_path: Path) -> None:
     assert numbered(tmp_path / "x.json", '\ufeff{"a": 1}\n{\n"a": 2}\n7\n') == [(1, "ok"), (2, "ok"), (4, "structure")]
+
+
+def test_lines_are_counted_over_the_edge_of_what_is_read_at_once(tmp_path: Path) -> None:
+    text = '[{"a": [\n' + "1,\n" * 400_000 + '1]},\n{"a": 2}\n]'
+    assert numbered(tmp_path / "x.json", text) == [(1, "ok"), (400_003, "ok")]
+
+
+def test_data_that_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MAX_CHARS", 100)
+    _jsonl(tmp_path / "x.jsonl", [FORMS["completion"]] * 5)
+    with pytest.raises(DataInvalid, match=r"x\.jsonl:3: over a gigabyte of text"):
+        examine([tmp_path / "x.jsonl"])
 
 
 def test_a_json_file_that_is_cut_says_so(tmp_path: Path) -> None:
