@@ -17,7 +17,7 @@ from training.data import fairness, personal, wording
 from training.data.balance import balance, off_voice
 from training.data.containers import read_values
 from training.data.forms import NotARow, read_row
-from training.data.repeats import contradictions, duplicates, overlaps, question_groups
+from training.data.repeats import contradictions, duplicates, overlaps
 from training.data.rows import Finding, Form, Row, Rule, Turn
 from training.errors import DataInvalid
 from training.progress import Progress, Report, silent
@@ -79,8 +79,6 @@ class Examined:
     """Pieces of personal data that were hidden."""
     pii: int
     """Pieces of personal data that were found."""
-    groups: tuple[int, ...]
-    """Of the accepted rows: the position of the first row whose questions are near."""
 
     @property
     def rows(self) -> int:
@@ -137,7 +135,7 @@ def examine(files: Sequence[Path], options: Options | None = None, progress: Pro
         if not count:
             raise DataInvalid([BadLine(path, 1, "the file is empty")])
         about.append(File(path, _sha256(path), path.stat().st_size, count))
-    warnings, groups, pieces = _doubts(read, options, progress)
+    warnings, pieces = _doubts(read, options, progress)
     progress(Report("the data is examined", 1, 1))
     order = {path: place for place, path in enumerate(files)}
     return Examined(
@@ -147,7 +145,6 @@ def examine(files: Sequence[Path], options: Options | None = None, progress: Pro
         tuple(sorted(warnings, key=lambda one: (order[one.file], one.line))),
         pieces if options.mask else 0,
         pieces,
-        tuple(groups),
     )
 
 
@@ -183,8 +180,8 @@ def _too_long(row: Row, options: Options) -> Finding | None:
     return Finding(row.file, row.line, "too_long", f"{tokens} tokens, the model takes {options.max_tokens}")
 
 
-def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[list[Finding], list[int], int]:
-    """Warnings, groups of near questions, and how many pieces of personal data there are."""
+def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[list[Finding], int]:
+    """Warnings, and how many pieces of personal data there are."""
     warnings: list[Finding] = []
     pieces = 0
     how = wording.manner(rows)
@@ -200,8 +197,7 @@ def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[
             kinds = ", ".join(sorted({one.kind for one in found}))
             warnings.append(Finding(row.file, row.line, "pii", f"holds {len(found)} piece(s): {kinds}"))
     progress(Report("looking for rows that are alike", 0, 0))
-    groups = question_groups(rows)
-    warnings.extend(duplicates(rows, groups))
+    warnings.extend(duplicates(rows))
     warnings.extend(contradictions(rows))
     warnings.extend(fairness.unequal(rows))
     if options.evaluation:
@@ -211,7 +207,7 @@ def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[
     warnings.extend(Finding(row.file, row.line, "off_voice", reason) for row, reason in off_voice(spoken))
     if rows:
         warnings.extend(Finding(rows[0].file, 0, rule, reason) for rule, reason in balance(rows))
-    return warnings, groups, pieces
+    return warnings, pieces
 
 
 def _personal(turn: Turn, options: Options) -> tuple[personal.Piece, ...]:

@@ -11,8 +11,10 @@ from retrieval.language.facts import facts
 from retrieval.language.measures import DURATIONS
 from retrieval.language.words import content_words, meaning, stem, word_list
 from training.data.rows import Finding, Row
-from training.data.similar import NEAR, groups, plain, resemblance
+from training.data.similar import NEAR, groups, plain, resemblance, without_figures
 
+NEAR_ROWS = 0.75
+"""Resemblance of whole rows from which on they are near duplicates; higher than of questions, for they are longer."""
 _MOST_COMPARED = 20
 """Earlier rows that a row is compared with; more of one kind say nothing new."""
 
@@ -22,36 +24,29 @@ def question_groups(rows: Sequence[Row]) -> list[int]:
     return groups(["\n".join(row.questions) for row in rows])
 
 
-def duplicates(rows: Sequence[Row], asked: Sequence[int]) -> Iterator[Finding]:
-    """Rows that repeat an earlier one word for word, or nearly.
-
-    Args:
-        rows: All rows.
-        asked: Their groups by question.
-    """
+def duplicates(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Rows that repeat an earlier one word for word, or nearly."""
     seen: dict[bytes, Row] = {}
-    near: dict[int, list[Row]] = defaultdict(list)
-    for row, group in zip(rows, asked, strict=True):
+    near: dict[int, list[tuple[Row, str]]] = defaultdict(list)
+    texts = ["\n".join(turn.content for turn in row.turns if turn.role != "system") for row in rows]
+    for row, text, group in zip(rows, texts, groups(texts, threshold=NEAR_ROWS), strict=True):
         said = [*(f"{one.role} {plain(one.content)}" for one in row.turns), plain(row.rejected or "")]
         key = blake2b("\n".join(said).encode()).digest()
         if key in seen:
             yield Finding(row.file, row.line, "duplicate", f"says the same as {_place(seen[key], row)}")
             continue
         seen[key] = row
-        for other in near[group]:
-            likeness = min(
-                resemblance("\n".join(row.questions), "\n".join(other.questions)),
-                resemblance("\n".join(row.replies), "\n".join(other.replies)),
+        for other, their_text in near[group]:
+            likeness = resemblance(text, their_text)
+            if row.rejected and other.rejected:
                 # Pairs of one prompt with several rejected replies are how preferences come.
-                resemblance(row.rejected, other.rejected) if row.rejected and other.rejected else 1.0,
-            )
-            if likeness >= NEAR:
-                reason = f"{likeness:.0%} alike to {_place(other, row)}"
-                yield Finding(row.file, row.line, "near_duplicate", reason)
+                likeness = min(likeness, resemblance(row.rejected, other.rejected))
+            if likeness >= NEAR_ROWS:
+                yield Finding(row.file, row.line, "near_duplicate", f"{likeness:.0%} alike to {_place(other, row)}")
                 break
         else:
             if len(near[group]) < _MOST_COMPARED:
-                near[group].append(row)
+                near[group].append((row, text))
 
 
 def contradictions(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -100,7 +95,7 @@ def overlaps(rows: Sequence[Row], evaluation: Sequence[str]) -> Iterator[Finding
     """
     texts = [question for row in rows for question in row.questions]
     owners = [place for place, row in enumerate(rows) for _ in row.questions]
-    found = groups([*evaluation, *texts])
+    found = groups([without_figures(one) for one in (*evaluation, *texts)])
     members: dict[int, list[int]] = defaultdict(list)
     for place in range(len(evaluation)):
         members[found[place]].append(place)
@@ -109,7 +104,7 @@ def overlaps(rows: Sequence[Row], evaluation: Sequence[str]) -> Iterator[Finding
         if owner in told:
             continue
         for other in members[found[len(evaluation) + place]]:
-            likeness = resemblance(texts[place], evaluation[other])
+            likeness = resemblance(without_figures(texts[place]), without_figures(evaluation[other]))
             if likeness >= NEAR:
                 told.add(owner)
                 reason = f"asks what the evaluation asks ({likeness:.0%} alike): {evaluation[other][:60]!r}"

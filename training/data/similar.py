@@ -5,6 +5,7 @@ Source: Broder, On the resemblance and containment of documents, SEQUENCES 1997;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ _LETTERS = 4
 _PERMUTATIONS = 64
 _MOST_CHARS = 4000
 """Of a text that are looked at."""
-_DIGITS = str.maketrans("123456789", "000000000")
+_DIGIT = re.compile(r"\d")
 
 
 def plain(text: str) -> str:
@@ -25,10 +26,15 @@ def plain(text: str) -> str:
     return " ".join(words(text))
 
 
+def without_figures(text: str) -> str:
+    """The text with all figures alike, so that two that differ in a number are near all the same."""
+    return _DIGIT.sub("0", text)
+
+
 def resemblance(one: str, other: str) -> float:
-    """Jaccard index of the shingles of two texts, figures looking alike; 0 to 1."""
+    """Jaccard index of the shingles of two texts, 0 to 1; 0 where their figures differ: they speak of other things."""
     mine, theirs = _shingles(one), _shingles(other)
-    return len(mine & theirs) / len(mine | theirs) if mine and theirs else float(one == other)
+    return len(mine & theirs) / len(mine | theirs)
 
 
 def groups(texts: Sequence[str], *, threshold: float = NEAR) -> list[int]:
@@ -44,7 +50,7 @@ def groups(texts: Sequence[str], *, threshold: float = NEAR) -> list[int]:
     from datasketch import MinHash, MinHashLSH
 
     first: dict[str, int] = {}
-    parents = [first.setdefault(_form(text), place) for place, text in enumerate(texts)]
+    parents = [first.setdefault(plain(text[:_MOST_CHARS]), place) for place, text in enumerate(texts)]
     # A lower line finds more candidates; each is verified.
     index = MinHashLSH(threshold=max(0.1, threshold - 0.1), num_perm=_PERMUTATIONS)
     permutations = MinHash(num_perm=_PERMUTATIONS, seed=1).permutations
@@ -72,11 +78,9 @@ def root(parents: list[int], place: int) -> int:
     return place
 
 
-def _form(text: str) -> str:
-    return plain(text[:_MOST_CHARS]).translate(_DIGITS)
-
-
 @lru_cache(maxsize=20_000)
 def _shingles(text: str) -> frozenset[str]:
-    form = _form(text)
-    return frozenset(form[at : at + _LETTERS] for at in range(max(1, len(form) - _LETTERS + 1)))
+    """Runs of letters, each behind all figures of the text: texts with other figures share none."""
+    form = plain(text[:_MOST_CHARS])
+    figures = " ".join(sorted({word for word in form.split() if _DIGIT.search(word)}))
+    return frozenset(f"{figures}|{form[at : at + _LETTERS]}" for at in range(max(1, len(form) - _LETTERS + 1)))

@@ -151,6 +151,14 @@ def test_near_questions_and_conversations_stay_on_one_side(velmora: Examined) ->
         assert (asked[place] in held) == (asked[first] in held)
 
 
+def test_rows_that_differ_in_a_figure_are_not_near_but_for_the_evaluation(tmp_path: Path) -> None:
+    rows = [(f"What is the price of item {at}?", f"Item {at} costs ${at + 3}.") for at in range(60)]
+    path = written(tmp_path / "x.jsonl", *rows)
+    found = examine([path], Options(evaluation=["what is the price of item 99"]))
+    assert (found.count("near_duplicate"), found.count("contradiction"), found.count("overlap")) == (0, 0, 60)
+    assert len(split_rows(found.accepted).evaluation) == 12
+
+
 def test_the_split_is_the_same_whatever_the_order_and_another_for_another_seed(velmora: Examined) -> None:
     split = split_rows(velmora.accepted)
     assert split_rows(velmora.accepted[::-1]).sha256 == split.sha256
