@@ -18,7 +18,7 @@ _LETTERS = 4
 _PERMUTATIONS = 64
 _MOST_CHARS = 4000
 """Of a text that are looked at."""
-_DIGIT = re.compile(r"\d")
+_DIGIT = re.compile(r"\d+")
 
 
 def plain(text: str) -> str:
