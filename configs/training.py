@@ -45,12 +45,22 @@ class Data(Strict):
         ge=1,
         description="Train on this many examples, spread over all kinds and topics; all where absent.",
     )
+    general: Path | None = Field(
+        default=None,
+        # What it holds counts in the digest of the data; where it lies counts nowhere.
+        exclude=True,
+        description="General conversations to mix in against forgetting, in any form that `brandvoice data check` "
+        "reads; a relative path is relative to the folder that holds `configs`.",
+    )
+    general_share: float = Field(default=0, ge=0, le=0.5, description="Share of general conversations; 0 is none.")
     seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
 
     @model_validator(mode="after")
-    def _range(self) -> Self:
+    def _fit(self) -> Self:
         if self.min_passages > self.max_passages:
             raise ValueError("min_passages is larger than max_passages")
+        if bool(self.general_share) != bool(self.general):
+            raise ValueError("general names the conversations of which general_share is the share: give both or none")
         return self
 
 
@@ -96,7 +106,11 @@ class Sft(Strict):
         return self
 
 
-ADDED_LATER = {"": ("method",), "sft": ("packing", "held_back", "evaluate_every", "patience", "checkpoint_every")}
+ADDED_LATER = {
+    "": ("method",),
+    "data": ("general_share",),
+    "sft": ("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
+}
 """Keys that did not exist when the first adapters were trained. One with its default, which does as was done before,
 stays out of the digest: an adapter made without it is still up to date."""
 
@@ -184,7 +198,12 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         ConfigError: Missing, not YAML, or a key or value that a recipe does not have.
     """
     file = read_yaml(path)
-    return _valid(file, Recipe, changed=frozenset(_change(file.values, one) for one in changes))
+    recipe = _valid(file, Recipe, changed=frozenset(_change(file.values, one) for one in changes))
+    if recipe.data.general is None:
+        return recipe
+    holds_configs = path.resolve().parent.parent.parent
+    data = recipe.data.model_copy(update={"general": holds_configs / recipe.data.general})
+    return recipe.model_copy(update={"data": data})
 
 
 def read_retriever_recipe(path: Path) -> RetrieverRecipe:

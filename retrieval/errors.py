@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 class RetrievalError(Exception):
@@ -68,6 +69,8 @@ class BadLine:
     line: int
     """From 1; 0 for the file as a whole."""
     reason: str
+    kind: Literal["structure", "encoding", "too_long", "unreadable"] = "structure"
+    """What is wrong; `unreadable` is said of a file as a whole."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.reason}"

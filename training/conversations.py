@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from configs.brand import Strict
-from training.errors import BadLine, DataInvalid
+from retrieval.errors import BadLine
+from retrieval.json_lines import read_lines
+from training.errors import DataInvalid
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 Outcome = Literal["answered", "refused", "handed_off", "small_talk"]
@@ -112,46 +114,13 @@ def _read(path: Path, kind: type[Row]) -> tuple[Row, ...]:
     rows: list[Row] = []
     bad: list[BadLine] = []
     seen: dict[str, int] = {}
-    for number, line in _lines(path, bad):
-        try:
-            row = kind.model_validate(json.loads(line))
-        except json.JSONDecodeError as error:
-            bad.append(BadLine(path, number, f"not JSON: {error.msg} at column {error.colno}"))
-        except ValidationError as error:
-            bad.append(BadLine(path, number, "; ".join(_reasons(error))))
-        except RecursionError:
-            bad.append(BadLine(path, number, "nested too deeply"))
-        else:
-            if row.id in seen:
-                bad.append(BadLine(path, number, f"the id {row.id!r} stands in line {seen[row.id]} already"))
-            seen.setdefault(row.id, number)
-            rows.append(row)
+    for number, row in read_lines(path, kind, bad):
+        if row.id in seen:
+            bad.append(BadLine(path, number, f"the id {row.id!r} stands in line {seen[row.id]} already"))
+        seen.setdefault(row.id, number)
+        rows.append(row)
     if not rows and not bad:
         bad.append(BadLine(path, 1, "the file is empty"))
     if bad:
         raise DataInvalid(sorted(bad, key=lambda one: one.line))
     return tuple(rows)
-
-
-def _lines(path: Path, bad: list[BadLine]) -> Iterator[tuple[int, str]]:
-    """Lines that are text and not blank, numbered from 1; the others are put to `bad`, but for blank ones."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataInvalid([BadLine(path, 0, f"cannot be read: {error.strerror or error}")]) from error
-    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            bad.append(BadLine(path, number, f"not UTF-8 at byte {error.start}"))
-            continue
-        if text.strip():
-            yield number, text
-
-
-def _reasons(error: ValidationError) -> Sequence[str]:
-    reasons = []
-    for one in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in one["loc"] if part not in {"user", "assistant"})
-        reasons.append(f"{where}: {one['msg']}" if where else one["msg"])
-    return reasons

@@ -2,6 +2,7 @@
 
 TrainingError
 ├── DataInvalid       the author's fault: lines of a data file cannot be read; all of them are listed
+├── DataOverlap       the author's fault: what is measured with would be trained on
 ├── RecipeInvalid     the operator's fault: a recipe that does not fit the data, the base or the machine
 ├── BaseUnavailable   the network's or the disk's fault: the base model could not be fetched or is not intact
 └── TrainingFailed    the machine's fault: disk full, out of memory, a loss that is not a number
@@ -10,25 +11,12 @@ TrainingError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+
+from retrieval.errors import BadLine
 
 
 class TrainingError(Exception):
     """Root of everything that training raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """One line of a data file that cannot be used."""
-
-    file: Path
-    line: int
-    """From 1."""
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
 
 
 class DataInvalid(TrainingError):
@@ -42,6 +30,19 @@ class DataInvalid(TrainingError):
             "Correct or delete these lines, then run the same command again."
         )
         self.lines = tuple(lines)
+
+
+class DataOverlap(TrainingError):
+    """Questions of the evaluation are in the training data, so that what is measured would say nothing."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]], *, shown: int = 10) -> None:
+        listed = "\n".join(f"  {asked!r} is trained on as {trained!r}" for asked, trained in pairs[:shown])
+        rest = f"\n  and {len(pairs) - shown} more" if len(pairs) > shown else ""
+        super().__init__(
+            f"{len(pairs)} question(s) of the evaluation are in the training data:\n{listed}{rest}. "
+            "Take them out of one of the two, then run the same command again."
+        )
+        self.pairs = tuple(pairs)
 
 
 class RecipeInvalid(TrainingError):

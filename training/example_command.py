@@ -12,6 +12,7 @@ from configs.training import Data, read_recipe
 from retrieval.errors import RetrievalError
 from training import examples
 from training.conversations import data_sha256, read_questions
+from training.data.general import general_sha256, with_general
 from training.errors import RecipeInvalid, TrainingError
 from training.example_files import write_examples, write_probes
 from training.sources import Source
@@ -38,8 +39,12 @@ def main() -> int:
 
 
 def build(source: Source, data: Data) -> examples.Built:
-    """The examples of an opened brand."""
-    return examples.build_examples(
+    """The examples of an opened brand, and the general ones that its recipe mixes in.
+
+    Raises:
+        DataInvalid: The general conversations cannot be read, or are too few for their share.
+    """
+    made = examples.build_examples(
         source.conversations,
         source.knowledge,
         data,
@@ -47,6 +52,13 @@ def build(source: Source, data: Data) -> examples.Built:
         display_name=source.brand.display_name,
         top_k=source.brand.retrieval.top_k,
     )
+    return made if data.general is None else with_general(made, data.general, data, brand=source.brand.name)
+
+
+def data_digest(source: Source, data: Data) -> str:
+    """Digest of all that is learnt from: the brand's conversations, and the general ones where some are mixed in."""
+    own = data_sha256(source.conversations)
+    return own if data.general is None else general_sha256(own, data.general)
 
 
 def probes(source: Source) -> tuple[examples.Probe, ...]:
@@ -70,12 +82,15 @@ def probes(source: Source) -> tuple[examples.Probe, ...]:
 
 
 def _examples(source: Source, recipe: str, out: Path) -> None:
-    made = build(source, read_recipe(source.config.folder / "training" / f"{recipe}.yaml").data)
-    write_examples(out, made, data_sha256=data_sha256(source.conversations))
+    data = read_recipe(source.config.folder / "training" / f"{recipe}.yaml").data
+    made = build(source, data)
+    write_examples(out, made, data_sha256=data_digest(source, data))
     report = made.report
     answered = report.gold_in_search + len(report.gold_put_in)
     _say(f"{len(made.examples)} examples: {dict(report.kinds)}")
     _say(f"passage found by search for {report.gold_in_search} of {answered} answered turns; put in for the others")
+    if report.general_left_out:
+        _say(f"general conversations that are too long or hold tools, left out: {report.general_left_out}")
     for title, ids in (
         ("pages without a passage, left out", report.gold_unknown),
         ("a number stands in no passage", report.unsupported),

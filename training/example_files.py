@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from retrieval.errors import BadLine
 from retrieval.passages import Passage
 from retrieval.prompt import Message
-from training.errors import BadLine, DataInvalid
+from training.errors import DataInvalid
 from training.examples import Built, Example, Probe
 
 
@@ -18,7 +19,7 @@ def write_examples(path: Path, built: Built, *, data_sha256: str) -> None:
     """Write a file that `read_examples` reads: a line about the whole, then a line an example."""
     head = {"data_sha256": data_sha256, "knowledge_version": built.knowledge_version, "report": asdict(built.report)}
     lines = [json.dumps(head), *(json.dumps(asdict(example), ensure_ascii=False) for example in built.examples)]
-    _write(path, lines)
+    write_lines(path, lines)
 
 
 def read_examples(path: Path) -> tuple[tuple[Example, ...], str, str]:
@@ -52,7 +53,7 @@ def read_examples(path: Path) -> tuple[tuple[Example, ...], str, str]:
 
 def write_probes(path: Path, probes: Iterable[Probe]) -> None:
     """Write a line a probe."""
-    _write(path, [json.dumps(asdict(probe), ensure_ascii=False) for probe in probes])
+    write_lines(path, [json.dumps(asdict(probe), ensure_ascii=False) for probe in probes])
 
 
 def read_probes(path: Path) -> tuple[Probe, ...]:
@@ -68,7 +69,7 @@ def read_probes(path: Path) -> tuple[Probe, ...]:
     return tuple(probes)
 
 
-def _write(path: Path, lines: Sequence[str]) -> None:
+def write_lines(path: Path, lines: Sequence[str]) -> None:
     """All of the file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Protocol
+from typing import Literal, Protocol
 
 from configs.training import Data
 from retrieval.passages import Passage, SearchResult
@@ -28,6 +28,8 @@ KINDS: Mapping[Outcome, PromptKind] = {
     "handed_off": "hand_over",
     "small_talk": "small_talk",
 }
+ExampleKind = PromptKind | Literal["general"]
+"""`general` is a conversation that is mixed in against forgetting, no prompt of service."""
 WIDE = 400
 """Passages looked at for the gold one and for distractors: all of a small knowledge base."""
 WORD = re.compile(r"[a-z0-9]+")
@@ -53,7 +55,7 @@ class Example:
     id: str
     """`<conversation>/<turn>/<variant>`; the variant `s` is a refusal beside passages."""
     brand: str
-    kind: PromptKind
+    kind: ExampleKind
     topic: str
     shared_policy: bool
     variant: int
@@ -65,6 +67,8 @@ class Example:
     completion: str
     passages: tuple[str, ...]
     """Documents of the passages in the prompt, in their order."""
+    question: str = ""
+    """The last user message without its passages; near ones are held back together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Report:
     """Turns with a number in the reply that stands in none of their passages."""
     over_budget: tuple[str, ...] = ()
     """Prompts that hold the gold passage alone, because the budget would have cut it off."""
+    general_left_out: int = 0
+    """General conversations that are too long, or hold tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +199,20 @@ def build_probes(
 def select(examples: Sequence[Example], data: Data) -> tuple[Example, ...]:
     """The examples that a recipe trains on, in the given order.
 
-    A subset keeps three in ten for refusals, hand-overs and small talk, and takes topics in turn.
+    A subset keeps three in ten for refusals, hand-overs and small talk, and takes topics in turn. General conversations
+    come after the brand's own, as many as make their share.
     """
+    own = _select_own([one for one in examples if one.kind != "general"], data)
+    general = [one for one in examples if one.kind == "general"]
+    return (*own, *general[: general_count(len(own), data.general_share)])
+
+
+def general_count(own: int, share: float) -> int:
+    """How many general conversations beside so many examples make a share of all."""
+    return round(own * share / (1 - share))
+
+
+def _select_own(examples: Sequence[Example], data: Data) -> tuple[Example, ...]:
     fitting = [one for one in examples if one.variant < data.variants]
     if not data.refusals_with_sources:
         fitting = [one for one in fitting if not one.with_sources]
@@ -222,17 +240,6 @@ def _spread(examples: Sequence[Example], count: int, data: Data) -> set[str]:
     rows = zip_longest(*topics.values())
     in_turn = [one for row in rows for one in row if one is not None]
     return set(in_turn[:count])
-
-
-def hold_back(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Examples to learn and examples to watch; all prompts of one conversation are on one side."""
-    learnt: list[Example] = []
-    watched: list[Example] = []
-    for one in examples:
-        conversation = one.id.split("/", maxsplit=1)[0]
-        drawn = random.Random(f"{seed}:{conversation}").random()  # noqa: S311  (reproducible, not secret)
-        (watched if drawn < share else learnt).append(one)
-    return learnt, watched
 
 
 def support(reply: str, passage: str) -> float:
@@ -298,6 +305,7 @@ class _Turn:
             messages=prompt.messages,
             completion=self.reply.content,
             passages=tuple(passage.document for passage in prompt.passages),
+            question=self.question,
         )
 
 

@@ -1,4 +1,4 @@
-"""A loss curve as SVG, drawn with the standard library so that a training machine needs no plotting package."""
+"""A loss curve and a histogram as SVG, drawn with the standard library: training needs no plotting package."""
 
 from __future__ import annotations
 
@@ -18,13 +18,44 @@ def loss_plot(losses: Sequence[float], *, title: str) -> str:
     top = max(losses, default=1.0) * 1.05 or 1.0
     mean = _running_mean(losses, max(1, len(losses) // 20))
     ticks = "".join(_tick(top * share / 4, top) for share in range(5))
-    label = f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">step (1 to {len(losses)})</text>'
+    lines = (
+        f'<polyline fill="none" stroke="#b8c4d6" points="{_points(losses, top)}"/>'
+        f'<polyline fill="none" stroke="#1d4ed8" stroke-width="2" points="{_points(mean, top)}"/>'
+    )
+    return _framed(f"{ticks}{lines}", title=title, below=f"step (1 to {len(losses)})")
+
+
+def histogram(values: Sequence[float], *, title: str, below: str, bars: int = 24) -> str:
+    """SVG of how often values lie in ranges of one width.
+
+    Args:
+        values: 0 or more each; may be empty.
+        title: Stands above.
+        below: What the values are, under the axis.
+        bars: Ranges, from 0 to the largest value.
+    """
+    largest = max(values, default=0) or 1
+    counts = [0] * bars
+    for value in values:
+        counts[min(bars - 1, int(bars * value / largest))] += 1
+    top = float(max(counts)) or 1.0
+    width = (WIDTH - 2 * MARGIN) / bars
+    drawn = "".join(
+        f'<rect x="{MARGIN + place * width + 1:.1f}" y="{_height(count, top):.1f}" width="{width - 2:.1f}" '
+        f'height="{HEIGHT - MARGIN - _height(count, top):.1f}" fill="#1d4ed8"/>'
+        for place, count in enumerate(counts)
+        if count
+    )
+    ticks = "".join(_tick(top * share / 4, top, digits=0) for share in range(5))
+    return _framed(f"{ticks}{drawn}", title=title, below=f"{below} (0 to {largest:g})")
+
+
+def _framed(drawing: str, *, title: str, below: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
         f'font-size="12"><rect width="100%" height="100%" fill="#ffffff"/>'
-        f'<text x="{WIDTH / 2}" y="24" text-anchor="middle" font-size="14">{escape(title)}</text>{ticks}{label}'
-        f'<polyline fill="none" stroke="#b8c4d6" points="{_points(losses, top)}"/>'
-        f'<polyline fill="none" stroke="#1d4ed8" stroke-width="2" points="{_points(mean, top)}"/></svg>\n'
+        f'<text x="{WIDTH / 2}" y="24" text-anchor="middle" font-size="14">{escape(title)}</text>{drawing}'
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">{escape(below)}</text></svg>\n'
     )
 
 
@@ -45,9 +76,9 @@ def _height(value: float, top: float) -> float:
     return HEIGHT - MARGIN - value / top * (HEIGHT - 2 * MARGIN)
 
 
-def _tick(value: float, top: float) -> str:
+def _tick(value: float, top: float, *, digits: int = 2) -> str:
     y = _height(value, top)
     return (
         f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e5e7eb"/>'
-        f'<text x="{MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2f}</text>'
+        f'<text x="{MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.{digits}f}</text>'
     )

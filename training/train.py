@@ -30,10 +30,12 @@ from configs.load import configs_folder
 from configs.training import Recipe, read_recipe
 from retrieval.errors import RetrievalError
 from training.base_model import prepare_base_model
-from training.conversations import data_sha256
+from training.conversations import read_questions
+from training.data.split import assert_no_overlap
 from training.errors import TrainingError, TrainingFailed
 from training.evaluation import generate, score
-from training.example_command import build, probes
+from training.example_command import build, data_digest, probes
+from training.examples import Built
 from training.packaging import Origin, adapter_matches
 from training.progress import LineProgress, Progress, Report, silent
 from training.recipes import lora_sft
@@ -87,7 +89,7 @@ def train_brand(
     source = Source.open(name, environment)
     models, base_name = source.home.models, source.config.service.models.base
     base = prepare_base_model(base_name, base_folder(models, base_name), progress)
-    digest = data_sha256(source.conversations)
+    digest = data_digest(source, recipe.data)
     adapters = source.home.adapters / name
     origin = Origin.of(name, base, recipe, digest)
     if not force:
@@ -101,6 +103,7 @@ def train_brand(
         raise TrainingFailed(f"{folder} exists already and versions never change; give another --version")
     progress(Report(f"building the examples of {name}", 0, 0))
     built = build(source, recipe.data)
+    keep_apart(source, built)
 
     def evaluate(model: Any, tokenizer: Any) -> lora_sft.Metrics:
         asked = probes(source)[:questions]
@@ -124,6 +127,19 @@ def train_brand(
         )
     )
     return Result(trained.manifest, trained.folder, trained.metrics, False, trained.run, _shipped(source))
+
+
+def keep_apart(source: Source, built: Built) -> None:
+    """Make sure that no held-out question of a brand is trained on.
+
+    Raises:
+        DataOverlap: Some are.
+    """
+    if source.brand.questions is None:
+        return
+    own = [said.content for one in source.conversations for said in one.messages if said.role == "user"]
+    general = [said.content for one in built.examples if one.kind == "general" for said in one.messages]
+    assert_no_overlap([*own, *general], [one.question for one in read_questions(source.brand.questions)])
 
 
 def up_to_date(adapters: Path, origin: Origin, knowledge_version: str) -> Path | None:

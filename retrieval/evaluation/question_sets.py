@@ -7,16 +7,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from retrieval.documents.loading import document_from_text
 from retrieval.errors import BadLine, LinesInvalid
+from retrieval.json_lines import read_lines
 from retrieval.passages import Document
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -86,9 +85,6 @@ class Asked:
     """None where it is not said."""
 
 
-Line = TypeVar("Line", CorpusLine, QuestionLine)
-
-
 def read_corpus(path: Path) -> tuple[Document, ...]:
     """Read a corpus, in the order of the file.
 
@@ -98,7 +94,7 @@ def read_corpus(path: Path) -> tuple[Document, ...]:
     bad: list[BadLine] = []
     seen: dict[str, int] = {}
     documents = []
-    for number, line in _read(path, CorpusLine, bad):
+    for number, line in read_lines(path, CorpusLine, bad):
         if line.id in seen:
             bad.append(BadLine(path, number, f"the id {line.id!r} stands in line {seen[line.id]} already"))
         seen.setdefault(line.id, number)
@@ -114,7 +110,7 @@ def read_questions(path: Path) -> tuple[Asked, ...]:
         LinesInvalid: As for a corpus.
     """
     bad: list[BadLine] = []
-    asked = [_asked(line) for _, line in _read(path, QuestionLine, bad)]
+    asked = [_asked(line) for _, line in read_lines(path, QuestionLine, bad)]
     _refuse(path, bad, empty=not asked)
     return tuple(asked)
 
@@ -122,34 +118,6 @@ def read_questions(path: Path) -> tuple[Asked, ...]:
 def _asked(line: QuestionLine) -> Asked:
     *history, question = line.said() or [line.question or ""]
     return Asked(question, tuple(history), tuple(dict.fromkeys(line.gold or ())), line.answerable)
-
-
-def _read(path: Path, kind: type[Line], bad: list[BadLine]) -> Iterator[tuple[int, Line]]:
-    """Lines that hold what they should, numbered from 1; the others are put to `bad`, blank ones left out."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        bad.append(BadLine(path, 0, f"cannot be read ({error.strerror})"))
-        return
-    for number, line in enumerate(raw.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, kind.model_validate(json.loads(line.decode("utf-8-sig")))
-        except UnicodeDecodeError:
-            bad.append(BadLine(path, number, "not UTF-8"))
-        except json.JSONDecodeError as error:
-            bad.append(BadLine(path, number, f"not JSON: {error.msg} at column {error.colno}"))
-        except ValidationError as error:
-            bad.append(BadLine(path, number, "; ".join(_reasons(error))))
-        except RecursionError:
-            bad.append(BadLine(path, number, "nested too deeply"))
-
-
-def _reasons(error: ValidationError) -> Iterator[str]:
-    for one in error.errors(include_url=False, include_input=False):
-        where = ".".join(map(str, one["loc"]))
-        yield f"{where}: {one['msg']}" if where else one["msg"].removeprefix("Value error, ")
 
 
 def _refuse(path: Path, bad: list[BadLine], *, empty: bool) -> None:

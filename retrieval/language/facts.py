@@ -320,7 +320,10 @@ def _amount(kind: FactKind, match: re.Match[str], low: str) -> Fact | None:
 def _value(written: str) -> str:
     digits = written.replace(",", "")
     if digits[0].isdigit():
-        return digits.rstrip("0").rstrip(".") if "." in digits else str(int(digits))
+        if "." in digits:
+            return digits.rstrip("0").rstrip(".")
+        # Python refuses to read a number of over 4,300 digits; such a one is no amount, and compared as it stands.
+        return str(int(digits)) if len(digits) < 100 else digits
     total = 0
     for word in re.split(r"[- ]", written):
         if word == "hundred":

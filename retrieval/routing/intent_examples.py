@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retrieval.errors import IntentsInvalid
+from retrieval.errors import BadLine, IntentsInvalid
+from retrieval.json_lines import read_lines
 
 MAX_CHARS = 4000
 SHOWN = 20
@@ -54,24 +55,11 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     Raises:
         IntentsInvalid: The file cannot be read, is empty, or holds bad lines.
     """
-    try:
-        lines = path.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise IntentsInvalid(f"{path} cannot be read: {error}. Name a file of UTF-8 JSON lines.") from error
-    examples: list[Example] = []
-    wrong: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = _Row.model_validate_json(line)
-        except ValidationError as error:
-            wrong.append(f"{path}:{number}: {_reason(error)}")
-        else:
-            examples.append(Example(row.text, None if row.out_of_scope else row.intent))
+    wrong: list[BadLine] = []
+    examples = [Example(row.text, None if row.out_of_scope else row.intent) for _, row in read_lines(path, _Row, wrong)]
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more lines"] if len(wrong) > SHOWN else []
-        raise IntentsInvalid("\n".join([*wrong[:SHOWN], *more]) + "; correct these lines")
+        raise IntentsInvalid("\n".join([*map(str, wrong[:SHOWN]), *more]) + "; correct these lines")
     if not examples:
         raise IntentsInvalid(f'{path} holds no examples; write lines such as {{"text": "...", "intent": "..."}}')
     return tuple(examples)
@@ -83,9 +71,3 @@ def examples_sha256(examples: Iterable[Example]) -> str:
     for one in examples:
         digest.update(json.dumps([one.text, one.intent]).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(step) for step in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"]).removeprefix("Value error, ")

@@ -35,8 +35,10 @@ handoffs = _group("Conversations that wait for a person.")
 intents = _group("What messages are about: a classifier a brand, trained on its own labelled messages.")
 config = _group("What this deployment says, and where each value comes from.")
 answer = _group("Answers, sentence by sentence, against the passages they rest on.")
+data = _group("Training data: what can be learnt from, and what should not be.")
 app.add_typer(kb, name="kb")
 app.add_typer(answer, name="answer")
+app.add_typer(data, name="data")
 app.add_typer(adapter, name="adapter")
 app.add_typer(channel, name="channel")
 app.add_typer(handoffs, name="handoffs")
@@ -293,6 +295,40 @@ def answer_check(
     from service.cli.answers import run_check
 
     run_check(file, names=tuple(name or ()), as_json=json)
+
+
+@data.command("check")
+def data_check(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet, looked at as one.", show_default=False),
+    ],
+    brand: Annotated[
+        str | None,
+        typer.Option("--brand", "-b", help="Whose language, base model, pages and held-out questions count."),
+    ] = None,
+    form: Annotated[
+        Literal["instruction", "conversation", "sharegpt", "completion", "preference", "openai", "brandvoice"] | None,
+        typer.Option("--format", help="Form of every row; told by its keys where absent."),
+    ] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="Evaluation data that must not be trained on.")
+    ] = None,
+    mask: Annotated[bool, typer.Option("--mask", help="Hide personal data in what --out writes.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the accepted rows there, each with its side of the 80/20 split.")
+    ] = None,
+    card: Annotated[Path | None, typer.Option("--card", help="Write a dataset card into this folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Look at training data: each rejected or doubtful row by file, line, rule and reason, and a score of 0 to 100.
+
+    Rows that are broken, empty, too long or without a reply are rejected; every other rule warns. Data with bad rows
+    is a check that worked (exit code 0); a file that cannot be read is none (1).
+    """
+    from service.cli.data import run_check
+
+    run_check(files, brand=brand, form=form, against=against or (), mask=mask, out=out, card=card, as_json=json)
 
 
 @adapter.command("list")

@@ -35,7 +35,7 @@ from configs.training import Lora, Recipe, Sft, read_recipe
 from training.base_model import DEFAULT, describe_base
 from training.errors import RecipeInvalid, TrainingError, TrainingFailed
 from training.example_files import read_examples
-from training.examples import Example, hold_back, select
+from training.examples import Example, select
 from training.packaging import Origin, package_adapter
 from training.plot import loss_plot
 from training.progress import LineProgress, Progress, Report, silent
@@ -95,7 +95,7 @@ def main(job: Job) -> Trained:
     """
     started = time.monotonic()
     recipe, sft = job.recipe, job.recipe.sft
-    examples, watched = hold_back(select(job.examples, recipe.data), sft.held_back, sft.seed)
+    examples, watched = _held_back(select(job.examples, recipe.data), sft)
     brand = _brand(examples)
     base = _base(job.base)
     run = job.resume or new_run(job.runs, brand, recipe)
@@ -246,6 +246,16 @@ def main(job: Job) -> Trained:
     del trainer, model, tuned
     gc.collect()
     return Trained(manifest, folder, run, metrics, tuple(losses))
+
+
+def _held_back(examples: Sequence[Example], sft: Sft) -> tuple[list[Example], list[Example]]:
+    """Examples to learn and examples to watch."""
+    if not sft.held_back:
+        return list(examples), []
+    # Imported where it is needed: a machine that watches nothing need not have what compares questions.
+    from training.data.split import hold_back
+
+    return hold_back(examples, sft.held_back, sft.seed)
 
 
 def _lora(lora: Lora) -> Any:

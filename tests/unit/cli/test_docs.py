@@ -21,6 +21,7 @@ ISSUE = {
     "": ("demo", "serve", "ask", "train", "doctor"),
     "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback", "eval", "why"),
     "answer ": ("check",),
+    "data ": ("check",),
     "intents ": ("eval", "train", "show"),
     "adapter ": ("list", "show", "promote", "rollback"),
     "channel ": ("simulate",),

@@ -69,3 +69,7 @@ def test_name_must_stand_in_one_piece() -> None:
     assert holds_name(held, names("The Halden Petite")[0])
     assert not holds_name(held, names("the Ostrand Petite")[0])
     assert holds_name(held, names("in the US")[0])
+
+
+def test_a_number_of_more_digits_than_python_reads_is_no_error() -> None:
+    assert [fact.value for fact in facts(f"It is {'7' * 5000} days.")] == ["7" * 5000]

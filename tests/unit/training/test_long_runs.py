@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from configs.training import Recipe, Sft
+from training.data.split import hold_back
 from training.errors import RecipeInvalid
-from training.examples import Example, hold_back
+from training.examples import Example
 from training.recipes import lora_sft
 from training.runs import last_checkpoint, unfinished
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
