@@ -139,7 +139,8 @@ def judge(
     """
     gate = settings or Gate()
     _check(candidate, current)
-    named = gate.margins.model_fields_set | gate.floors.model_fields_set | set(ALWAYS)
+    floors = {name for name in gate.floors.model_fields_set if getattr(gate.floors, name) is not None}
+    named = gate.margins.model_fields_set | floors | set(ALWAYS)
     findings = tuple(
         _finding(name, candidate.get(name, {}), current.get(name, {}), gate, current_name)
         for name in KINDS
@@ -268,9 +269,9 @@ def _count(number: int, name: str) -> str:
 
 
 def _check(candidate: Measured, current: Measured) -> None:
-    for name in {*candidate, *current}:
-        if name not in KINDS:
-            raise ValueError(f"there is no measure {name!r}; there are {', '.join(KINDS)}")
+    for name in sorted({*candidate, *current} - set(KINDS)):
+        raise ValueError(f"there is no measure {name!r}; there are {', '.join(KINDS)}")
+    for name in sorted({*candidate, *current}):
         theirs, ours = candidate.get(name, {}), current.get(name, {})
         lonely = sorted(theirs.keys() ^ ours.keys())
         if lonely:

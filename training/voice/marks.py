@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrieval.language.sentences import split_sentences
@@ -56,9 +57,35 @@ class Marks:
         return self.words / self.sentences if self.sentences else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text, read once."""
+
+    text: str
+    tokens: tuple[str, ...]
+    """Words, numbers and marks of tone, in lower case."""
+    line: str
+    """The tokens with blanks between and around them, in which a phrase is looked for."""
+    marks: Marks
+
+    def holds(self, phrase: str) -> bool:
+        """Whether a phrase in lower case stands in the text, word for word."""
+        return f" {phrase} " in self.line
+
+
+def read(text: str) -> Reading:
+    """Read a text; any text will do."""
+    tokens = tuple(words(text))
+    return Reading(text, tokens, f" {' '.join(tokens)} ", _count(text, tokens))
+
+
 def marks_of(text: str) -> Marks:
     """Count a text; any text will do, an empty one gives zeros."""
-    told = [word for word in words(text) if word[0].isalnum()]
+    return read(text).marks
+
+
+def _count(text: str, tokens: Sequence[str]) -> Marks:
+    told = [word for word in tokens if word[0].isalnum()]
     sentences = [opening for one in split_sentences(text) if (opening := _opening(one))]
     return Marks(
         words=len(told),

@@ -20,15 +20,15 @@ from retrieval import logistic
 from training.errors import VoiceUnlearnable
 from training.voice import scorer
 from training.voice.features import BUCKETS, CLOSED, WIDTH, Values, features, tokens_of, word_grams
-from training.voice.marks import marks_of
-from training.voice.masking import hidden_words, words
+from training.voice.marks import Reading, read
+from training.voice.masking import hidden_words
 from training.voice.neutral import neutral_replies
 from training.voice.profile import Deviation, Profile, deviations, learn_profile, speaks_the_language
 
 SCHEMA = 1
 """Raise it when the same inputs would give another model, so that kept ones are made anew."""
 LEAST_TEXTS = 30
-MOST_TEXTS = 2000
+MOST_TEXTS = 1000
 """More are thinned out evenly: fitting takes the cube of their number."""
 MAX_CHARS = 20_000
 """Of a longer text the beginning is read."""
@@ -94,17 +94,16 @@ class VoiceModel(Strict):
         unreadable = _unreadable(text)
         if unreadable:
             return VoiceScore(0.0, (unreadable,))
-        read = text[:MAX_CHARS]
+        reading = read(text[:MAX_CHARS])
         notes = [] if len(text) <= MAX_CHARS else [f"longer than {MAX_CHARS} characters: only the beginning is judged"]
-        told = words(read)
-        if not speaks_the_language(told, self.profile):
+        if not speaks_the_language(reading.tokens, self.profile):
             return VoiceScore(0.0, (*notes, "hardly a word of the brand's language in it"))
-        marks = marks_of(read)
-        if marks.words < SHORT:
-            notes.append(f"only {marks.words} word{'s' * (marks.words != 1)}: too short to judge surely")
-        tokens = tokens_of(read, self._hidden)
-        logit = float(features(tokens, marks) @ self._weights) + self.intercept
-        amiss = deviations(read, marks, self.profile)
+        count = reading.marks.words
+        if count < SHORT:
+            notes.append(f"only {count} word{'s' * (count != 1)}: too short to judge surely")
+        tokens = tokens_of(reading.text, self._hidden)
+        logit = float(features(tokens, reading.marks) @ self._weights) + self.intercept
+        amiss = deviations(reading, self.profile)
         score = 1 / (1 + math.exp(-self.calibration.logit(logit, amiss)))
         found = [*notes, *(one.reason for one in amiss), *self._words_that_tell(tokens, score)]
         return VoiceScore(round(score, 4), tuple(found))
@@ -163,58 +162,56 @@ def learn(
         raise VoiceUnlearnable(
             f"{len(texts)} texts of the brand are too few to know its voice; write {LEAST_TEXTS} replies or more"
         )
-    step = len(texts) / min(len(texts), MOST_TEXTS)
-    used = [texts[int(number * step)] for number in range(min(len(texts), MOST_TEXTS))]
+    count = min(len(texts), MOST_TEXTS)
+    used = [texts[number * len(texts) // count] for number in range(count)]
+    own = [read(one.content) for one in used]
+    others = [read(text) for text in (neutral_replies() if neutral is None else neutral)]
     hidden = hidden_words(brand_terms, pages)
-    others = neutral_replies() if neutral is None else neutral
-    contents = [one.content for one in used]
-    rows = rows_of([*contents, *others], hidden)
-    labels = np.arange(len(rows)) < len(used)
-    weights, intercept = scorer.fit(rows, labels)
+    rows = _rows([*own, *others], hidden)
+    weights, intercept = scorer.fit(rows, np.arange(len(rows)) < len(own))
     return VoiceModel(
         inputs_sha256=inputs_sha256(texts, guide=guide, brand_terms=brand_terms, pages=pages),
-        profile=learn_profile([one.content for one in texts], guide, hidden, others),
+        profile=learn_profile(own, guide, hidden, others),
         hidden=tuple(sorted(hidden)),
-        calibration=_calibrate(rows, [*contents, *others], groups_of(used), guide, hidden),
+        calibration=_calibrate(rows, [*own, *others], groups_of(used), guide, hidden),
         intercept=round(intercept, 5),
         weights=tuple(round(float(one), 5) for one in weights),
     )
 
 
 def _calibrate(
-    rows: Values, contents: Sequence[str], groups: Sequence[int], guide: str, hidden: frozenset[str]
+    rows: Values, readings: Sequence[Reading], groups: Sequence[int], guide: str, hidden: frozenset[str]
 ) -> Calibration:
     """Score each fifth by a scorer and a profile of the others, then fit a line through what they say.
 
     Args:
-        rows: Features of the contents.
-        contents: The brand's texts, then nobody's.
+        rows: Features of the readings.
+        readings: The brand's texts, then nobody's.
         groups: Of each of the brand's texts.
         guide: As for `learn`.
         hidden: The words that are no style.
     """
     own = len(groups)
+    if len(set(groups)) < FOLDS:
+        groups = range(own)
     labels = np.arange(len(rows)) < own
     folds = np.array([*groups, *range(len(rows) - own)]) % FOLDS
     seen = np.zeros((len(rows), 2))
     for fold in range(FOLDS):
         out = folds == fold
         weights, intercept = scorer.fit(rows[~out], labels[~out])
-        kept = [contents[at] for at in np.flatnonzero(~out)]
+        kept = [readings[at] for at in np.flatnonzero(~out)]
         profile = learn_profile(kept[: sum(labels[~out])], guide, hidden, kept[sum(labels[~out]) :])
         seen[out, 0] = rows[out] @ weights + intercept
-        seen[out, 1] = [
-            -sum(one.weight for one in deviations(contents[at], marks_of(contents[at]), profile))
-            for at in np.flatnonzero(out)
-        ]
+        seen[out, 1] = [-sum(one.weight for one in deviations(readings[at], profile)) for at in np.flatnonzero(out)]
     line = logistic.fit(seen, labels, ridge=1e-2)
     slope, penalty = (max(0.0, float(one)) for one in line.weights)
     return Calibration(slope=round(slope, 5), penalty=round(penalty, 5), offset=round(line.intercept, 5))
 
 
-def rows_of(texts: Sequence[str], hidden: frozenset[str]) -> Values:
+def _rows(readings: Sequence[Reading], hidden: frozenset[str]) -> Values:
     """[texts, WIDTH] features."""
-    return np.vstack([features(tokens_of(text, hidden), marks_of(text)) for text in texts])
+    return np.vstack([features(tokens_of(one.text, hidden), one.marks) for one in readings])
 
 
 def groups_of(texts: Sequence[Text]) -> list[int]:

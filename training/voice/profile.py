@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from configs.brand import Strict
-from training.voice.marks import OPENING, Marks, first_contraction, marks_of
+from training.voice.marks import OPENING, Marks, Reading, first_contraction
 from training.voice.masking import FUNCTION_WORDS, words
 from training.voice.neutral import GIVEAWAYS, STOCK
 
@@ -85,7 +85,7 @@ class Profile(Strict):
     """Share of a text's words among them that nearly all texts of the brand reach."""
 
 
-def learn_profile(texts: Sequence[str], guide: str, hidden: frozenset[str], neutral: Sequence[str]) -> Profile:
+def learn_profile(texts: Sequence[Reading], guide: str, hidden: frozenset[str], neutral: Sequence[Reading]) -> Profile:
     """Count the brand's texts.
 
     Args:
@@ -95,10 +95,10 @@ def learn_profile(texts: Sequence[str], guide: str, hidden: frozenset[str], neut
         hidden: Words that say what the texts are about; they are no style.
         neutral: Nobody's texts, beside which the brand's own words show.
     """
-    marks = [marks_of(text) for text in texts]
-    told = [words(text) for text in texts]
+    marks = [one.marks for one in texts]
+    told = [one.tokens for one in texts]
     frequent = _frequent(told)
-    lexicon = _lexicon(told, hidden, [words(text) for text in neutral])
+    lexicon = _lexicon(told, hidden, [one.tokens for one in neutral])
     return Profile(
         texts=len(texts),
         words=_spread(one.words for one in marks),
@@ -121,8 +121,8 @@ def learn_profile(texts: Sequence[str], guide: str, hidden: frozenset[str], neut
         closers=_phrases([one.closer for one in marks], hidden),
         lexicon=lexicon,
         with_lexicon=_share(len({one.text for one in lexicon} & set(tokens)) for tokens in told),
-        banned=tuple(one for one in avoided(guide) if not any(holds(tokens, one) for tokens in told)),
-        absent=tuple(one for one in (*GIVEAWAYS, *STOCK) if not any(holds(tokens, one) for tokens in told)),
+        banned=tuple(one for one in avoided(guide) if not any(text.holds(one) for text in texts)),
+        absent=tuple(one for one in (*GIVEAWAYS, *STOCK) if not any(text.holds(one) for text in texts)),
         frequent=frequent,
         frequent_share=_quantile(sorted(_known(tokens, frozenset(frequent)) for tokens in told), 0.01),
     )
@@ -141,11 +141,6 @@ def avoided(guide: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in found if one))
 
 
-def holds(tokens: Sequence[str], phrase: str) -> bool:
-    """Whether words in a row are a phrase, both in lower case."""
-    return f" {phrase} " in f" {' '.join(tokens)} "
-
-
 def speaks_the_language(tokens: Sequence[str], profile: Profile) -> bool:
     """Whether a text has enough of the brand's most frequent words; a text of a few words always does."""
     told = [token for token in tokens if token[0].isalpha()]
@@ -162,30 +157,30 @@ class Deviation:
     """Beside the others: 1 is one habit broken."""
 
 
-def deviations(text: str, marks: Marks, profile: Profile) -> list[Deviation]:
+def deviations(text: Reading, profile: Profile) -> list[Deviation]:
     """What a text does otherwise than the brand; what tells most first. Empty where nothing is amiss."""
-    tokens = words(text)
     found = [
-        *_phrases_amiss(tokens, marks, profile),
-        *_persons_amiss(marks, profile),
-        *_tone_amiss(text, marks, profile),
-        *_lengths_amiss(marks, profile),
-        *_lexicon_amiss(tokens, marks, profile),
+        *_phrases_amiss(text, profile),
+        *_persons_amiss(text.marks, profile),
+        *_tone_amiss(text, profile),
+        *_lengths_amiss(text.marks, profile),
+        *_lexicon_amiss(text, profile),
     ]
     return sorted(found, key=lambda one: -one.weight)
 
 
-def _phrases_amiss(tokens: Sequence[str], marks: Marks, profile: Profile) -> Iterable[Deviation]:
+def _phrases_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
+    marks = text.marks
     for banned in profile.banned:
-        if holds(tokens, banned):
+        if text.holds(banned):
             yield Deviation(f"says '{banned}', which the voice guide avoids", FORBIDDEN)
-    told = {phrase for phrase in profile.absent if holds(tokens, phrase)}
+    told = {phrase for phrase in profile.absent if text.holds(phrase)}
     # "feel free to" inside a longer phrase that is told too is told once.
-    told -= {phrase for phrase in told if any(phrase != other and holds(other.split(), phrase) for other in told)}
+    told -= {phrase for phrase in told if any(phrase != other and f" {phrase} " in f" {other} " for other in told)}
     for phrase in sorted(told):
         weight = FORBIDDEN if phrase in GIVEAWAYS else 1.0
         shown = _as_written(phrase)
-        if " ".join(tokens).startswith(phrase):
+        if text.line.startswith(f" {phrase} "):
             yield Deviation(f"opens with '{shown}'", weight)
         elif marks.closer and phrase.startswith(" ".join(marks.closer.split()[: len(phrase.split())])):
             yield Deviation(f"closes with '{shown}'", weight)
@@ -205,12 +200,13 @@ def _persons_amiss(marks: Marks, profile: Profile) -> Iterable[Deviation]:
             yield Deviation(f"speaks as {shown}" if person != "you" else "speaks to 'you'")
 
 
-def _tone_amiss(text: str, marks: Marks, profile: Profile) -> Iterable[Deviation]:
+def _tone_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
+    marks = text.marks
     expected = profile.contractions_per_100_words * marks.words / 100
     if not marks.contractions and expected >= EXPECTED:
         yield Deviation(f"no contraction in {marks.words} words")
     if marks.contractions and profile.with_contractions <= NEVER:
-        yield Deviation(f"contracts '{first_contraction(text)}', which the brand does not")
+        yield Deviation(f"contracts '{first_contraction(text.text)}', which the brand does not")
     for count, share, spread, name in (
         (marks.exclamations, profile.with_exclamations, profile.exclamations, "exclamation mark"),
         (marks.emoji, profile.with_emoji, profile.emoji, "emoji"),
@@ -236,9 +232,10 @@ def _lengths_amiss(marks: Marks, profile: Profile) -> Iterable[Deviation]:
         yield Deviation(f"{_counted(marks.words, 'word')} long, where the brand writes {low} to {high}", beyond)
 
 
-def _lexicon_amiss(tokens: Sequence[str], marks: Marks, profile: Profile) -> Iterable[Deviation]:
+def _lexicon_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
     own = [one.text for one in profile.lexicon]
-    if own and profile.with_lexicon >= MOSTLY and marks.words >= profile.words.mean and not set(own) & set(tokens):
+    expected = own and profile.with_lexicon >= MOSTLY and text.marks.words >= profile.words.mean
+    if expected and not set(own) & set(text.tokens):
         yield Deviation(f"none of the brand's own words, such as {', '.join(repr(one) for one in own[:3])}")
 
 
