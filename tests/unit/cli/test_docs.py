@@ -25,6 +25,7 @@ ISSUE = {
     "adapter ": ("list", "show", "promote", "rollback"),
     "channel ": ("simulate",),
     "handoffs ": ("list",),
+    "voice ": ("score", "profile"),
     "config ": ("show", "check"),
 }
 

@@ -25,7 +25,7 @@ from training.voice.neutral import GIVEAWAYS, neutral_replies
 from training.voice.profile import avoided, deviations
 
 ROOT = Path(__file__).resolve().parents[3]
-DATA = Path("/work/shared/data")
+DATA = ROOT.parent / "shared" / "data"
 PAIRS = DATA / "preferences/bitext_two_voices.jsonl"
 BITEXT = DATA / "support_chat/bitext_singleturn.jsonl.gz"
 RESTRAINED = "Kindly note that the gift wrapping costs $5 for each item. We would be delighted to assist you further."
