@@ -5,8 +5,9 @@
 Every reply is scored by a model that was trained without it and without its conversation (five folds). The subject is
 hidden: the content words of all houses' pages, their names and numbers. Others: the other sample house, the neutral
 replies (each fifth by a model of the other four), and the first two sentences of public support replies, which no
-model saw. With `--models N` also what the base model, and the shipped adapter, say to N held-out questions of each
-house on the passages that service would show (needs a prepared state folder; about eight seconds a reply on one core).
+model saw. With `--models N` also what the base model, without and with the voice guide, and the shipped adapter say
+to N held-out questions of each house on the passages that service would show (needs a prepared state folder; about
+eight seconds a reply on one core).
 """
 
 from __future__ import annotations
@@ -34,7 +35,13 @@ from training.voice.model import VoiceModel, learn
 
 DATA = Path("../shared/data")
 BITEXT = "support_chat/bitext_singleturn.jsonl.gz"
-OTHER, PUBLIC, BASE, ADAPTER = "the other house", "public support replies", "the base model", "the shipped adapter"
+OTHER, PUBLIC, BASE, GUIDED, ADAPTER = (
+    "the other house",
+    "public support replies",
+    "the base model",
+    "the base model with the voice guide",
+    "the shipped adapter",
+)
 PUBLIC_ROWS = 400
 
 
@@ -77,7 +84,7 @@ def public_replies(folder: Path) -> list[str]:
 
 
 def model_replies(name: str, count: int) -> dict[str, list[str]]:
-    """What the base model and the shipped adapter say to held-out questions of a house."""
+    """What the base model, without and with the voice guide, and the shipped adapter say to a house's questions."""
     import torch
     import transformers
     from peft import PeftModel
@@ -90,12 +97,17 @@ def model_replies(name: str, count: int) -> dict[str, list[str]]:
     source = Source.open(name, os.environ)
     folder = base_folder(source.home.models, source.config.service.models.base)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    prompts = [one.messages for one in probes(source)[:count]]
-    said = {BASE: generate(model, tokenizer, prompts, max_new_tokens=80, batch=4)}
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.eval()
+    asked = probes(source)[:count]
+    said = {
+        BASE: generate(model, tokenizer, [one.messages for one in asked], max_new_tokens=80, batch=4),
+        GUIDED: generate(model, tokenizer, [one.guided for one in asked], max_new_tokens=80, batch=4),
+    }
     if source.brand.shipped_adapter is not None:
-        model = PeftModel.from_pretrained(model, source.brand.shipped_adapter).eval()
-        said[ADAPTER] = generate(model, tokenizer, prompts, max_new_tokens=80, batch=4)
+        model = PeftModel.from_pretrained(model, source.brand.shipped_adapter)
+        model.eval()
+        said[ADAPTER] = generate(model, tokenizer, [one.messages for one in asked], max_new_tokens=80, batch=4)
     return said
 
 
@@ -148,7 +160,7 @@ def run(config: Config, data: Path, models: int) -> Iterator[str]:
         own.append((name, len(seen.own), kept, fmean(seen.own), calibration_error(seen.own, seen.neutral)))
     yield f"# Voice scores, {date.today().isoformat()}\n"
     yield f"`python -m benchmarks.voice{f' --models {models}' if models else ''}` on {machine()}.\n"
-    yield "Held-out replies, subject hidden; 95 % bootstrap intervals over conversations. Calibration: own against neutral.\n"
+    yield "Held-out replies, subject hidden; 95 % bootstrap intervals over conversations.\n"
     yield "| house | told from | replies | AUC | 95 % | mean score | 0.5 or more |"
     yield "|---|---|---|---|---|---|---|"
     for row in rows:
@@ -159,6 +171,7 @@ def run(config: Config, data: Path, models: int) -> Iterator[str]:
     for name, count, kept, mean, error in own:
         seconds, each = speed(config, name)
         yield f"| {name} | {count} | {kept:.0%} | {mean:.2f} | {error:.3f} | {seconds:.1f} s | {each:.1f} ms |"
+    yield "\nCalibration error: own against neutral replies, both sides weighing the same."
     if not public:
         yield f"\nNo public support replies: there is no {data / BITEXT}."
 

@@ -36,7 +36,7 @@ SHORT = 4
 """Words below which a score is little more than a guess."""
 SHOWN_WORDS = 3
 FOLDS = 5
-_TOLD_LENGTHS = range(3, 31)
+_TOLD_LENGTHS = range(4, 31)
 """Letters of a word that is worth naming."""
 _NOT_TEXT = 0.1
 """Share of characters that no text has, from which on it is none."""
@@ -109,16 +109,15 @@ class VoiceModel(Strict):
         return VoiceScore(round(score, 4), tuple(found))
 
     def _words_that_tell(self, tokens: Sequence[str], score: float) -> list[str]:
-        """The words, or pairs of words, that weigh most for the verdict."""
+        """The words that weigh most for the verdict."""
         sign = 1 if score >= 0.5 else -1
         weights = self._weights
         worth: dict[str, float] = {}
         for token in tokens:
             if token[0].isalpha() and len(token) in _TOLD_LENGTHS:
                 counts = word_grams(token)
-                worth[token] = sum(weights[bucket] * count for bucket, count in counts.items()) / math.sqrt(
-                    sum(counts.values())
-                )
+                total = sum(weights[bucket] * count for bucket, count in counts.items())
+                worth[token] = total / math.sqrt(sum(counts.values()))
                 if token in CLOSED:
                     worth[token] += weights[BUCKETS + CLOSED.index(token)]
         best = sorted((word for word in worth if sign * worth[word] > 0), key=lambda word: (-sign * worth[word], word))

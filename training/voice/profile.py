@@ -177,12 +177,12 @@ def _phrases_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
     told = {phrase for phrase in profile.absent if text.holds(phrase)}
     # "feel free to" inside a longer phrase that is told too is told once.
     told -= {phrase for phrase in told if any(phrase != other and f" {phrase} " in f" {other} " for other in told)}
-    for phrase in sorted(told):
+    for phrase in sorted(told, key=text.line.find):
         weight = FORBIDDEN if phrase in GIVEAWAYS else 1.0
         shown = _as_written(phrase)
         if text.line.startswith(f" {phrase} "):
             yield Deviation(f"opens with '{shown}'", weight)
-        elif marks.closer and phrase.startswith(" ".join(marks.closer.split()[: len(phrase.split())])):
+        elif _same_beginning(phrase, marks.closer):
             yield Deviation(f"closes with '{shown}'", weight)
         elif " " in phrase:
             yield Deviation(f"says '{phrase.replace(' ai', ' AI')}', which the brand never does", weight)
@@ -191,13 +191,13 @@ def _phrases_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
 
 
 def _persons_amiss(marks: Marks, profile: Profile) -> Iterable[Deviation]:
-    for person, shown, habit, count in (
-        ("I", "'I'", profile.with_i, marks.i),
-        ("we", "'we'", profile.with_we, marks.we),
-        ("you", "'you'", profile.with_you, marks.you),
+    for shown, habit, count in (
+        ("'I'", profile.with_i, marks.i),
+        ("'we'", profile.with_we, marks.we),
+        ("'you'", profile.with_you, marks.you),
     ):
         if count and habit <= NEVER:
-            yield Deviation(f"speaks as {shown}" if person != "you" else "speaks to 'you'")
+            yield Deviation(f"says {shown}, which the brand does not")
 
 
 def _tone_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
@@ -214,7 +214,7 @@ def _tone_amiss(text: Reading, profile: Profile) -> Iterable[Deviation]:
     ):
         most = max(1, round(spread.high))
         if count and share <= NEVER:
-            yield Deviation(f"{_counted(count, name)}, where the brand has none")
+            yield Deviation(f"{_counted(count, name)}, where the brand has {'hardly any' if share else 'none'}")
         elif count > most:
             yield Deviation(f"{_counted(count, name)}, where the brand has at most {most}")
         elif not count and share >= MOSTLY and marks.words >= 4:
@@ -244,6 +244,12 @@ def _beyond(value: float, usual: Spread) -> float:
     if usual.low <= value <= usual.high:
         return 0.0
     return min(3.0, abs(math.log2(max(value, 0.5) / (usual.high if value > usual.high else max(usual.low, 0.5)))))
+
+
+def _same_beginning(phrase: str, closer: str) -> bool:
+    """Whether both begin with the same words, as many as the shorter one has."""
+    pairs = list(zip(phrase.split(), closer.split(), strict=False))
+    return bool(pairs) and all(one == other for one, other in pairs)
 
 
 def _counted(count: int, name: str) -> str:
