@@ -1,13 +1,13 @@
 """How surely a voice score tells a house's replies from others that it never saw, and how fast.
 
-    python -m benchmarks.voice [--models N] [--data ../shared/data] [--out benchmarks/results/FILE.md]
+    python -m benchmarks.voice [--models N [--replies FILE]] [--data ../shared/data] [--out benchmarks/results/FILE.md]
 
 Every reply is scored by a model that was trained without it and without its conversation (five folds). The subject is
 hidden: the content words of all houses' pages, their names and numbers. Others: the other sample house, the neutral
 replies (each fifth by a model of the other four), and the first two sentences of public support replies, which no
 model saw. With `--models N` also what the base model, without and with the voice guide, and the shipped adapter say
 to N held-out questions of each house on the passages that service would show (needs a prepared state folder; about
-eight seconds a reply on one core).
+eight seconds a reply on one core); `--replies` keeps these in a file, and reads them from it where it is there.
 """
 
 from __future__ import annotations
@@ -140,24 +140,37 @@ def _pages(config: Config) -> list[str]:
     return [page for brand in config.brands.values() for page in page_texts(brand)]
 
 
-def run(config: Config, data: Path, models: int) -> Iterator[str]:
+def kept_replies(houses: Sequence[str], count: int, kept: Path | None) -> dict[str, dict[str, list[str]]]:
+    """What the models say to each house's questions, from a file where it is there; empty where none are wanted."""
+    if not count:
+        return {}
+    if kept is not None and kept.is_file():
+        told: dict[str, dict[str, list[str]]] = json.loads(kept.read_text(encoding="utf-8"))
+        return told
+    told = {name: model_replies(name, count) for name in houses}
+    if kept is not None:
+        kept.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    return told
+
+
+def run(config: Config, data: Path, models: int, kept: Path | None) -> Iterator[str]:
     """The lines of the page."""
     houses = [name for name, brand in config.brands.items() if brand.conversations is not None]
     rows: list[Row] = []
     own = []
     public = public_replies(data)
+    said = kept_replies(houses, models, kept)
     for name in houses:
         spoken: dict[str, Sequence[str]] = {
             OTHER: [one.content for other in houses if other != name for one in texts_of(config.brands[other])]
         }
         if public:
             spoken[PUBLIC] = public
-        if models:
-            spoken |= model_replies(name, models)
+        spoken |= said.get(name, {})
         seen, found = measure(config, name, spoken)
         rows += found
-        kept = fmean(one >= 0.5 for one in seen.own)
-        own.append((name, len(seen.own), kept, fmean(seen.own), calibration_error(seen.own, seen.neutral)))
+        taken = fmean(one >= 0.5 for one in seen.own)
+        own.append((name, len(seen.own), taken, fmean(seen.own), calibration_error(seen.own, seen.neutral)))
     yield f"# Voice scores, {date.today().isoformat()}\n"
     yield f"`python -m benchmarks.voice{f' --models {models}' if models else ''}` on {machine()}.\n"
     yield "Held-out replies, subject hidden; 95 % bootstrap intervals over conversations.\n"
@@ -168,9 +181,9 @@ def run(config: Config, data: Path, models: int) -> Iterator[str]:
         yield f"| {row.house} | {row.others} | {row.count} | {told} |"
     yield "\n| house | own replies | 0.5 or more | mean score | calibration error | learnt in | a reply |"
     yield "|---|---|---|---|---|---|---|"
-    for name, count, kept, mean, error in own:
+    for name, count, taken, mean, error in own:
         seconds, each = speed(config, name)
-        yield f"| {name} | {count} | {kept:.0%} | {mean:.2f} | {error:.3f} | {seconds:.1f} s | {each:.1f} ms |"
+        yield f"| {name} | {count} | {taken:.0%} | {mean:.2f} | {error:.3f} | {seconds:.1f} s | {each:.1f} ms |"
     yield "\nCalibration error: own against neutral replies, both sides weighing the same."
     if not public:
         yield f"\nNo public support replies: there is no {data / BITEXT}."
@@ -180,10 +193,11 @@ def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=0, metavar="N", help="questions of each house put to the models")
+    parser.add_argument("--replies", type=Path, metavar="FILE", help="where the models' replies are kept")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of public data")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    text = "\n".join(run(load_config(Path("configs"), {}), arguments.data, arguments.models)) + "\n"
+    text = "\n".join(run(load_config(Path("configs"), {}), arguments.data, arguments.models, arguments.replies)) + "\n"
     sys.stdout.write(text)
     if arguments.out:
         arguments.out.write_text(text, encoding="utf-8")
