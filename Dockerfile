@@ -48,7 +48,8 @@ COPY --from=gateway-packages /opt/venv /opt/venv
 COPY configs configs
 COPY retrieval retrieval
 COPY channels channels
-COPY training/__init__.py training/voice.py training/
+COPY training/__init__.py training/errors.py training/conversations.py training/
+COPY training/voice training/voice
 COPY service service
 COPY samples samples
 USER 10001:10001

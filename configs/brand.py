@@ -97,6 +97,56 @@ class BrandRetrieval(Strict):
     )
 
 
+class GateMargins(Strict):
+    """How much worse a candidate may be, by measure: the lower bound of the difference lies above minus this."""
+
+    voice: float = Field(default=0.05, gt=0, le=1, description="Voice score, 0 to 1.")
+    groundedness: float = Field(default=0.05, gt=0, le=1, description="Share of sentences that passages support.")
+    citation_precision: float = Field(default=0.05, gt=0, le=1, description="Share of citations that are right.")
+    citation_recall: float = Field(default=0.05, gt=0, le=1, description="Share of right passages that are cited.")
+    refusal: float = Field(default=0.05, gt=0, le=1, description="Share of unanswerable questions refused.")
+    false_refusal: float = Field(default=0.05, gt=0, le=1, description="Share of answerable questions refused.")
+    handoff: float = Field(default=0.05, gt=0, le=1, description="Share of hand-offs decided right.")
+    intent: float = Field(default=0.05, gt=0, le=1, description="Share of intents told right.")
+    overlap: float = Field(default=0.05, gt=0, le=1, description="Overlap with reference replies, 0 to 1.")
+    leak: float = Field(default=0.02, gt=0, le=1, description="Share of replies that give training text away.")
+    general: float = Field(default=0.05, gt=0, le=1, description="Share of general questions answered right.")
+    general_loss: float = Field(default=0.03, gt=0, description="Loss on general text; a share of the current one.")
+    prompt_tokens: float = Field(default=0.1, gt=0, description="Tokens of a prompt; a share of the current ones.")
+    first_token_ms: float = Field(default=0.2, gt=0, description="Time to the first token; a share of the current.")
+    tokens_per_s: float = Field(default=0.2, gt=0, description="Tokens a second; a share of the current ones.")
+
+
+class GateFloors(Strict):
+    """What a candidate must reach, whatever speaks now; absent means no floor."""
+
+    voice: float | None = Field(default=0.5, ge=0, le=1, description="Mean voice score, at least.")
+    groundedness: float | None = Field(default=0.5, ge=0, le=1, description="At least.")
+    citation_precision: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    citation_recall: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    refusal: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    false_refusal: float | None = Field(default=None, ge=0, le=1, description="At most.")
+    handoff: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    intent: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    overlap: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    leak: float | None = Field(default=0.02, ge=0, le=1, description="At most.")
+    general: float | None = Field(default=None, ge=0, le=1, description="At least.")
+    general_loss: float | None = Field(default=None, ge=0, description="At most, in nats a token.")
+    prompt_tokens: float | None = Field(default=None, ge=0, description="At most.")
+    first_token_ms: float | None = Field(default=None, ge=0, description="At most.")
+    tokens_per_s: float | None = Field(default=None, ge=0, description="At least.")
+
+
+class Gate(Strict):
+    """What a new adapter must show before it may speak. A measure that is named here must have been measured."""
+
+    min_cases: int = Field(
+        default=150, ge=150, description="Held-out cases below which the verdict is not enough evidence."
+    )
+    margins: GateMargins = GateMargins()
+    floors: GateFloors = GateFloors()
+
+
 IntentName = Annotated[str, StringConstraints(pattern=r"^[^.]+$")]
 """Without a dot, which parts the names of settings."""
 
@@ -125,6 +175,7 @@ class Brand(Strict):
     widget: Widget
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()
+    gate: Gate = Gate()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",

@@ -46,6 +46,11 @@ class Home:
         return self.root / "intents"
 
     @property
+    def voices(self) -> Path:
+        """`<brand>.json`, how each brand speaks, learnt from its conversations."""
+        return self.root / "voices"
+
+    @property
     def runs(self) -> Path:
         """Logs and records of training runs, engines and demos."""
         return self.root / "runs"

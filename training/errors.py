@@ -5,6 +5,7 @@ TrainingError
 ├── DataOverlap       the author's fault: what is measured with would be trained on
 ├── RecipeInvalid     the operator's fault: a recipe that does not fit the data, the base or the machine
 ├── BaseUnavailable   the network's or the disk's fault: the base model could not be fetched or is not intact
+├── VoiceUnlearnable  the operator's fault: a brand with too few texts of its own to know its voice
 └── TrainingFailed    the machine's fault: disk full, out of memory, a loss that is not a number
 """
 
@@ -51,6 +52,10 @@ class RecipeInvalid(TrainingError):
 
 class BaseUnavailable(TrainingError):
     """The base model could not be fetched, or what lies there is not intact."""
+
+
+class VoiceUnlearnable(TrainingError):
+    """There is not enough of the brand's own writing to know its voice."""
 
 
 class TrainingFailed(TrainingError):

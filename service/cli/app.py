@@ -36,6 +36,7 @@ intents = _group("What messages are about: a classifier a brand, trained on its 
 config = _group("What this deployment says, and where each value comes from.")
 answer = _group("Answers, sentence by sentence, against the passages they rest on.")
 data = _group("Training data: what can be learnt from, and what should not be.")
+voice = _group("How a brand speaks, and how much a text sounds like it.")
 app.add_typer(kb, name="kb")
 app.add_typer(answer, name="answer")
 app.add_typer(data, name="data")
@@ -43,6 +44,7 @@ app.add_typer(adapter, name="adapter")
 app.add_typer(channel, name="channel")
 app.add_typer(handoffs, name="handoffs")
 app.add_typer(intents, name="intents")
+app.add_typer(voice, name="voice")
 app.add_typer(config, name="config")
 
 
@@ -433,6 +435,22 @@ def intents_eval(
     from service.cli.intents import run_eval
 
     run_eval(train, test, as_json=json)
+
+
+@voice.command("score")
+def voice_score(brand: Brand, json: Json = False) -> None:
+    """Score texts from stdin, one a line or JSON lines {"text"}: 0 to 1, and in words why."""
+    from service.cli.voice import run_score
+
+    run_score(brand, as_json=json)
+
+
+@voice.command("profile")
+def voice_profile(brand: Brand, json: Json = False) -> None:
+    """Show how a brand speaks: length, person, tone, openers, closers, its own words and those it avoids."""
+    from service.cli.voice import run_profile
+
+    run_profile(brand, as_json=json)
 
 
 @config.command("show")

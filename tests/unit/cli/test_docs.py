@@ -26,6 +26,7 @@ ISSUE = {
     "adapter ": ("list", "show", "promote", "rollback"),
     "channel ": ("simulate",),
     "handoffs ": ("list",),
+    "voice ": ("score", "profile"),
     "config ": ("show", "check"),
 }
 

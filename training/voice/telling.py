@@ -1,52 +1,14 @@
-"""Tell brands apart by how they speak, with the subject masked: no torch, no numpy, nothing but the standard library.
-
-Numbers, brand names and the content words of the passages are masked, so that what is left is function words,
-forms of address, contractions, punctuation and the phrases of the house.
-"""
+"""Tell brands apart by how they speak, with the subject masked: nothing but the standard library."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-MASK = "_"
-TOKEN = re.compile(r"[a-z]+(?:['\u2019][a-z]+)*|\d[\d.,:]*|[!?…]+|[\U0001F300-\U0001FAFF\u2600-\u27BF]", re.IGNORECASE)
-CONTRACTION = re.compile(r"[a-z]+['\u2019](?:s|re|ve|ll|d|m|t)\b", re.IGNORECASE)
-CLOSED_CLASS = (
-    "a about after again all am an and any are as at be because been before being but by can cannot could did do "
-    "does don't down during each few for from further had has have having he her here hers him his how i if in into "
-    "is it its just kindly let may me might more most must my no nor not of off on once only or other our ours out "
-    "over own please same shall she should so some such than that the their them then there these they this those "
-    "through to too under until up us very was we were what when where which while who whom why will with would yes "
-    "you your yours "
-)
-FUNCTION_WORDS = frozenset(CLOSED_CLASS.split())
-"""Closed-class words: never masked, because they carry style and no subject."""
-
-
-def mask(text: str, *, brand_terms: Iterable[str] = (), passages: Iterable[str] = ()) -> str:
-    """Hide what a reply is about.
-
-    Args:
-        text: A reply.
-        brand_terms: Names of brands and products; each of their words is hidden.
-        passages: Texts that the reply rests on; each of their words is hidden, but for function words.
-
-    Returns:
-        The text in lower case, what is hidden replaced by `_`, runs of it by one.
-    """
-    hidden = {word for term in brand_terms for word in _words(term)}
-    hidden |= {word for passage in passages for word in _words(passage) if word not in FUNCTION_WORDS}
-    tokens: list[str] = []
-    for token in _words(text):
-        kept = MASK if token[0].isdigit() or token in hidden or token.removesuffix("'s") in hidden else token
-        if kept != MASK or not tokens or tokens[-1] != MASK:
-            tokens.append(kept)
-    return " ".join(tokens)
+from training.voice.masking import CONTRACTION, MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +95,3 @@ def features(masked: str) -> frozenset[str]:
         grams.add("<exclamation>")
     grams.add(f"<opens> {tokens[0]}" if tokens else "<empty>")
     return frozenset(grams)
-
-
-def _words(text: str) -> list[str]:
-    return [token.lower().replace("\u2019", "'") for token in TOKEN.findall(text)]
