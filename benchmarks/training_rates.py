@@ -36,7 +36,7 @@ from training.progress import LineProgress
 from training.recipes import lora_sft
 
 DATA = Path("../shared/data/support_chat/bitext_singleturn.jsonl.gz")
-RATES = {"lora": (1e-4, 2e-4, 5e-4, 1e-3), "full": (2e-5, 5e-5, 1e-4, 2e-4)}
+RATES = {"lora": (2e-4, 5e-4, 1e-3, 2e-3), "full": (5e-5, 1e-4, 2e-4, 5e-4)}
 SEEDS = (1, 2, 3)
 GOAL = 0.97
 
@@ -74,7 +74,7 @@ def chats(path: Path, rows: int | None) -> list[Example]:
 
 def recipe(run: Run, steps: int) -> Recipe:
     """The run's recipe: rows of 1,024 tokens packed full, 8 of them a step."""
-    a_look = 20 if steps < 0 else max(1, steps // 2)
+    a_look = 40 if steps < 0 else max(1, steps // 2)
     return Recipe.model_validate(
         {
             "name": "rates",
@@ -171,6 +171,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--beside", type=int, default=6, help="runs at one time")
     parser.add_argument("--ranks", type=int, nargs="*", default=[4, 64], help="also these, at three rates and one seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--with-results", type=Path, nargs="*", default=[], help="of an earlier part, for the table")
     parser.add_argument("--rows", type=int, help="that many chats only: a rehearsal")
     parser.add_argument("--steps", type=int, default=-1, help="that many steps only: a rehearsal")
     parser.add_argument("--out", type=Path)
@@ -179,10 +181,11 @@ def main() -> int:
     if arguments.one:
         sys.stdout.write(json.dumps(train(Run(**json.loads(arguments.one)), arguments)) + "\n")
         return 0
-    seeds = SEEDS if arguments.steps < 0 else SEEDS[:1]
-    runs = [Run(method, rate, seed) for method in RATES for rate, seed in product(RATES[method], seeds)]
-    runs += [Run("lora", rate, SEEDS[0], rank) for rank, rate in product(arguments.ranks, RATES["lora"][1:])]
-    results = list(in_processes(runs, arguments))
+    runs = [Run(method, rate, seed) for method in RATES for rate, seed in product(RATES[method], arguments.seeds)]
+    ranks = product(arguments.ranks, RATES["lora"][1:])
+    runs += [Run("lora", rate, arguments.seeds[0], rank) for rank, rate in ranks]
+    results = [*in_processes(runs, arguments)]
+    results += [one for path in arguments.with_results for one in json.loads(path.read_text(encoding="utf-8"))]
     if not results:
         return 1
     text = (

@@ -11,7 +11,7 @@ from retrieval.language.sentences import split_sentences
 from training.data.repeats import topics
 from training.data.rows import Row, Rule
 from training.data.similar import groups, plain
-from training.voice import CONTRACTION
+from training.voice.masking import CONTRACTION
 
 ENOUGH = 50
 """Rows from which on a share says something."""
