@@ -133,6 +133,7 @@ def main(job: Job) -> Trained:
         num_train_epochs=sft.num_train_epochs,
         max_steps=sft.max_steps,
         per_device_train_batch_size=sft.per_device_train_batch_size,
+        per_device_eval_batch_size=sft.per_device_train_batch_size,
         gradient_accumulation_steps=sft.gradient_accumulation_steps,
         lr_scheduler_type=sft.lr_scheduler_type,
         warmup_steps=sft.warmup_ratio,
