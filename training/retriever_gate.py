@@ -26,6 +26,8 @@ GATED = "ndcg@10"
 HELD_OUT, KEPT_OUT = "held-out questions", "pages kept out"
 DECISIONS = "decided right"
 """Share of the held-out questions that are answered where a page answers them, and refused where none does."""
+MILLISECONDS = "milliseconds"
+"""Of a search as service makes it: shown, not judged."""
 
 Values = Mapping[str, tuple[float, ...]]
 """Of each measure, a value for each question."""
@@ -100,7 +102,8 @@ def examine(searching: Searching, exam: Exam) -> Mapping[str, Values]:
         for one in held_out
         if one.asked.answerable is not None
     )
-    return {HELD_OUT: {**_values(held_out), DECISIONS: decided}, KEPT_OUT: _values(kept_out)}
+    took = tuple(one.milliseconds for one in held_out)
+    return {HELD_OUT: {**_values(held_out), DECISIONS: decided, MILLISECONDS: took}, KEPT_OUT: _values(kept_out)}
 
 
 def judge(before: Mapping[str, Values], after: Mapping[str, Values]) -> Verdict:

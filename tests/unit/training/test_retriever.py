@@ -22,7 +22,18 @@ from retrieval.evaluation.question_sets import Asked
 from retrieval.testing import PAGES, HashEncoder
 from training import retriever, retriever_material
 from training.errors import RecipeInvalid, TrainingFailed
-from training.retriever_gate import DECISIONS, HELD_OUT, KEPT_OUT, MEASURES, Exam, Searching, Values, examine, judge
+from training.retriever_gate import (
+    DECISIONS,
+    HELD_OUT,
+    KEPT_OUT,
+    MEASURES,
+    MILLISECONDS,
+    Exam,
+    Searching,
+    Values,
+    examine,
+    judge,
+)
 from training.retriever_material import Material, gather
 from training.retriever_models import Model
 from training.retriever_pairs import (
@@ -181,6 +192,7 @@ def test_the_exam_is_asked_of_real_bases() -> None:
     found = examine(Searching(HashEncoder()), _exam())
     assert found[HELD_OUT]["hit@1"] == (1.0,)
     assert len(found[HELD_OUT][DECISIONS]) == 2
+    assert min(found[HELD_OUT][MILLISECONDS]) > 0
     assert len(found[KEPT_OUT]["ndcg@10"]) == sum(len(half.questions) for half in _exam().kept_out)
 
 
