@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import warnings
@@ -52,6 +53,9 @@ def seeded(seed: int) -> str:
 
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
+    # Both would tell at length that the head of a cross-encoder is new.
+    transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     transformers.set_seed(seed)
     return "cuda" if torch.cuda.is_available() else "cpu"
 
