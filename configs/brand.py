@@ -90,6 +90,12 @@ class BrandRetrieval(Strict):
         description="Version of an encoder that `brandvoice train retriever` made of the brand's pages; it searches, "
         "the packaged one does the rest. After a change run `brandvoice kb add` and start the gateway again.",
     )
+    reranker: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Version of a cross-encoder that `brandvoice train retriever --recipe cross_encoder` made of the "
+        "brand's pages; it reads the first 20 passages of each search again. Start the gateway again after a change.",
+    )
     focus: bool = Field(
         default=True,
         description="An answer must hold the sentence that answers best; else it is made again from the best two, else "

@@ -31,6 +31,11 @@ class Home:
         return self.models / "encoders"
 
     @property
+    def rerankers(self) -> Path:
+        """`<brand>/<version>/`, cross-encoders that were trained on a brand's own pages."""
+        return self.models / "rerankers"
+
+    @property
     def adapters(self) -> Path:
         """`<brand>/<version>/`, and the pointer `<brand>/active`."""
         return self.root / "adapters"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -160,31 +160,67 @@ class Pairs(Strict):
     seed: int = Field(default=7, description="Of the pages kept out, the words left out and the order of pairs.")
 
 
-class Contrastive(Strict):
-    """Optimisation, in the words of sentence-transformers."""
+class Optimisation(Strict):
+    """Optimisation of a model of search, in the words of sentence-transformers."""
 
     learning_rate: float = Field(default=2e-5, gt=0, lt=1)
     num_train_epochs: int = Field(default=2, ge=1, le=20)
     max_steps: int = Field(default=-1, ge=-1, description="Stop after this many steps; -1 leaves it to the epochs.")
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1, description="Share of steps until the full learning rate.")
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+
+
+class Contrastive(Optimisation):
+    """Of an encoder."""
+
     per_device_train_batch_size: int = Field(
         default=16, ge=2, le=256, description="The other pairs of a batch are each pair's negatives."
     )
     scale: float = Field(default=20.0, gt=0, le=100, description="Cosines are multiplied by this before the softmax.")
-    warmup_ratio: float = Field(default=0.1, ge=0, lt=1, description="Share of steps until the full learning rate.")
-    weight_decay: float = Field(default=0.0, ge=0, lt=1)
-    max_grad_norm: float = Field(default=1.0, gt=0)
     seed: int = Field(default=7, description="Of dropout.")
 
 
-class RetrieverRecipe(_Named):
+class CrossEntropy(Optimisation):
+    """Of a cross-encoder."""
+
+    per_device_train_batch_size: int = Field(
+        default=16, ge=1, le=256, description="A question with one passage each, the right one or a negative."
+    )
+    seed: int = Field(default=7, description="Of the head that is new, the order of examples and dropout.")
+
+
+class _OfPages(_Named):
+    """What the recipes of both models of search have."""
+
+    pairs: Pairs = Pairs()
+
+
+class RetrieverRecipe(_OfPages):
     """How the encoder of a brand is trained."""
 
-    trains: Literal["retriever"] = Field(description="Tells the file from the recipe of an adapter.")
-    pairs: Pairs = Pairs()
+    trains: Literal["retriever"] = Field(description="Tells the file from the recipes of other models.")
     contrastive: Contrastive = Contrastive()
 
 
-Read = TypeVar("Read", Recipe, RetrieverRecipe)
+class CrossEncoderRecipe(_OfPages):
+    """How the cross-encoder of a brand is trained."""
+
+    trains: Literal["cross_encoder"] = Field(description="Tells the file from the recipes of other models.")
+    cross_entropy: CrossEntropy = CrossEntropy()
+
+    @model_validator(mode="after")
+    def _negatives(self) -> Self:
+        if not self.pairs.hard_negatives:
+            raise ValueError("pairs.hard_negatives is 0, so that no passage would be a wrong one; set 1 to 4")
+        return self
+
+
+SearchRecipe = RetrieverRecipe | CrossEncoderRecipe
+_SEARCH: Mapping[str, type[SearchRecipe]] = {"retriever": RetrieverRecipe, "cross_encoder": CrossEncoderRecipe}
+"""By what the file says that it trains."""
+
+Read = TypeVar("Read", bound=_Named)
 
 
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
@@ -206,23 +242,31 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def read_retriever_recipe(path: Path) -> RetrieverRecipe:
-    """Read the recipe of a retriever.
+def read_search_recipe(path: Path) -> SearchRecipe:
+    """Read the recipe of an encoder or of a cross-encoder, whichever the file says.
 
     Raises:
         ConfigError: As for an adapter.
     """
-    return _valid(read_yaml(path), RetrieverRecipe)
+    return _search(read_yaml(path))
 
 
-def read_any_recipe(path: Path) -> Recipe | RetrieverRecipe:
+def read_any_recipe(path: Path) -> Recipe | SearchRecipe:
     """Read a recipe of the kind that the file says.
 
     Raises:
         ConfigError: As for an adapter.
     """
     file = read_yaml(path)
-    return _valid(file, RetrieverRecipe) if "trains" in file.values else _valid(file, Recipe)
+    return _search(file) if "trains" in file.values else _valid(file, Recipe)
+
+
+def _search(file: YamlFile) -> SearchRecipe:
+    named = str(file.values.get("trains", "retriever"))
+    if named not in _SEARCH:
+        known = did_you_mean(named, tuple(_SEARCH)) or f"; known are {', '.join(_SEARCH)}"
+        raise ConfigError(f"{file.path}:{file.line(('trains',))}: trains: {named!r} is nothing that is trained{known}")
+    return _valid(file, _SEARCH[named])
 
 
 def _change(values: dict[str, Any], change: str) -> Where:

@@ -7,8 +7,6 @@ A query is encoded in about 2 ms on one CPU thread this way; documents keep full
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
@@ -18,10 +16,11 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from retrieval.errors import EncoderInvalid
 from retrieval.language.words import STOPWORDS
+from retrieval.onnx_model import as_inputs, open_session, open_tokenizer, read_manifest
 
 Vectors = NDArray[np.float32]
 
@@ -73,19 +72,16 @@ class OnnxEncoder:
         self.dim = dim
         self.sha256 = sha256
         self._folder = folder
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        # The packaged tokenizer pads every text to a fixed length, which costs a query 35 ms instead of 2.
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer = open_tokenizer(folder, MAX_TOKENS)
         # One thread: queries come from many visitors at once, and the engine needs the other cores.
-        self._queries = _session(folder / "model.int8.onnx", threads=1)
+        self._queries = open_session(folder / "model.int8.onnx", threads=1)
         # One turn asks for the same question's vectors several times: to route, to search, to check.
         self._query = lru_cache(maxsize=CACHED_QUERIES)(self._encode_query)
 
     @cached_property
     def _documents(self) -> onnxruntime.InferenceSession:
         """Loaded with the first document: a gateway encodes queries only, and this takes 0.3 s and 100 MB."""
-        return _session(self._folder / "model.onnx", threads=0)
+        return open_session(self._folder / "model.onnx", threads=0)
 
     @classmethod
     def load(cls, folder: Path) -> OnnxEncoder:
@@ -94,17 +90,8 @@ class OnnxEncoder:
         Raises:
             EncoderInvalid: A file is missing or not what was prepared.
         """
-        try:
-            manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-            for name in FILES:
-                if file_sha256(folder / name) != manifest["files"][name]:
-                    raise EncoderInvalid(
-                        f"{name} in {folder} is not the file that was prepared. Delete the folder and prepare it again."
-                    )
-        except (OSError, json.JSONDecodeError, KeyError) as error:
-            raise EncoderInvalid(
-                f"The encoder in {folder} is incomplete ({error!r}). Run `python -m retrieval.encoder {folder}`."
-            ) from error
+        cure = f"Run `python -m retrieval.encoder {folder}`."
+        manifest = read_manifest(folder, FILES, EncoderInvalid, cure)
         return cls(folder, name=manifest["name"], dim=manifest["dim"], sha256=manifest["files"]["model.onnx"])
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -152,13 +139,7 @@ class OnnxEncoder:
         return vector, tokens, tuple(_word(encoded, text, row) for row in rows)
 
     def _run(self, session: onnxruntime.InferenceSession, encoded: Sequence[Encoding]) -> Vectors:
-        longest = max(len(item.ids) for item in encoded)
-        ids = np.zeros((len(encoded), longest), np.int64)
-        mask = np.zeros_like(ids)
-        for row, item in enumerate(encoded):
-            ids[row, : len(item.ids)] = item.ids
-            mask[row, : len(item.ids)] = 1
-        hidden: Vectors = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        hidden: Vectors = session.run(None, as_inputs(encoded))[0]
         return hidden
 
 
@@ -182,21 +163,6 @@ def _word(encoded: Encoding, text: str, row: int) -> str:
 def _unit(rows: Vectors) -> Vectors:
     unit: Vectors = (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
     return unit
-
-
-def _session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Threads that wait for work in a loop take the engine's cores: 1.7 s of processor for what needs 0.7.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def prepare_encoder(folder: Path, progress: Callable[[str], None] = lambda _: None) -> None:

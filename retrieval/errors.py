@@ -8,6 +8,7 @@ RetrievalError
 ├── IndexCorrupt         files of a version do not match their manifest
 ├── IndexMismatch        built with another encoder: build it again
 ├── EncoderInvalid       the encoder's files are missing or changed
+├── RerankerInvalid      the re-ranker's files are missing or changed, or it was made for something else
 ├── LinesInvalid         lines of a corpus or of a file of questions cannot be used
 ├── IntentsInvalid       examples of intents, or a trained classifier, that cannot be used
 └── StorageFull          the disk is full; the version that serves is untouched
@@ -51,6 +52,10 @@ class IndexMismatch(RetrievalError):
 
 class EncoderInvalid(RetrievalError):
     """The encoder cannot be used."""
+
+
+class RerankerInvalid(RetrievalError):
+    """The re-ranker cannot be used."""
 
 
 class IntentsInvalid(RetrievalError):

@@ -25,7 +25,7 @@ from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
 from configs.secrets import read_secret
-from retrieval.brand_encoder import search_encoder
+from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
@@ -291,10 +291,7 @@ def _encoder(folder: Path) -> OnnxEncoder:
 
 
 def _knowledge(config: Config, home: Home, encoder: Encoder) -> dict[str, KnowledgeBase]:
-    return {
-        name: KnowledgeBase.open(home.knowledge, name, search_encoder(home, brand, encoder))
-        for name, brand in config.brands.items()
-    }
+    return {name: open_search(home, brand, encoder) for name, brand in config.brands.items()}
 
 
 def _intents(config: Config, home: Home, encoder: Encoder) -> tuple[dict[str, IntentClassifier], list[str]]:

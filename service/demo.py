@@ -223,7 +223,7 @@ def _detail(stage: Stage, text: str) -> None:
 
 
 def _knowledge(config: Config, home: Home, encoder: Encoder, stages: Stages) -> None:
-    from retrieval.brand_encoder import search_encoder
+    from retrieval.brand_search import search_encoder
     from retrieval.grounding.fence import Fence
     from retrieval.knowledge import store
 

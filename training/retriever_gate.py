@@ -1,4 +1,4 @@
-"""Whether a trained encoder may take the packaged one's place: both are asked the same, as service would ask.
+"""Whether a trained encoder or cross-encoder may search: without it and with it, the same is asked as in service.
 
 Two sets: the brand's held-out questions, which must not become worse, and made questions about pages that were kept
 out of training, which must become better by more than chance. What is learnt there helps with a page that is added
@@ -18,6 +18,7 @@ from retrieval.evaluation.question_sets import Asked
 from retrieval.evaluation.set_evaluation import MEASURES as ALL_MEASURES
 from retrieval.evaluation.set_evaluation import Answered, ask_all
 from retrieval.passages import Document
+from retrieval.reranker import Reranker
 from training.retriever_pairs import KeptOut
 
 MEASURES = ("hit@1", "hit@5", "ndcg@10", "mrr")
@@ -25,6 +26,8 @@ GATED = "ndcg@10"
 HELD_OUT, KEPT_OUT = "held-out questions", "pages kept out"
 DECISIONS = "decided right"
 """Share of the held-out questions that are answered where a page answers them, and refused where none does."""
+MILLISECONDS = "milliseconds"
+"""Of a search as service makes it: shown, not judged."""
 
 Values = Mapping[str, tuple[float, ...]]
 """Of each measure, a value for each question."""
@@ -32,7 +35,7 @@ Values = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """What an encoder is asked."""
+    """What is asked."""
 
     documents: tuple[Document, ...]
     held_out: tuple[Asked, ...]
@@ -42,10 +45,18 @@ class Exam:
     min_answerability: float
 
 
-class Examiner(Protocol):
-    """Asks an encoder both sets; `examine` is one."""
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """What a search ranks with."""
 
-    def __call__(self, encoder: Encoder, exam: Exam, /) -> Mapping[str, Values]:
+    encoder: Encoder
+    reranker: Reranker | None = None
+
+
+class Examiner(Protocol):
+    """Asks both sets; `examine` is one."""
+
+    def __call__(self, searching: Searching, exam: Exam, /) -> Mapping[str, Values]:
         """The values of each set, by its name."""
         ...
 
@@ -74,22 +85,25 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Whether the trained encoder may serve."""
+        """Whether the trained model may serve."""
         return not self.reasons
 
 
-def examine(encoder: Encoder, exam: Exam) -> Mapping[str, Values]:
-    """Build the bases with an encoder, ask, and measure each question."""
-    held_out = ask_all(exam.documents, exam.held_out, encoder, top_k=exam.top_k)
-    kept_out = [
-        one for half in exam.kept_out for one in ask_all(half.documents, half.questions, encoder, top_k=exam.top_k)
-    ]
+def examine(searching: Searching, exam: Exam) -> Mapping[str, Values]:
+    """Build the bases, ask, and measure each question."""
+
+    def ask(documents: Sequence[Document], questions: Sequence[Asked]) -> list[Answered]:
+        return ask_all(documents, questions, searching.encoder, searching.reranker, top_k=exam.top_k)
+
+    held_out = ask(exam.documents, exam.held_out)
+    kept_out = [one for half in exam.kept_out for one in ask(half.documents, half.questions)]
     decided = tuple(
         float((one.answerability >= exam.min_answerability) == one.asked.answerable)
         for one in held_out
         if one.asked.answerable is not None
     )
-    return {HELD_OUT: {**_values(held_out), DECISIONS: decided}, KEPT_OUT: _values(kept_out)}
+    took = tuple(one.milliseconds for one in held_out)
+    return {HELD_OUT: {**_values(held_out), DECISIONS: decided, MILLISECONDS: took}, KEPT_OUT: _values(kept_out)}
 
 
 def judge(before: Mapping[str, Values], after: Mapping[str, Values]) -> Verdict:

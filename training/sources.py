@@ -11,7 +11,7 @@ from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config, configs_folder, load_config
 from configs.yaml_file import did_you_mean
-from retrieval.brand_encoder import search_encoder
+from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.grounding.check import check_sentence
 from retrieval.passages import Passage
@@ -62,7 +62,7 @@ class Source:
             raise RecipeInvalid(f"the brand {name!r} names no conversations; set `conversations` in its YAML")
         conversations = read_conversations(brand.conversations)
         encoder = OnnxEncoder.load(encoder_folder(config, home))
-        knowledge = KnowledgeBase.open(home.knowledge, name, search_encoder(home, brand, encoder))
+        knowledge = open_search(home, brand, encoder)
         if not knowledge.documents():
             raise RecipeInvalid(
                 f"the knowledge base of {name!r} is empty, so that no prompt could quote it; "

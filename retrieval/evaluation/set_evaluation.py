@@ -18,6 +18,7 @@ from retrieval.evaluation import metrics
 from retrieval.evaluation.question_sets import Asked
 from retrieval.knowledge.store import add_documents
 from retrieval.passages import Document, Passage
+from retrieval.reranker import Reranker
 from retrieval.search.knowledge_base import KnowledgeBase
 
 BRAND = "evaluated"
@@ -55,6 +56,7 @@ def evaluate_set(
     documents: Sequence[Document],
     questions: Iterable[Asked],
     encoder: Encoder,
+    reranker: Reranker | None = None,
     *,
     top_k: int,
     embedding: Progress = lambda _done, _total: None,
@@ -65,13 +67,14 @@ def evaluate_set(
     Returns:
         The report as `brandvoice kb eval --json` prints it.
     """
-    return report(ask_all(documents, questions, encoder, top_k=top_k, embedding=embedding, asking=asking))
+    return report(ask_all(documents, questions, encoder, reranker, top_k=top_k, embedding=embedding, asking=asking))
 
 
 def ask_all(
     documents: Sequence[Document],
     questions: Iterable[Asked],
     encoder: Encoder,
+    reranker: Reranker | None = None,
     *,
     top_k: int,
     embedding: Progress = lambda _done, _total: None,
@@ -83,13 +86,14 @@ def ask_all(
         documents: The whole corpus.
         questions: With the documents that answer each, or whether any does.
         encoder: Embeds both.
+        reranker: Reads the best passages of each question, where there is one.
         top_k: Passages that service asks for; time and answerability are those of this search.
         embedding: Called with (chunks embedded, chunks to embed).
         asking: Called with (questions asked, questions).
     """
     with tempfile.TemporaryDirectory() as scratch:
         add_documents(Path(scratch), BRAND, documents, encoder, embedding)
-        knowledge = KnowledgeBase.open(Path(scratch), BRAND, encoder)
+        knowledge = KnowledgeBase.open(Path(scratch), BRAND, encoder, reranker)
         asked, same = list(questions), twins(knowledge)
         answered = []
         for number, one in enumerate(asked, start=1):

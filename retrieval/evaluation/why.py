@@ -19,11 +19,23 @@ from retrieval.knowledge.version import Version
 from retrieval.language.words import stems
 from retrieval.passages import SearchResult
 from retrieval.prompt import build_prompt
+from retrieval.reranker import Reranker
 from retrieval.routing.route import RouteKind, route
 from retrieval.search.condense import Turn
-from retrieval.search.ranking import RERANKED, Ranking, query_vector, rank, word_scores
+from retrieval.search.ranking import READ, RERANKED, Ranking, query_vector, rank, word_scores
 
-Step = Literal["loading", "chunking", "encoder", "lexical", "fusion", "re-rank", "cut-off", "prompt budget", "decision"]
+Step = Literal[
+    "loading",
+    "chunking",
+    "encoder",
+    "lexical",
+    "fusion",
+    "re-rank",
+    "cross-encoder",
+    "cut-off",
+    "prompt budget",
+    "decision",
+]
 Numbers = Mapping[str, float | int | str | None]
 NEAR = 10
 """A passage at this rank or before is near the cut-off: more passages in the prompt would save it."""
@@ -36,6 +48,7 @@ CURES: Mapping[Step, str] = {
     "lexical": "Use the customer's own words in the page: in a heading, in a question, or in brackets behind yours.",
     "fusion": "Other passages are better in one ranking and good in the other: tell them apart by their headings.",
     "re-rank": "Say what the question asks for in the same sentence as its answer, or in the heading above it.",
+    "cross-encoder": "Train it again on the pages as they are now, or remove `retrieval.reranker` of the brand.",
     "cut-off": "Raise `retrieval.top_k` of the brand, or join the pages that say the same and stand before it.",
     "prompt budget": "Shorten the passages that stand before it, or lower `retrieval.top_k` of the brand.",
     "decision": "Say it in the page as customers ask for it, or lower `retrieval.min_answerability` of the brand.",
@@ -90,7 +103,9 @@ class Ranks:
     lexical: int | None
     """None where no chunk shares a word with the question."""
     fused: int | None
+    reranked: int | None
     final: int | None
+    """After the cross-encoder; where the brand has none, as re-ranked."""
 
 
 def explain(
@@ -98,6 +113,7 @@ def explain(
     document: str,
     version: Version,
     encoder: Encoder,
+    reranker: Reranker | None = None,
     *,
     held: Mapping[str, int],
     skipped: Sequence[Skipped] = (),
@@ -109,6 +125,7 @@ def explain(
         document: Id of the document that should have been found.
         version: What was searched.
         encoder: What encoded it.
+        reranker: The brand's cross-encoder, where it has one.
         held: The documents of the knowledge base, each with its number of chunks.
         skipped: What loading the brand's pages leaves out, with the reasons.
     """
@@ -119,7 +136,7 @@ def explain(
         findings.append(_chunking(asked.found.query, version, own, held[document]))
         blamed = None if len(own) else "chunking"
     if len(own) and not blamed:
-        steps, blamed = _ranked(asked, version, encoder, own)
+        steps, blamed = _ranked(asked, version, encoder, reranker, own)
         findings += steps
         if not blamed:
             used, blamed = _used(asked, document, encoder)
@@ -163,17 +180,19 @@ def _words_held(query: str, version: Version, own: NDArray[np.int64]) -> tuple[f
 
 
 def _ranked(
-    asked: Asked, version: Version, encoder: Encoder, own: NDArray[np.int64]
+    asked: Asked, version: Version, encoder: Encoder, reranker: Reranker | None, own: NDArray[np.int64]
 ) -> tuple[list[Finding], Step | None]:
     """The steps of the search, and the one to blame where the document is not among the passages."""
     query, top_k = asked.found.query, asked.top_k
     cosines = version.index.vectors() @ query_vector(encoder, asked.turns)
     bm25, _ = word_scores(version, asked.turns)
-    ranking = rank(version, encoder, asked.turns)
+    before = rank(version, encoder, asked.turns)
+    ranking = rank(version, encoder, asked.turns, reranker) if reranker is not None else before
     ranks = Ranks(
         dense=_place(cosines, own),
         lexical=_place(bm25, own) if bm25[own].max() > 0 else None,
         fused=_first(ranking.positions[np.argsort(-ranking.fused, kind="stable")], own),
+        reranked=_first(before.positions, own),
         final=_first(ranking.positions, own),
     )
     blamed = _blame(ranks, top_k, apart=_apart(*_words_held(query, version, own)))
@@ -181,9 +200,20 @@ def _ranked(
         "encoder": {"rank": ranks.dense, "cosine": _round(cosines[own].max()), "best": _round(cosines.max())},
         "lexical": {"rank": ranks.lexical, "bm25": _round(bm25[own].max()), "best": _round(bm25.max())},
         "fusion": {"rank": ranks.fused, "candidates": len(ranking), "score": _score(ranking.fused, ranking, own)},
-        "re-rank": {"rank": ranks.final, "re-ranked": min(RERANKED, len(ranking)), "late": _late(ranking, own)},
+        "re-rank": {
+            "rank": ranks.reranked,
+            "re-ranked": min(RERANKED, len(ranking)),
+            "late": _seen(ranking.late, ranking, own),
+        },
+        "cross-encoder": {
+            "rank": ranks.final,
+            "read": min(READ, len(ranking)),
+            "probability": _seen(ranking.cross, ranking, own),
+        },
         "cut-off": {"rank": ranks.final, "top_k": top_k, "score": _score(ranking.score, ranking, own)},
     }
+    if reranker is None:
+        del numbers["cross-encoder"]
     return [Finding(step, own_numbers, _says(own_numbers["rank"])) for step, own_numbers in numbers.items()], blamed
 
 
@@ -197,6 +227,8 @@ def _blame(ranks: Ranks, top_k: int, *, apart: bool) -> Step | None:
         return None
     if apart:
         return "chunking"
+    if ranks.reranked is not None and ranks.reranked <= top_k:
+        return "cross-encoder"
     if ranks.fused is not None and ranks.fused <= top_k:
         return "re-rank"
     lexical = ranks.lexical or np.inf
@@ -249,8 +281,9 @@ def _score(scores: NDArray[np.float32], ranking: Ranking, own: NDArray[np.int64]
     return _round(held.max()) if len(held) else None
 
 
-def _late(ranking: Ranking, own: NDArray[np.int64]) -> float | None:
-    held = ranking.late[np.isin(ranking.positions, own)]
+def _seen(scores: NDArray[np.float32], ranking: Ranking, own: NDArray[np.int64]) -> float | None:
+    """The document's highest score of a stage that looks at some candidates only."""
+    held = scores[np.isin(ranking.positions, own)]
     return _round(np.nanmax(held)) if np.isfinite(held).any() else None
 
 

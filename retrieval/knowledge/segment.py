@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 
 from retrieval.documents.duplicates import same_as
 from retrieval.documents.splitting import MAX_CHARS, OVERLAP_CHARS, searchable
-from retrieval.encoder import Encoder, Vectors, file_sha256
+from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IndexCorrupt, IndexMismatch
 from retrieval.knowledge.index import FaissIndex
 from retrieval.knowledge.late import TokenIndex
 from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.postings import Postings
 from retrieval.language.words import STOPWORDS, stem, words
+from retrieval.onnx_model import file_sha256
 from retrieval.passages import Chunk, Document
 
 LAYOUT = 3

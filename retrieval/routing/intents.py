@@ -26,8 +26,9 @@ from pydantic import Field, ValidationError
 
 from configs.brand import Strict
 from configs.yaml_file import did_you_mean
-from retrieval.encoder import Encoder, Vectors, file_sha256
+from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IntentsInvalid
+from retrieval.onnx_model import file_sha256
 from retrieval.routing.intent_examples import Example
 from retrieval.routing.intent_features import FeatureSpace, views
 from retrieval.routing.kernel_ridge import kernel

@@ -31,6 +31,10 @@ DOCUMENT_WORDS_WEIGHT = 1.0
 LATE_WEIGHT = 0.25
 """Of late interaction against the fused score, where the question is searched alone."""
 
+CROSS_WEIGHT = 0.5
+"""Of a cross-encoder's probability against the score so far, where the question is searched alone. Set before the first
+cross-encoder was trained, and fitted on nothing."""
+
 
 def min_max(scores: Scores) -> Scores:
     """Scores scaled to 0 to 1; all 0 where they are all equal."""
@@ -68,4 +72,19 @@ def rerank(fused: Scores, late: Scores, share: float) -> Scores:
     """
     weight = LATE_WEIGHT * share
     mixed: Scores = (1 - weight) * fused + weight * min_max(late)
+    return mixed
+
+
+def read_again(score: Scores, probability: Scores, share: float) -> Scores:
+    """Mix scores with what a cross-encoder says of the same chunks; 0 to 1, float32 [n].
+
+    Its probabilities are not scaled: where it finds no passage that answers, all of them stay in their order.
+
+    Args:
+        score: As `rerank` gives them.
+        probability: That each chunk answers the latest turn; 0 for those that were not read.
+        share: Of that turn in the query, 0 to 1, as for `rerank`.
+    """
+    weight = CROSS_WEIGHT * share
+    mixed: Scores = (1 - weight) * score + weight * probability
     return mixed

@@ -23,6 +23,7 @@ from retrieval.knowledge.version import Entry, StoredVersion, Version
 from retrieval.knowledge.version_folder import SEGMENTS, brand_folder, current_version, open_version
 from retrieval.metadata import Audience
 from retrieval.passages import Passage, SearchResult
+from retrieval.reranker import Reranker
 from retrieval.search import answerability
 from retrieval.search.condense import Turn, condense, decay, window
 from retrieval.search.fusion import min_max
@@ -38,22 +39,31 @@ PassageState = Literal["current", "changed", "removed"]
 class KnowledgeBase:
     """The knowledge of one brand, at the version its pointer names."""
 
-    def __init__(self, folder: Path, encoder: Encoder) -> None:
+    def __init__(self, folder: Path, encoder: Encoder, reranker: Reranker | None = None) -> None:
         self._folder = folder
         self._encoder = encoder
+        self._reranker = reranker
         self._refreshing = threading.Lock()
         self._opened = _Opened(StoredVersion(EMPTY, folder, encoder.dim, (), {}))
         self._opened = self._load()
 
     @classmethod
-    def open(cls, home_knowledge: Path, brand: str, encoder: Encoder) -> KnowledgeBase:
+    def open(
+        cls, home_knowledge: Path, brand: str, encoder: Encoder, reranker: Reranker | None = None
+    ) -> KnowledgeBase:
         """Open what serves for a brand; empty where nothing was added yet.
+
+        Args:
+            home_knowledge: Where the knowledge of all brands lies.
+            brand: Whose.
+            encoder: That made the index.
+            reranker: Reads the best passages of each search again; nobody does where absent.
 
         Raises:
             IndexCorrupt: Files are missing or changed.
             IndexMismatch: Another encoder made the index.
         """
-        return cls(brand_folder(home_knowledge, brand), encoder)
+        return cls(brand_folder(home_knowledge, brand), encoder, reranker)
 
     @property
     def version(self) -> str:
@@ -134,7 +144,7 @@ class KnowledgeBase:
         query = snapshot.spelling.correct(condense(question, history))
         if not version.chunks or not query.strip():
             return SearchResult(query, (), version.name, 0.0)
-        ranking = rank(version, self._encoder, snapshot.turns(question, history))
+        ranking = rank(version, self._encoder, snapshot.turns(question, history), self._reranker)
         passages = tuple(_passages(version, ranking, top_k))
         features = answerability.features(query, passages)
         noted = {
@@ -197,7 +207,12 @@ def _passages(version: Version, ranking: Ranking, top_k: int) -> Iterator[Passag
     scaled = min_max(ranking.lexical)
     for place in range(min(top_k, len(ranking))):
         chunk = version.chunks[int(ranking.positions[place])]
-        scores = {"dense": ranking.dense[place], "lexical": scaled[place], "late": ranking.late[place]}
+        scores = {
+            "dense": ranking.dense[place],
+            "lexical": scaled[place],
+            "late": ranking.late[place],
+            "cross": ranking.cross[place],
+        }
         yield Passage(
             document=chunk.document,
             title=chunk.title,

@@ -10,16 +10,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.documents.splitting import searchable
 from retrieval.encoder import Encoder, Vectors
 from retrieval.knowledge.version import Version
 from retrieval.language.words import fold, stem, stems
+from retrieval.reranker import Reranker
 from retrieval.search.condense import Turn
-from retrieval.search.fusion import fuse, rerank
+from retrieval.search.fusion import fuse, read_again, rerank
 
 CANDIDATES = 100
 """Chunks of each ranking that are fused; more changed nothing on the sets that were measured."""
 RERANKED = 50
 """Chunks whose tokens are compared with the query's; 30 would save 0.3 ms and lose up to .004 of nDCG@10."""
+READ = 20
+"""Chunks that a cross-encoder reads, where a brand has one."""
 LITERAL = 2
 """Content words that a question needs to be taken for a heading: many pages have "What's next?"."""
 
@@ -42,6 +46,8 @@ class Ranking:
     """0 to 1."""
     late: Scores
     """Late interaction, each word of the latest turn alike; NaN for those that were not re-ranked."""
+    cross: Scores
+    """Probability that the chunk answers the latest turn; NaN for those that no cross-encoder read."""
     score: Scores
     """0 to 1, falling."""
 
@@ -68,14 +74,22 @@ def word_scores(version: Version, turns: Sequence[Turn]) -> tuple[Scores, Scores
     return version.lexical.scores(weights)
 
 
-def rank(version: Version, encoder: Encoder, turns: Sequence[Turn], *, reranked: int = RERANKED) -> Ranking:
+def rank(
+    version: Version,
+    encoder: Encoder,
+    turns: Sequence[Turn],
+    reranker: Reranker | None = None,
+    *,
+    reranked: int = RERANKED,
+) -> Ranking:
     """Rank the chunks of a version, which holds at least one.
 
     Args:
         version: What is searched.
         encoder: What encoded it.
         turns: The question first, then what was said before it.
-        reranked: How many of the best fused chunks are re-ranked.
+        reranker: Reads the best chunks again, where the brand has one.
+        reranked: How many of the best fused chunks are re-ranked by late interaction.
     """
     vector, (bm25, document_bm25) = query_vector(encoder, turns), word_scores(version, turns)
     candidates = _candidates(version, vector, bm25)
@@ -91,15 +105,20 @@ def rank(version: Version, encoder: Encoder, turns: Sequence[Turn], *, reranked:
     # What is not re-ranked keeps its place below: no mixed score can fall under it.
     score = rerank(fused, np.zeros_like(fused), share)
     score[best] = rerank(fused[best], met @ _rarities(version, encoder, turns[0].text), share)
+    cross = np.full(len(candidates), np.nan, np.float32)
+    if reranker is not None:
+        first = best[np.argsort(-score[best], kind="stable")[:READ]]
+        texts = [searchable(version.chunks[int(at)]) for at in candidates[first]]
+        cross[first] = reranker.probabilities(turns[0].text, texts)
+        # Here too what is not read stays below what is.
+        score = read_again(score, np.nan_to_num(cross), share)
     asked = best[_asked_literally(version, turns[0].text, candidates[best])]
     if len(asked):
         # The others stay in the lower half, so that none of them stands above.
         score /= 2
         score[asked] += 0.5
     order[: len(best)] = best[np.argsort(-score[best], kind="stable")]
-    return Ranking(
-        candidates[order], dense[order], context[order], lexical[order], fused[order], late[order], score[order]
-    )
+    return Ranking(candidates[order], *(one[order] for one in (dense, context, lexical, fused, late, cross, score)))
 
 
 def _rarities(version: Version, encoder: Encoder, text: str) -> Scores:

@@ -97,12 +97,15 @@ def train(
         Literal["adapter", "retriever"],
         typer.Argument(
             metavar="WHAT",
-            help="adapter: the voice, from conversations; retriever: the encoder of its search, from its own pages.",
+            help="adapter: the voice, from conversations; retriever: its search, from its own pages.",
         ),
     ] = "adapter",
     recipe: Annotated[
         str | None,
-        typer.Option(help="Name of a file in configs/training; quick_cpu, or retriever, where absent."),
+        typer.Option(
+            help="Name of a file in configs/training; quick_cpu, or retriever, where absent; cross_encoder "
+            "for a retriever that re-ranks."
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -119,8 +122,9 @@ def train(
 ) -> None:
     """Train an adapter of a brand, which `adapter promote` lets speak; or its retriever, which a gate judges.
 
-    A retriever that does not measurably help is refused with exit code 3. One that is accepted searches once
-    `retrieval.encoder` of the brand names it and `kb add` has embedded the pages again.
+    A retriever that does not measurably help is refused with exit code 3. An encoder that is accepted searches once
+    `retrieval.encoder` of the brand names it and `kb add` has embedded the pages again; a cross-encoder re-ranks once
+    `retrieval.reranker` names it.
     """
     from service.cli import retriever
     from service.cli.adapters import run_train

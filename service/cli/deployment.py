@@ -67,13 +67,13 @@ class Deployment:
 
     def search_encoder(self, brand: str, say: Callable[[str], None]) -> Encoder:
         """The encoder that searches for a brand: its own where one was trained and is named, else the deployment's."""
-        from retrieval.brand_encoder import search_encoder
+        from retrieval.brand_search import search_encoder
 
         return search_encoder(self.home, self.brand(brand), self.encoder(say))
 
     def intake(self, brand: str, say: Callable[[str], None]) -> tuple[Encoder, Fence]:
         """What a brand's documents are embedded with, and what judges them: that is the deployment's encoder always."""
-        from retrieval.brand_encoder import search_encoder
+        from retrieval.brand_search import search_encoder
         from retrieval.grounding.fence import Fence
 
         shared = self.encoder(say)

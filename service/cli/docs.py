@@ -19,7 +19,7 @@ from configs.brand import Brand
 from configs.load import PLAIN_NAMES, variable_of
 from configs.schema import fields, type_name
 from configs.service import Secret, ServiceConfig
-from configs.training import Recipe, RetrieverRecipe
+from configs.training import CrossEncoderRecipe, Recipe, RetrieverRecipe
 from service.cli.app import app
 
 FOLDER = Path("docs")
@@ -97,6 +97,8 @@ def configuration() -> str:
         _settings(Recipe),
         "## `configs/training/<recipe>.yaml` of a retriever\n",
         _settings(RetrieverRecipe),
+        "## `configs/training/<recipe>.yaml` of a cross-encoder\n",
+        _settings(CrossEncoderRecipe),
     ]
     return "\n".join(parts)
 

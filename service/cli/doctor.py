@@ -144,12 +144,10 @@ def _encoder(deployment: Deployment) -> Finding:
 
 
 def _knowledge(deployment: Deployment, brand: str) -> Finding:
-    from retrieval.brand_encoder import search_encoder
+    from retrieval.brand_search import open_search
     from retrieval.encoder import OnnxEncoder
-    from retrieval.search.knowledge_base import KnowledgeBase
 
-    encoder = search_encoder(deployment.home, deployment.brand(brand), OnnxEncoder.load(deployment.encoder_folder))
-    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, encoder)
+    knowledge = open_search(deployment.home, deployment.brand(brand), OnnxEncoder.load(deployment.encoder_folder))
     documents = len(knowledge.documents())
     if not documents:
         return Finding("", "fail", f"{brand} has no documents", f"brandvoice kb add --brand {brand}")

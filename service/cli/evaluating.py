@@ -18,11 +18,13 @@ EVERY_S = 5.0
 
 def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool) -> None:
     """Measure."""
+    from retrieval.brand_search import search_reranker
     from retrieval.evaluation.question_sets import read_corpus, read_questions
     from retrieval.evaluation.set_evaluation import evaluate_set
 
     deployment = open_deployment()
     settings = deployment.brand(brand).retrieval if brand else BrandRetrieval()
+    encoder = deployment.search_encoder(brand, output.note) if brand else deployment.encoder(output.note)
     documents, asked = read_corpus(corpus), read_questions(questions)
     held = {document.id for document in documents}
     unknown = sum(any(name not in held for name in one.gold) for one in asked)
@@ -31,7 +33,8 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
     report = evaluate_set(
         documents,
         asked,
-        deployment.search_encoder(brand, output.note) if brand else deployment.encoder(output.note),
+        encoder,
+        search_reranker(deployment.home, deployment.brand(brand), encoder) if brand else None,
         top_k=settings.top_k,
         embedding=_counter("embedding", "chunks"),
         asking=_counter("asking", "questions"),
@@ -44,6 +47,7 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
 
 def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> None:
     """Diagnose."""
+    from retrieval.brand_search import search_reranker
     from retrieval.documents.loading import load_documents
     from retrieval.errors import DocumentUnreadable
     from retrieval.evaluation.why import Asked, explain
@@ -52,7 +56,8 @@ def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> 
     deployment = open_deployment()
     brand = deployment.brand(brand_name)
     encoder = deployment.search_encoder(brand_name, output.note)
-    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand_name, encoder)
+    reranker = search_reranker(deployment.home, brand, encoder)
+    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand_name, encoder, reranker)
     top_k, enough = brand.retrieval.top_k, brand.retrieval.min_answerability
     found = knowledge.search(question, top_k=top_k)
     held = {one.id: one.rows for one in knowledge.documents()}
@@ -62,7 +67,7 @@ def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> 
         skipped = ()
     version, turns = knowledge.searched(question)
     asked = Asked(question, turns, found, top_k, enough, brand.display_name)
-    why = explain(asked, document, version, encoder, held=held, skipped=skipped)
+    why = explain(asked, document, version, encoder, reranker, held=held, skipped=skipped)
     if as_json:
         output.data(asdict(why))
         return

@@ -110,11 +110,10 @@ def run_show(document: str, brand: str, *, as_json: bool) -> None:
 
 def run_search(question: str, brand: str, *, top_k: int, as_json: bool) -> None:
     """Search."""
-    from retrieval.search.knowledge_base import KnowledgeBase
+    from retrieval.brand_search import open_search
 
     deployment = open_deployment()
-    deployment.brand(brand)
-    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand, deployment.search_encoder(brand, output.note))
+    knowledge = open_search(deployment.home, deployment.brand(brand), deployment.encoder(output.note))
     result = knowledge.search(question, top_k=top_k)
     if as_json:
         passages = [

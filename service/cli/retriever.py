@@ -1,4 +1,4 @@
-"""`brandvoice train retriever`: the encoder of a brand's search, trained on its pages and judged by a gate."""
+"""`brandvoice train retriever`: a model of a brand's search, trained on its pages and judged by a gate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from typing import Any
 from service.cli import output
 from service.cli.deployment import open_deployment, run_module
 from service.cli.failures import REFUSED, Failure
+
+USE: Mapping[str, tuple[str, str]] = {
+    "retriever": ("encoder", "run `brandvoice kb add --brand {brand}`, then start the gateway again"),
+    "cross_encoder": ("reranker", "then start the gateway again"),
+}
+"""By what was trained: the setting that names a version, and what there is to do besides."""
 
 
 def run_train(brand: str, recipe: str, *, version: str | None, force: bool, as_json: bool) -> None:
@@ -33,10 +39,9 @@ def run_train(brand: str, recipe: str, *, version: str | None, force: bool, as_j
             code=REFUSED,
         )
     if not as_json:
-        output.note(
-            f"let it search: set retrieval.encoder: {result['version']} in {brand}.yaml, run `brandvoice kb add "
-            f"--brand {brand}`, then start the gateway again"
-        )
+        setting, besides = USE[result["trains"]]
+        named = f"set retrieval.{setting}: {result['version']} in {brand}.yaml"
+        output.note(f"let it search: {named}, {besides.format(brand=brand)}")
 
 
 def _show(result: Mapping[str, Any]) -> None:
@@ -52,7 +57,7 @@ def _show(result: Mapping[str, Any]) -> None:
         )
         for one in result["figures"]
     ]
-    output.table(("asked", "questions", "measure", "packaged", "trained", "difference", "95 % interval"), rows)
+    output.table(("asked", "questions", "measure", "without", "with", "difference", "95 % interval"), rows)
     state = "unchanged since" if result["skipped"] else "accepted" if result["accepted"] else "refused"
     losses = f"loss {result['loss_first']:.3f} to {result['loss_last']:.3f}"
     output.line(f"{state}: {result['folder'] or result['run']} ({result['pairs']} pairs, {losses})")

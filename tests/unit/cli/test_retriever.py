@@ -33,6 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         refused = "refused" in words
         result: dict[str, Any] = {
             "brand": "velmora",
+            "trains": "cross_encoder" if "cross_encoder" in words else "retriever",
             "version": None if refused else "v1",
             "folder": None if refused else "encoders/velmora/v1",
             "accepted": not refused,
@@ -57,9 +58,17 @@ def test_an_accepted_retriever_is_shown_with_what_to_do_next(cli: Cli, asked: li
     assert asked == [
         ("training.retriever", "--brand", "velmora", "--recipe", "retriever", "--version", "v1", "--force"),
     ]
-    assert "pages kept out  62         ndcg@10  0.5000    0.6250   +0.1250     +0.0100 to +0.2000" in done.out
+    assert "pages kept out  62         ndcg@10  0.5000   0.6250  +0.1250     +0.0100 to +0.2000" in done.out
     assert "accepted: encoders/velmora/v1 (393 pairs, loss 2.500 to 1.250)" in done.out
     assert "set retrieval.encoder: v1 in velmora.yaml, run `brandvoice kb add --brand velmora`" in done.err
+
+
+def test_a_cross_encoder_is_used_by_another_setting(cli: Cli, asked: list[tuple[str, ...]]) -> None:
+    done = cli("train", "retriever", "--brand", "velmora", "--recipe", "cross_encoder")
+    assert done.code == 0, done.err
+    assert asked == [("training.retriever", "--brand", "velmora", "--recipe", "cross_encoder")]
+    assert "set retrieval.reranker: v1 in velmora.yaml, then start the gateway again" in done.err
+    assert "kb add" not in done.err
 
 
 def test_a_refused_retriever_ends_with_three_and_the_reason(cli: Cli, asked: list[tuple[str, ...]]) -> None:

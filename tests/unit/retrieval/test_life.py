@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.documents import loading
-from retrieval.encoder import file_sha256
 from retrieval.errors import IndexCorrupt, IndexMismatch, VersionUnknown
 from retrieval.grounding.fence import Fence
 from retrieval.knowledge import growing, inspection, store, version_folder
+from retrieval.onnx_model import file_sha256
 from retrieval.passages import SearchResult
 from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages

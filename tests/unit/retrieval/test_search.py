@@ -22,9 +22,10 @@ from retrieval.language.words import stems
 from retrieval.passages import SearchResult
 from retrieval.search.answerability import answerability, features
 from retrieval.search.condense import condense, decay, window
-from retrieval.search.fusion import DENSE_WEIGHT, LATE_WEIGHT, fuse, rerank
+from retrieval.search.fusion import CROSS_WEIGHT, DENSE_WEIGHT, LATE_WEIGHT, fuse, read_again, rerank
 from retrieval.search.knowledge_base import KnowledgeBase
-from retrieval.testing import PAGES, HashEncoder, write_pages
+from retrieval.search.ranking import READ
+from retrieval.testing import PAGES, Fond, HashEncoder, write_pages
 
 
 @pytest.fixture
@@ -48,6 +49,43 @@ def test_page_with_the_answer_comes_first(knowledge: KnowledgeBase, question: st
     assert [one.score for one in found.passages] == sorted((one.score for one in found.passages), reverse=True)
     assert all(0 <= one.score <= 1 for one in found.passages)
     assert found.knowledge_version == knowledge.version
+
+
+def test_a_cross_encoder_reads_the_first_again_and_changes_their_order(tmp_path: Path) -> None:
+    pages = {f"lamp-{at:02}.md": f"# Lamp {at}\n\nThe lamp of size {at} costs ${at}.\n" for at in range(READ + 8)}
+    add(tmp_path / "k", "velmora", write_pages(tmp_path / "pages", pages), HashEncoder())
+    plain = KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder()).search("what does a lamp cost", top_k=READ + 8)
+    order = [one.document for one in plain.passages]
+    wanted, unread = plain.passages[READ - 1], plain.passages[READ]
+    fond = Fond(wanted.text)
+    knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder(), fond)
+    found = knowledge.search("what does a lamp cost", top_k=READ + 8).passages
+    assert [one.document for one in found] == [wanted.document, *order[: READ - 1], *order[READ:]]
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert found[0].score == pytest.approx((1 - CROSS_WEIGHT) * wanted.score + CROSS_WEIGHT)
+    assert [one.scores.get("cross") for one in found] == [1.0] + [0.0] * (READ - 1) + [None] * 8
+    assert len(fond.read) == READ
+    # It reads what the encoder embeds, title and heading included, as it was trained on.
+    assert any(one.startswith(f"{wanted.title}\n") and wanted.text in one for one in fond.read)
+    assert not any(unread.text in one for one in fond.read)
+    assert "cross" not in plain.passages[0].scores
+
+
+def test_a_cross_encoder_speaks_for_the_turn_that_it_read(tmp_path: Path) -> None:
+    score, probability = np.array([0.8, 0.6], np.float32), np.array([0.0, 1.0], np.float32)
+    for share in (1.0, 0.5):
+        weight = CROSS_WEIGHT * share
+        assert read_again(score, probability, share).tolist() == pytest.approx(
+            [0.8 * (1 - weight), 0.6 * (1 - weight) + weight]
+        )
+
+
+def test_a_question_that_is_a_heading_stays_first_whatever_the_cross_encoder_says(tmp_path: Path) -> None:
+    pages = write_pages(tmp_path / "pages")
+    add(tmp_path / "k", "velmora", pages, HashEncoder())
+    knowledge = KnowledgeBase.open(tmp_path / "k", "velmora", HashEncoder(), Fond("Customer care"))
+    assert knowledge.search("Opened items", top_k=1).passages[0].heading == "Returns > Opened items"
+    assert knowledge.search("items that were opened", top_k=1).passages[0].document == "contact.md"
 
 
 def test_passage_is_an_exact_piece_of_its_document(knowledge: KnowledgeBase) -> None:

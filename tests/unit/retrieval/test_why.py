@@ -14,7 +14,7 @@ from retrieval.evaluation.why import CURES, Asked, Ranks, Step, Why, _blame, exp
 from retrieval.knowledge.store import add_documents
 from retrieval.passages import Passage, SearchResult
 from retrieval.search.knowledge_base import KnowledgeBase
-from retrieval.testing import HashEncoder
+from retrieval.testing import Fond, HashEncoder
 
 QUESTION = "When is the orchid greenhouse open?"
 RIGHT = "# Greenhouse\n\nThe orchid greenhouse is open from nine to five.\n"
@@ -43,18 +43,19 @@ def diagnose(
     document: str = "right.md",
     question: str = QUESTION,
     encoder: HashEncoder | None = None,
+    reranker: Fond | None = None,
     top_k: int = 3,
     min_answerability: float = 0.0,
     skipped: tuple[Skipped, ...] = (),
 ) -> Why:
     encoder = encoder or HashEncoder()
     add_documents(tmp_path, "velmora", [document_from_text(name, text) for name, text in pages.items()], encoder)
-    knowledge = KnowledgeBase.open(tmp_path, "velmora", encoder)
+    knowledge = KnowledgeBase.open(tmp_path, "velmora", encoder, reranker)
     found = knowledge.search(question, top_k=top_k)
     held = {one.id: one.rows for one in knowledge.documents()}
     version, turns = knowledge.searched(question)
     asked = Asked(question, turns, found, top_k, min_answerability, "Velmora")
-    return explain(asked, document, version, encoder, held=held, skipped=skipped)
+    return explain(asked, document, version, encoder, reranker, held=held, skipped=skipped)
 
 
 def lost_at(why: Why) -> Step | None:
@@ -67,7 +68,7 @@ def lost_at(why: Why) -> Step | None:
 
 
 def test_nothing_was_lost_where_the_passage_stands_in_the_prompt(tmp_path: Path) -> None:
-    why = diagnose(tmp_path, {"right.md": RIGHT, **OTHERS})
+    why = diagnose(tmp_path, {"right.md": RIGHT, **OTHERS}, reranker=Fond("greenhouse"))
     assert lost_at(why) is None
     assert [one.step for one in why.findings] == list(CURES)
     assert why.findings[2].numbers["rank"] == 1
@@ -123,6 +124,18 @@ def test_the_re_rank_is_named_where_the_fused_place_was_good(tmp_path: Path, mon
     assert lost_at(diagnose(tmp_path, {"right.md": RIGHT, **rivals})) == "re-rank"
 
 
+def test_the_cross_encoder_is_named_where_only_it_lost_the_passage(tmp_path: Path) -> None:
+    pages = {"right.md": RIGHT, **OTHERS}
+    why = diagnose(tmp_path, pages, reranker=Fond("lamps"))
+    assert lost_at(why) == "cross-encoder"
+    before, lost = (one for one in why.findings if one.step in ("re-rank", "cross-encoder"))
+    assert (before.numbers["rank"], lost.numbers["read"], lost.numbers["probability"]) == (1, len(pages), 0.0)
+    assert int(str(lost.numbers["rank"])) > 3
+    kept = diagnose(tmp_path, pages, reranker=Fond("greenhouse"))
+    assert kept.lost_at is None
+    assert "cross-encoder" not in {one.step for one in diagnose(tmp_path, pages).findings}
+
+
 def test_the_cut_off_is_named_where_more_passages_would_hold_it(tmp_path: Path) -> None:
     copies = {f"copy-{at}.md": f"# Orchid greenhouse {at}\n\nWhen the orchid greenhouse is open.\n" for at in range(3)}
     why = diagnose(tmp_path, {"right.md": RIGHT.replace("is open", "may be open on days"), **copies}, top_k=2)
@@ -154,14 +167,15 @@ def test_the_decision_is_named_where_a_found_passage_is_not_used(
 @pytest.mark.parametrize(
     ("ranks", "step"),
     [
-        (Ranks(dense=2, lexical=3, fused=5, final=6), "fusion"),
-        (Ranks(dense=2, lexical=3, fused=1, final=6), "re-rank"),
-        (Ranks(dense=50, lexical=1, fused=5, final=6), "encoder"),
-        (Ranks(dense=1, lexical=90, fused=5, final=6), "lexical"),
-        (Ranks(dense=6, lexical=7, fused=6, final=6), "cut-off"),
-        (Ranks(dense=400, lexical=90, fused=None, final=None), "encoder"),
-        (Ranks(dense=40, lexical=None, fused=80, final=80), "lexical"),
-        (Ranks(dense=40, lexical=None, fused=80, final=3), None),
+        (Ranks(dense=2, lexical=3, fused=5, reranked=6, final=6), "fusion"),
+        (Ranks(dense=2, lexical=3, fused=1, reranked=6, final=6), "re-rank"),
+        (Ranks(dense=2, lexical=3, fused=1, reranked=2, final=6), "cross-encoder"),
+        (Ranks(dense=50, lexical=1, fused=5, reranked=6, final=6), "encoder"),
+        (Ranks(dense=1, lexical=90, fused=5, reranked=6, final=6), "lexical"),
+        (Ranks(dense=6, lexical=7, fused=6, reranked=6, final=6), "cut-off"),
+        (Ranks(dense=400, lexical=90, fused=None, reranked=None, final=None), "encoder"),
+        (Ranks(dense=40, lexical=None, fused=80, reranked=80, final=80), "lexical"),
+        (Ranks(dense=40, lexical=None, fused=80, reranked=3, final=3), None),
     ],
 )
 def test_ranks_name_the_step(ranks: Ranks, step: Step | None) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.training import read_any_recipe, read_recipe, read_retriever_recipe
+from configs.training import read_any_recipe, read_recipe, read_search_recipe
 
 FOLDER = Path("configs/training")
 
@@ -72,11 +72,28 @@ def test_a_change_that_makes_no_sense_is_refused(tmp_path: Path, change: str, re
         read_recipe(path, [change])
 
 
-def test_a_recipe_of_a_retriever_is_told_from_one_of_an_adapter(tmp_path: Path) -> None:
-    assert read_any_recipe(FOLDER / "retriever.yaml") == read_retriever_recipe(FOLDER / "retriever.yaml")
+@pytest.mark.parametrize("name", ["retriever", "cross_encoder"])
+def test_a_recipe_of_search_is_told_from_one_of_an_adapter(name: str) -> None:
+    recipe = read_search_recipe(FOLDER / f"{name}.yaml")
+    assert recipe.trains == name
+    assert read_any_recipe(FOLDER / f"{name}.yaml") == recipe
+
+
+def test_both_recipes_of_search_are_asked_about_the_same_pages() -> None:
+    one, other = (read_search_recipe(FOLDER / f"{name}.yaml").pairs for name in ("retriever", "cross_encoder"))
+    assert (one.kept_out, one.words_dropped, one.seed) == (other.kept_out, other.words_dropped, other.seed)
+
+
+def test_a_recipe_of_search_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="trains is missing"):
-        read_retriever_recipe(FOLDER / "quick_cpu.yaml")
+        read_search_recipe(FOLDER / "quick_cpu.yaml")
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\ntrains: retriever\npairs: {kept_ou: 0.5}\n")
     with pytest.raises(ConfigError, match=r"mine.yaml:3: pairs.kept_ou is not a known key; did you mean"):
+        read_any_recipe(path)
+    path.write_text("name: mine\ntrains: crossencoder\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml:2: trains: 'crossencoder'.*did you mean 'cross_encoder'"):
+        read_any_recipe(path)
+    path.write_text("name: mine\ntrains: cross_encoder\npairs: {hard_negatives: 0}\n")
+    with pytest.raises(ConfigError, match=r"no passage would be a wrong one"):
         read_any_recipe(path)

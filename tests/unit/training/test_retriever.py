@@ -1,4 +1,4 @@
-"""`brandvoice train retriever`: the pairs, the gate, and what is left behind; one training of two steps at the end."""
+"""`brandvoice train retriever`: the pairs, the gate, and what is left behind; two steps of an encoder at the end."""
 
 from __future__ import annotations
 
@@ -15,15 +15,27 @@ import pytest
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import load_config
-from configs.training import Pairs, RetrieverRecipe
+from configs.training import CrossEncoderRecipe, Pairs, RetrieverRecipe, SearchRecipe
 from retrieval.documents.loading import document_from_text
 from retrieval.documents.splitting import split
-from retrieval.encoder import Encoder
 from retrieval.evaluation.question_sets import Asked
 from retrieval.testing import PAGES, HashEncoder
-from training import retriever
+from training import retriever, retriever_material
 from training.errors import RecipeInvalid, TrainingFailed
-from training.retriever_gate import DECISIONS, HELD_OUT, KEPT_OUT, MEASURES, Exam, Values, examine, judge
+from training.retriever_gate import (
+    DECISIONS,
+    HELD_OUT,
+    KEPT_OUT,
+    MEASURES,
+    MILLISECONDS,
+    Exam,
+    Searching,
+    Values,
+    examine,
+    judge,
+)
+from training.retriever_material import Material, gather
+from training.retriever_models import Model
 from training.retriever_pairs import (
     ask_about,
     batches,
@@ -38,6 +50,7 @@ from training.retriever_pairs import (
 ROOT = Path(__file__).resolve().parents[3]
 PAIRS = Pairs()
 RECIPE = RetrieverRecipe.model_validate({"name": "retriever", "trains": "retriever"})
+CROSS = CrossEncoderRecipe.model_validate({"name": "cross_encoder", "trains": "cross_encoder"})
 DOCUMENTS = tuple(document_from_text(name, text) for name, text in PAGES.items())
 FAQ = document_from_text(
     "faq.md",
@@ -176,51 +189,52 @@ def _exam() -> Exam:
 
 
 def test_the_exam_is_asked_of_real_bases() -> None:
-    found = examine(HashEncoder(), _exam())
+    found = examine(Searching(HashEncoder()), _exam())
     assert found[HELD_OUT]["hit@1"] == (1.0,)
     assert len(found[HELD_OUT][DECISIONS]) == 2
+    assert min(found[HELD_OUT][MILLISECONDS]) > 0
     assert len(found[KEPT_OUT]["ndcg@10"]) == sum(len(half.questions) for half in _exam().kept_out)
+
+
+TRAINED = Searching(HashEncoder(name="trained"))
 
 
 class Job:
     """A training without a model: writes an encoder's folder, counts how often."""
 
-    def __init__(self, after: Mapping[str, Values]) -> None:
+    def __init__(self, after: Mapping[str, Values], recipe: SearchRecipe = RECIPE) -> None:
         self.trained = 0
+        self._recipe = recipe
         self._after = after
 
-    def train(self, material: retriever.Material, built: Path, run: Path) -> tuple[float, ...]:
+    def train(self, material: Material, built: Path, run: Path) -> tuple[float, ...]:
         self.trained += 1
         built.mkdir()
         (built / "manifest.json").write_text(json.dumps({"name": "x", "files": {}}))
         return (2.0, 1.0)
 
-    def examine(self, encoder: Encoder, exam: Exam) -> Mapping[str, Values]:
-        return self._after if encoder.name == "trained" else _values(0.0)
+    def examine(self, searching: Searching, exam: Exam) -> Mapping[str, Values]:
+        return self._after if searching == TRAINED else _values(0.0)
 
-    def run(self, material: retriever.Material, *, version: str | None = None) -> dict[str, object]:
-        return retriever.train_retriever(
-            material,
-            RECIPE,
-            version=version,
-            train=self.train,
-            load=lambda _folder: HashEncoder(name="trained"),
-            examiner=self.examine,
-        )
+    def run(self, material: Material, *, version: str | None = None) -> dict[str, object]:
+        model = Model(self.train, lambda _material, _folder: TRAINED)
+        return retriever.train_retriever(material, self._recipe, model, version=version, examiner=self.examine)
 
 
 @pytest.fixture
-def material(tmp_path: Path) -> retriever.Material:
+def material(tmp_path: Path) -> Material:
     brand = load_config(ROOT / "configs", {}).brands["velmora"]
     origin = {"parent_sha256": "a", "pairs_sha256": "b", "exam_sha256": "c", "recipe_sha256": "d"}
     pairs = make_pairs(DOCUMENTS, PAIRS)
-    return retriever.Material(brand, Home(tmp_path / "home"), HashEncoder(), pairs, _exam(), origin)
+    return Material(brand, Home(tmp_path / "home"), HashEncoder(), pairs, _exam(), origin)
 
 
-def test_an_accepted_encoder_is_kept_with_its_origin(material: retriever.Material) -> None:
-    job = Job(_values(0.0, kept_gain=0.1))
+@pytest.mark.parametrize(("recipe", "below"), [(RECIPE, "encoders"), (CROSS, "rerankers")])
+def test_an_accepted_model_is_kept_with_its_origin(material: Material, recipe: SearchRecipe, below: str) -> None:
+    job = Job(_values(0.0, kept_gain=0.1), recipe)
     result = job.run(material, version="v1")
-    folder = material.home.encoders / "velmora" / "v1"
+    folder = material.home.models / below / "velmora" / "v1"
+    assert result["trains"] == recipe.trains
     assert (result["accepted"], result["folder"], result["reasons"]) == (True, str(folder), [])
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["parent"] == "all-minilm-l6-v2"
@@ -235,11 +249,14 @@ def test_an_accepted_encoder_is_kept_with_its_origin(material: retriever.Materia
         job.run(replace(material, origin={**material.origin, "pairs_sha256": "third"}), version="v2")
 
 
-def test_a_refused_encoder_leaves_its_figures_and_nothing_else(material: retriever.Material) -> None:
-    job = Job(_values(0.0))
+@pytest.mark.parametrize(("recipe", "below"), [(RECIPE, "encoders"), (CROSS, "rerankers")])
+def test_a_refused_model_leaves_its_figures_and_nothing_else(
+    material: Material, recipe: SearchRecipe, below: str
+) -> None:
+    job = Job(_values(0.0), recipe)
     result = job.run(material)
     assert (result["accepted"], result["version"], result["folder"]) == (False, None, None)
-    assert list((material.home.encoders / "velmora").iterdir()) == []
+    assert list((material.home.models / below / "velmora").iterdir()) == []
     assert json.loads(Path(str(result["run"]), "result.json").read_text()) == result
     assert job.run(material)["skipped"]
     assert job.trained == 1
@@ -250,28 +267,28 @@ def test_a_refused_encoder_leaves_its_figures_and_nothing_else(material: retriev
     [(OSError(errno.ENOSPC, "No space left on device"), TrainingFailed), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
 def test_a_full_disk_or_an_interrupt_leaves_nothing_half_made(
-    material: retriever.Material, error: BaseException, seen: type[BaseException]
+    material: Material, error: BaseException, seen: type[BaseException]
 ) -> None:
-    def broken(material: retriever.Material, built: Path, run: Path) -> tuple[float, ...]:
+    def broken(material: Material, built: Path, run: Path) -> tuple[float, ...]:
         built.mkdir()
         (built / "model.onnx").write_bytes(b"half")
         raise error
 
     with pytest.raises(seen):
-        retriever.train_retriever(material, RECIPE, train=broken)
+        retriever.train_retriever(material, RECIPE, Model(broken, lambda _material, _folder: TRAINED))
     assert list((material.home.encoders / "velmora").iterdir()) == []
     assert not list(material.home.runs.glob("*/result.json"))
 
 
 def test_an_unknown_brand_is_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'velmora'"):
-        retriever.gather("velmorra", RECIPE, {"BRANDVOICE_HOME": str(tmp_path)})
+        gather("velmorra", RECIPE, {"BRANDVOICE_HOME": str(tmp_path)})
 
 
 def test_an_encoder_without_weights_cannot_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retriever.OnnxEncoder, "load", lambda _folder: HashEncoder(name="mine"))
+    monkeypatch.setattr(retriever_material.OnnxEncoder, "load", lambda _folder: HashEncoder(name="mine"))
     with pytest.raises(RecipeInvalid, match=r"models\.encoder is 'mine'"):
-        retriever.gather("velmora", RECIPE, {"BRANDVOICE_HOME": str(tmp_path)})
+        gather("velmora", RECIPE, {"BRANDVOICE_HOME": str(tmp_path)})
 
 
 def test_two_steps_move_the_weights_and_leave_a_whole_model(tmp_path: Path) -> None:
@@ -280,7 +297,7 @@ def test_two_steps_move_the_weights_and_leave_a_whole_model(tmp_path: Path) -> N
     from safetensors.numpy import load_file
 
     from retrieval.encoder_export import packaged_model
-    from training.recipes.retriever import Job as RecipeJob
+    from training.fitting import Job as RecipeJob
     from training.recipes.retriever import main
 
     settings = RECIPE.contrastive.model_copy(update={"max_steps": 2, "per_device_train_batch_size": 2})
