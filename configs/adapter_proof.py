@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -17,6 +18,9 @@ from configs.brand import Strict
 from configs.errors import AdapterInvalid
 
 PROOF_FILE = "proof.json"
+FLOOR = -3.0
+"""An engine names the 20 likeliest tokens at each place. No more than 20 can have a twentieth of the probability, and this
+is a twentieth: every token above it is named."""
 MIN_DIFFERENCE = 0.2
 """Nats a token. An adapter that changes the base by less cannot be told from one that the engine ignores."""
 
@@ -28,14 +32,37 @@ class CanaryMessage(Strict):
     content: str
 
 
+class Probe(Strict):
+    """How likely one token of the reply is, in natural logarithms, cut off at `FLOOR`."""
+
+    at: int = Field(ge=0, description="Its place in the reply.")
+    adapter: float = Field(ge=FLOOR, le=0, description="With the adapter.")
+    base: float = Field(ge=FLOOR, le=0, description="Without it.")
+
+
 class Canary(Strict):
     """A fixed prompt and a reply that the adapter gives to it."""
 
     messages: tuple[CanaryMessage, ...] = Field(min_length=1)
     prompt_tokens: tuple[int, ...] = Field(min_length=1, description="Of the messages, as the trainer's tokenizer saw.")
-    reply_tokens: tuple[int, ...] = Field(min_length=4)
-    adapter_logprob: float = Field(le=0, description="Mean natural log-probability of the reply's tokens.")
-    base_logprob: float = Field(le=0, description="The same without the adapter.")
+    reply_tokens: tuple[int, ...] = Field(min_length=1)
+    probes: tuple[Probe, ...] = Field(min_length=1, max_length=16)
+
+    @property
+    def adapter(self) -> float:
+        """Mean over the probes, with the adapter."""
+        return fmean(one.adapter for one in self.probes)
+
+    @property
+    def base(self) -> float:
+        """Mean over the probes, without it."""
+        return fmean(one.base for one in self.probes)
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if any(one.at >= len(self.reply_tokens) for one in self.probes):
+            raise ValueError("a probe lies beyond the reply")
+        return self
 
 
 class AdapterProof(Strict):
@@ -47,7 +74,7 @@ class AdapterProof(Strict):
 
     @model_validator(mode="after")
     def _tells_them_apart(self) -> Self:
-        if all(abs(one.adapter_logprob - one.base_logprob) < MIN_DIFFERENCE for one in self.canaries):
+        if all(abs(one.adapter - one.base) < MIN_DIFFERENCE for one in self.canaries):
             raise ValueError(f"adapter and base differ by less than {MIN_DIFFERENCE} on every canary")
         return self
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from configs.adapter_manifest import read_adapter
-from configs.adapter_proof import MIN_DIFFERENCE, PROOF_FILE, AdapterProof, Canary, CanaryMessage
+from configs.adapter_proof import FLOOR, MIN_DIFFERENCE, PROOF_FILE, AdapterProof, Canary, CanaryMessage, Probe
 from configs.errors import ConfigError
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 
-REPLY_TOKENS = 24
+PLACES = (0, 2, 4, 8, 12, 18)
+"""Tokens of the reply that are looked at: enough to tell, few enough for each start of an engine."""
+REPLY_TOKENS = PLACES[-1] + 1
 HOURS = Passage(
     "opening-hours.md", "Opening hours", "Opening hours", "The workshop is open from 8 to 17 on weekdays.", 1.0
 )
@@ -54,7 +56,7 @@ def record(adapter: Path, base: Path, display_name: str, weights_sha256: str) ->
     model: Any = PeftModel.from_pretrained(plain, adapter)
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     canaries = [_canary(model, tokenizer, messages) for messages in canary_prompts(display_name)]
-    if all(abs(one.adapter_logprob - one.base_logprob) < MIN_DIFFERENCE for one in canaries):
+    if all(abs(one.adapter - one.base) < MIN_DIFFERENCE for one in canaries):
         return None
     return AdapterProof(weights_sha256=weights_sha256, canaries=tuple(canaries))
 
@@ -75,15 +77,18 @@ def _canary(model: Any, tokenizer: Any, messages: Sequence[Message]) -> Canary:
             pad_token_id=tokenizer.pad_token_id,
         )
     reply = made[0, len(prompt) :].tolist()
-    with_adapter = mean_logprob(model, prompt, reply)
+    with_adapter = logprobs(model, prompt, reply)
     with model.disable_adapter():
-        without = mean_logprob(model, prompt, reply)
+        without = logprobs(model, prompt, reply)
     return Canary(
         messages=tuple(CanaryMessage(role=one.role, content=one.content) for one in messages),
         prompt_tokens=tuple(prompt),
         reply_tokens=tuple(reply),
-        adapter_logprob=round(min(0.0, with_adapter), 4),
-        base_logprob=round(min(0.0, without), 4),
+        probes=tuple(
+            Probe(at=place, adapter=round(with_adapter[place], 4), base=round(without[place], 4))
+            for place in PLACES
+            if place < len(reply)
+        ),
     )
 
 
@@ -95,14 +100,14 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     return found
 
 
-def mean_logprob(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> float:
-    """Mean natural log-probability of a reply's tokens after a prompt."""
+def logprobs(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> list[float]:
+    """Natural log-probability of each token of a reply after a prompt, cut off at `FLOOR`."""
     import torch
 
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *reply]], device=model.device)).logits[0].float()
     rows = torch.log_softmax(logits[len(prompt) - 1 : -1], -1)
-    return float(rows[range(len(reply)), list(reply)].mean())
+    return [min(0.0, max(FLOOR, one)) for one in rows[range(len(reply)), list(reply)].tolist()]
 
 
 def main() -> int:
@@ -123,7 +128,7 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     for one in proof.canaries:
-        sys.stdout.write(f"adapter {one.adapter_logprob:.3f}  base {one.base_logprob:.3f}  a token\n")
+        sys.stdout.write(f"adapter {one.adapter:.3f}  base {one.base:.3f}  a token\n")
     return 0
 
 

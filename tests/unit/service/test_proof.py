@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from configs.adapter_manifest import AdapterManifest, LoraShape
-from configs.adapter_proof import AdapterProof, Canary, CanaryMessage, read_proof
+from configs.adapter_proof import AdapterProof, Canary, CanaryMessage, Probe, read_proof
 from configs.base_manifest import BaseManifest
 from configs.errors import AdapterInvalid
 from configs.home import Home
@@ -30,8 +29,7 @@ PROOF = AdapterProof(
             messages=(CanaryMessage(role="user", content="Hello?"),),
             prompt_tokens=(1, 2, 3),
             reply_tokens=(7, 8, 9, 10),
-            adapter_logprob=-0.2,
-            base_logprob=-2.0,
+            probes=(Probe(at=0, adapter=-0.2, base=-2.0), Probe(at=2, adapter=-0.2, base=-2.0)),
         ),
     ),
 )
@@ -56,13 +54,18 @@ class Engine:
         if request.path == "/tokenize":
             return web.json_response({"tokens": self.tokens})
         if request.path == "/v1/completions":
-            assert body["prompt"] == [1, 2, 3, 7, 8, 9, 10]
-            # As vLLM does: nothing for the first token; beside the token itself, perhaps a likelier one.
-            rows: list[Any] = [None]
-            rows += [
-                {str(one): {"logprob": self.logprobs[name]}, "77": {"logprob": -0.01}} for one in body["prompt"][1:]
+            assert body["prompt"] == [[1, 2, 3], [1, 2, 3, 7, 8]]
+            # As vLLM does: the likeliest tokens by id, in any order of choices; an unlikely one is not among them.
+            rows = [
+                {
+                    "index": at,
+                    "logprobs": {"top_logprobs": [{f"token_id:{token}": self.logprobs[name], "token_id:77": -0.1}]},
+                }
+                for at, token in ((1, 9), (0, 7))
             ]
-            return web.json_response({"choices": [{} if self.without_logprobs else {"prompt_logprobs": rows}]})
+            if self.logprobs[name] < -3:
+                rows = [{"index": at, "logprobs": {"top_logprobs": [{"token_id:77": -0.1}]}} for at in (1, 0)]
+            return web.json_response({"choices": [{"index": 0}] if self.without_logprobs else rows})
         return web.Response(text="ok")
 
     @asynccontextmanager
@@ -98,7 +101,7 @@ async def test_an_engine_that_does_as_was_written_down_passes() -> None:
     [
         (Engine(logprobs={"demo@1": -2.0, "base": -2.0}), "ignores demo@1"),
         (Engine(logprobs={"demo@1": -1.1, "base": -2.0}), "is not what was trained"),
-        (Engine(logprobs={"demo@1": -0.2, "base": -3.0}), "another base"),
+        (Engine(logprobs={"demo@1": -0.2, "base": -9.0}), "another base"),
         (Engine(tokens=[1, 2, 4]), "other tokens"),
         (Engine(without_logprobs=True), "gives no log-probabilities"),
         (Engine(status=404), "cannot try demo@1"),
@@ -193,7 +196,17 @@ async def test_an_adapter_from_before_there_were_proofs_speaks(tmp_path: Path) -
     assert engine.calls == []
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": 1', PROOF.to_json().replace("-0.2", "-2.0")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"schema": 1',
+        PROOF.to_json().replace("-0.2", "-2.0"),
+        PROOF.to_json().replace('"at": 2', '"at": 4'),
+    ],
+)
 def test_a_proof_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "proof.json").write_text(text)
     with pytest.raises(AdapterInvalid, match="again"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from configs.adapter_proof import MIN_DIFFERENCE, read_proof
-from training.proof import mean_logprob, prompt_tokens, record
+from training.proof import logprobs, prompt_tokens, record
 from training.recipes import lora_sft
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
 
@@ -36,11 +36,15 @@ def test_a_packaged_adapter_holds_what_it_and_the_base_find_of_a_reply(base: Pat
     for canary in proof.canaries:
         assert tokenizer.decode(canary.prompt_tokens).startswith("<|im_start|>system\nYou are the assistant of Acme.")
         assert tokenizer.decode(canary.prompt_tokens).endswith("<|im_start|>assistant\n")
-        both = (canary.prompt_tokens, canary.reply_tokens)
-        assert mean_logprob(model, *both) == pytest.approx(canary.adapter_logprob, abs=1e-3)
+        places = [one.at for one in canary.probes]
+        assert places == [0, 2, 4, 8, 12, 18][: len(places)]
+        spoken = logprobs(model, canary.prompt_tokens, canary.reply_tokens)
         with model.disable_adapter():
-            assert mean_logprob(model, *both) == pytest.approx(canary.base_logprob, abs=1e-3)
-    assert max(abs(one.adapter_logprob - one.base_logprob) for one in proof.canaries) > MIN_DIFFERENCE
+            plain = logprobs(model, canary.prompt_tokens, canary.reply_tokens)
+        for probe in canary.probes:
+            assert probe.adapter == pytest.approx(spoken[probe.at], abs=1e-3)
+            assert probe.base == pytest.approx(plain[probe.at], abs=1e-3)
+    assert max(abs(one.adapter - one.base) for one in proof.canaries) > MIN_DIFFERENCE
 
 
 def test_an_adapter_that_does_next_to_nothing_has_no_proof_and_says_so(base: Path, tmp_path: Path) -> None:
