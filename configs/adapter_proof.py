@@ -19,8 +19,8 @@ from configs.errors import AdapterInvalid
 
 PROOF_FILE = "proof.json"
 FLOOR = -3.0
-"""An engine names the 20 likeliest tokens at each place. No more than 20 can have a twentieth of the probability, and this
-is a twentieth: every token above it is named."""
+"""An engine names the 20 likeliest tokens at each place. No more than 20 can have a twentieth of the probability, and
+this is a twentieth: every token above it is named."""
 MIN_DIFFERENCE = 0.2
 """Nats a token. An adapter that changes the base by less cannot be told from one that the engine ignores."""
 

@@ -20,8 +20,8 @@ from configs.adapter_proof import FLOOR, AdapterProof, Canary
 from service.errors import AdapterUnknown, ModelUnavailable
 
 TOLERANCE = 0.1
-"""Nats a token between the engine's arithmetic and the trainer's. bfloat16 in place of float32 moves the shipped adapters'
-canaries by up to 0.011; the adapters move the base by 1.1 to 2.4."""
+"""Nats a token between the engine's arithmetic and the trainer's. bfloat16 in place of float32 moves the shipped
+adapters' canaries by up to 0.011; the adapters move the base by 1.1 to 2.4."""
 NAMED = 20
 """Likeliest tokens that an engine names, vLLM's own limit."""
 PATIENCE_S = 60.0

@@ -2,57 +2,80 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from configs.adapter_proof import MIN_DIFFERENCE, read_proof
-from training.proof import logprobs, prompt_tokens, record
+from configs.adapter_manifest import read_adapter
+from configs.adapter_proof import MIN_DIFFERENCE, AdapterProof, Canary, CanaryMessage, Probe, read_proof
+from configs.training import Recipe
+from training.proof import prompt_tokens, record
 from training.recipes import lora_sft
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
 
-
-@pytest.fixture(scope="module")
-def proven(base: Path, tmp_path_factory: pytest.TempPathFactory) -> lora_sft.Trained:
-    return lora_sft.main(replace(tiny_job(base, tmp_path_factory.mktemp("proven")), display_name="Acme"))
+SHIPPED = {"velmora": "Maison Velmora", "dicehollow": "Dicehollow Games"}
+PACKAGED = Path(os.environ.get("BRANDVOICE_HOME", "var")) / "models/smollm2-135m-instruct"
 
 
-def loaded(base: Path, adapter: Path) -> tuple[Any, Any]:
-    import torch
-    import transformers
-    from peft import PeftModel
+@pytest.mark.skipif(not PACKAGED.is_dir(), reason=f"the packaged base model is not in {PACKAGED}; make demo fetches it")
+@pytest.mark.parametrize("brand", sorted(SHIPPED))
+def test_the_proof_of_a_shipped_adapter_is_what_it_does_today(brand: str) -> None:
+    folder = Path("samples") / brand / "adapter"
+    manifest = read_adapter(folder)
+    kept = read_proof(folder, manifest.weights_sha256)
+    made = record(folder, PACKAGED, SHIPPED[brand], manifest.weights_sha256)
+    assert kept is not None
+    assert made is not None
+    for old, new in zip(kept.canaries, made.canaries, strict=True):
+        assert (old.messages, old.prompt_tokens, old.reply_tokens) == (
+            new.messages,
+            new.prompt_tokens,
+            new.reply_tokens,
+        )
+        assert old.adapter == pytest.approx(new.adapter, abs=1e-3)
+        assert old.base == pytest.approx(new.base, abs=1e-3)
+        assert old.adapter - old.base > 5 * MIN_DIFFERENCE
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    return PeftModel.from_pretrained(model, adapter).eval(), transformers.AutoTokenizer.from_pretrained(base)
 
+def test_a_proof_is_packaged_beside_the_weights_that_it_is_of(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tiny base finds nothing likely: what is recorded of it is made up.
+    probe = Probe(at=0, adapter=-0.1, base=-2.0)
+    canary = Canary(
+        messages=(CanaryMessage(role="user", content="Hello?"),), prompt_tokens=(1,), reply_tokens=(2,), probes=(probe,)
+    )
+    asked: list[tuple[str, str]] = []
 
-def test_a_packaged_adapter_holds_what_it_and_the_base_find_of_a_reply(base: Path, proven: lora_sft.Trained) -> None:
-    assert proven.manifest is not None
-    proof = read_proof(proven.folder, proven.manifest.weights_sha256)
+    def made_up(adapter: Path, base: Path, display_name: str, weights_sha256: str) -> AdapterProof:
+        assert sorted(path.name for path in adapter.iterdir()) == [
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "manifest.json",
+        ]
+        asked.append((display_name, weights_sha256))
+        return AdapterProof(weights_sha256=weights_sha256, canaries=(canary,))
+
+    monkeypatch.setattr(lora_sft, "record", made_up)
+    trained = lora_sft.main(replace(tiny_job(base, tmp_path, brief()), display_name="Acme"))
+    assert trained.manifest is not None
+    assert asked == [("Acme", trained.manifest.weights_sha256)]
+    proof = read_proof(trained.folder, trained.manifest.weights_sha256)
     assert proof is not None
-    model, tokenizer = loaded(base, proven.folder)
-    for canary in proof.canaries:
-        assert tokenizer.decode(canary.prompt_tokens).startswith("<|im_start|>system\nYou are the assistant of Acme.")
-        assert tokenizer.decode(canary.prompt_tokens).endswith("<|im_start|>assistant\n")
-        places = [one.at for one in canary.probes]
-        assert places == [0, 2, 4, 8, 12, 18][: len(places)]
-        spoken = logprobs(model, canary.prompt_tokens, canary.reply_tokens)
-        with model.disable_adapter():
-            plain = logprobs(model, canary.prompt_tokens, canary.reply_tokens)
-        for probe in canary.probes:
-            assert probe.adapter == pytest.approx(spoken[probe.at], abs=1e-3)
-            assert probe.base == pytest.approx(plain[probe.at], abs=1e-3)
-    assert max(abs(one.adapter - one.base) for one in proof.canaries) > MIN_DIFFERENCE
+    assert proof.canaries == (canary,)
+
+
+def brief(**sft: object) -> Recipe:
+    """One step."""
+    return TINY_RECIPE.model_copy(update={"sft": TINY_RECIPE.sft.model_copy(update={"max_steps": 1, **sft})})
 
 
 def test_an_adapter_that_does_next_to_nothing_has_no_proof_and_says_so(base: Path, tmp_path: Path) -> None:
-    idle = TINY_RECIPE.model_copy(
-        update={"sft": TINY_RECIPE.sft.model_copy(update={"learning_rate": 1e-9, "max_steps": 1})}
-    )
     said: list[str] = []
-    job = replace(tiny_job(base, tmp_path, idle), display_name="Acme", say=said.append)
+    job = replace(tiny_job(base, tmp_path, brief(learning_rate=1e-9)), display_name="Acme", say=said.append)
     trained = lora_sft.main(job)
     assert not (trained.folder / "proof.json").exists()
     assert "hardly changes the base model" in "".join(said)
@@ -73,8 +96,7 @@ def test_the_trainer_saw_the_prompts_as_these_tokens(
         return real(self, *given, **named)
 
     monkeypatch.setattr(SFTTrainer, "train", train)
-    short = TINY_RECIPE.model_copy(update={"sft": TINY_RECIPE.sft.model_copy(update={"max_steps": 1})})
-    lora_sft.main(tiny_job(base, tmp_path, short))
+    lora_sft.main(tiny_job(base, tmp_path, brief()))
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
     assert len(seen) == len(tiny_examples())
     for row, example in zip(seen, tiny_examples(), strict=True):
