@@ -36,7 +36,7 @@ from training.progress import LineProgress
 from training.recipes import lora_sft
 
 DATA = Path("../shared/data/support_chat/bitext_singleturn.jsonl.gz")
-RATES = {"lora": (2e-4, 5e-4, 1e-3, 2e-3), "full": (5e-5, 1e-4, 2e-4, 5e-4)}
+RATES = {"lora": (1e-3, 2e-3, 4e-3, 8e-3), "full": (1e-4, 2e-4, 5e-4, 1e-3)}
 SEEDS = (1, 2, 3)
 GOAL = 0.97
 

@@ -114,6 +114,8 @@ def run_train(
     deployment.brand(brand)
     deployment.encoder(output.note)
     result = train(brand, recipe, changes=changes, version=version, questions=questions, force=force)
+    if ship and result["version"] is None:
+        raise Failure(f"{brand} ships no whole model", "the recipe trains all weights", "take one of an adapter")
     if ship:
         result["shipped_to"] = str(_ship(deployment, brand, Path(result["folder"])))
     if as_json:
