@@ -313,6 +313,8 @@ def _serve(config: Config, home: Home, stages: Stages, question: Question | None
         with stages.stage("engine") as stage:
             stage.detail = f"vLLM with {config.service.models.base}; its log: {home.runs / 'engine.log'}"
             await gateway.engine.ready()
+            # Its first use on a machine takes half a minute, in which vLLM compiles; no visitor should wait for that.
+            await gateway.voices.warm(config.brands)
             stage.detail = f"vLLM with {_speaking(config, home)}"
         if question is None:
             _tell_ready(config, stages, url)
