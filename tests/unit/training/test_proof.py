@@ -20,9 +20,11 @@ SHIPPED = {"velmora": "Maison Velmora", "dicehollow": "Dicehollow Games"}
 PACKAGED = Path(os.environ.get("BRANDVOICE_HOME", "var")) / "models/smollm2-135m-instruct"
 
 
-@pytest.mark.skipif(not PACKAGED.is_dir(), reason=f"the packaged base model is not in {PACKAGED}; make demo fetches it")
 @pytest.mark.parametrize("brand", sorted(SHIPPED))
 def test_the_proof_of_a_shipped_adapter_is_what_it_does_today(brand: str) -> None:
+    # Looked for now and not when the tests are collected: the end-to-end tests, which come first, fetch it.
+    if not PACKAGED.is_dir():
+        pytest.skip(f"the packaged base model is not in {PACKAGED}; make demo fetches it")
     folder = Path("samples") / brand / "adapter"
     manifest = read_adapter(folder)
     kept = read_proof(folder, manifest.weights_sha256)
