@@ -135,19 +135,21 @@ class Widget:
     async def __aexit__(self, *_: object) -> None:
         await self.socket.close()
 
-    async def turn(self, arrivals: list[float] | None = None) -> tuple[float, float, int]:
-        """One question; as `http_turn`. `arrivals` collects the moment of each sentence frame."""
+    async def turn(
+        self, arrivals: list[float] | None = None, *, of: str = "sentence", question: str = QUESTION
+    ) -> tuple[float, float, int]:
+        """One question; as `http_turn`. `arrivals` collects the moment of each frame of sentences, or of tokens."""
         since = time.perf_counter()
         first = 0.0
         chars = 0
-        frame = {"type": "message", "client_id": uuid.uuid4().hex, "text": QUESTION}
+        frame = {"type": "message", "client_id": uuid.uuid4().hex, "text": question}
         await self.socket.send_str(orjson.dumps(frame).decode())
         async for message in self.socket:
             kind = message.data[:40]
             if '"type":"token"' in kind or '"type":"sentence"' in kind:
                 first = first or time.perf_counter() - since
                 chars += 1
-                if arrivals is not None and '"sentence"' in kind:
+                if arrivals is not None and f'"{of}"' in kind:
                     arrivals.append(time.monotonic())
             elif '"type":"reply"' in kind:
                 if '"outcome":"answered"' not in message.data:

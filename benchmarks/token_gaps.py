@@ -16,14 +16,12 @@ import platform
 import statistics
 import sys
 import time
-import uuid
 from contextlib import AsyncExitStack, ExitStack
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
-import orjson
 
 from benchmarks.goals import Goal, at_most, goal_table
 from benchmarks.serving import QUESTION, SITE_KEY_BRAND, Server, Widget, running
@@ -41,26 +39,17 @@ Gaps = tuple[list[float], list[float]]
 
 async def tokens_of(widget: Widget, question: str) -> list[float]:
     """Ask, and note the moment of each frame of tokens until the reply is whole."""
-    frame = {"type": "message", "client_id": uuid.uuid4().hex, "text": question}
-    await widget.socket.send_str(orjson.dumps(frame).decode())
-    moments = []
-    async for message in widget.socket:
-        kind = message.data[:40]
-        if '"type":"token"' in kind:
-            moments.append(time.perf_counter())
-        elif '"type":"reply"' in kind:
-            return moments
-        elif '"type":"failed"' in kind:
-            raise SystemExit(f"a turn failed: run `make demo ONCE=...` first\n{message.data[:300]}")
-    raise SystemExit("the gateway closed a socket")
+    moments: list[float] = []
+    await widget.turn(moments, of="token", question=question)
+    return moments
 
 
 async def one_round(readers: list[Widget], askers: list[Widget]) -> Gaps:
     """The gaps of one set of replies."""
-    since = time.perf_counter()
+    since = time.monotonic()
     reading = [asyncio.create_task(tokens_of(widget, QUESTION)) for widget in readers]
     await asyncio.sleep(CALM_S[1])
-    asked = time.perf_counter()
+    asked = time.monotonic()
     # Each asks something else, so that nothing but the search itself can serve it.
     asking = [tokens_of(widget, f"{QUESTION} My order is number {at}.") for at, widget in enumerate(askers)]
     answered = await asyncio.gather(*asking)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -28,6 +28,9 @@ MANIFEST_FILE = "manifest.json"
 MAX_BYTES = 10_000_000
 """Of the weights of an adapter that ships with the project."""
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
+
+
+Form = TypeVar("Form", bound=Strict)
 
 
 class LoraShape(Strict):
@@ -80,7 +83,7 @@ def read_adapter(folder: Path, *, verify: bool = True) -> AdapterManifest:
         AdapterInvalid: Not whole, holding a pickle, changed after packaging, or not of this form.
     """
     _check_files(folder)
-    manifest = _manifest(folder)
+    manifest = read_form(folder / MANIFEST_FILE, AdapterManifest, "manifest")
     if verify:
         _check_config(folder, manifest)
         _check_weights(folder, manifest)
@@ -112,14 +115,18 @@ def _check_files(folder: Path) -> None:
         raise AdapterInvalid(f"{folder} lacks {', '.join(missing)}: not a whole adapter; copy or train it again")
 
 
-def _manifest(folder: Path) -> AdapterManifest:
-    path = folder / MANIFEST_FILE
+def read_form(path: Path, form: type[Form], name: str) -> Form:
+    """Read one of an adapter's JSON files.
+
+    Raises:
+        AdapterInvalid: It cannot be read, or is not of this form.
+    """
     try:
-        return AdapterManifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return form.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise AdapterInvalid(f"{path} is not a manifest: {where}: {first['msg']}; train or copy it again") from error
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise AdapterInvalid(f"{path} is not a {name}: {where}: {first['msg']}; train or copy it again") from error
     except (OSError, ValueError) as error:
         raise AdapterInvalid(f"{path} cannot be read: {error}; train or copy it again") from error
 

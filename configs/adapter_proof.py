@@ -7,12 +7,14 @@ do: their token ids, and how likely the adapter and the base find one reply to e
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from configs.adapter_manifest import read_form
 from configs.base_manifest import SHA256
 from configs.brand import Strict
 from configs.errors import AdapterInvalid
@@ -65,6 +67,11 @@ class Canary(Strict):
         return self
 
 
+def told_apart(canaries: Iterable[Canary]) -> bool:
+    """Whether an engine that ignores the adapter would show."""
+    return any(abs(one.adapter - one.base) >= MIN_DIFFERENCE for one in canaries)
+
+
 class AdapterProof(Strict):
     """Everything in `proof.json`."""
 
@@ -74,7 +81,7 @@ class AdapterProof(Strict):
 
     @model_validator(mode="after")
     def _tells_them_apart(self) -> Self:
-        if all(abs(one.adapter - one.base) < MIN_DIFFERENCE for one in self.canaries):
+        if not told_apart(self.canaries):
             raise ValueError(f"adapter and base differ by less than {MIN_DIFFERENCE} on every canary")
         return self
 
@@ -92,14 +99,7 @@ def read_proof(folder: Path, weights_sha256: str) -> AdapterProof | None:
     path = folder / PROOF_FILE
     if not path.exists():
         return None
-    try:
-        proof = AdapterProof.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise AdapterInvalid(f"{path} is no proof: {where}: {first['msg']}; train or copy the adapter again") from error
-    except (OSError, ValueError) as error:
-        raise AdapterInvalid(f"{path} cannot be read: {error}; train or copy the adapter again") from error
+    proof = read_form(path, AdapterProof, "proof")
     if proof.weights_sha256 != weights_sha256:
         raise AdapterInvalid(f"{path} is the proof of another adapter; train or copy the adapter again")
     return proof

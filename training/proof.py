@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.adapter_manifest import read_adapter
-from configs.adapter_proof import FLOOR, MIN_DIFFERENCE, PROOF_FILE, AdapterProof, Canary, CanaryMessage, Probe
+from configs.adapter_proof import FLOOR, PROOF_FILE, AdapterProof, Canary, CanaryMessage, Probe, told_apart
 from configs.errors import ConfigError
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
@@ -56,7 +56,7 @@ def record(adapter: Path, base: Path, display_name: str, weights_sha256: str) ->
     model: Any = PeftModel.from_pretrained(plain, adapter)
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     canaries = [_canary(model, tokenizer, messages) for messages in canary_prompts(display_name)]
-    if all(abs(one.adapter - one.base) < MIN_DIFFERENCE for one in canaries):
+    if not told_apart(canaries):
         return None
     return AdapterProof(weights_sha256=weights_sha256, canaries=tuple(canaries))
 

@@ -99,7 +99,8 @@ def main(job: Job) -> Trained:
     brand = _brand(examples)
     base = _base(job.base)
     run = job.resume or new_run(job.runs, brand, recipe)
-    made_of = json.dumps(_origin(job).digests(job.knowledge_version), indent=2)
+    origin = Origin.of(brand, base, recipe, job.data_sha256)
+    made_of = json.dumps(origin.digests(job.knowledge_version), indent=2)
     (run / ORIGIN_FILE).write_text(f"{made_of}\n", encoding="utf-8")
     checkpoint = last_checkpoint(run / "trainer") if job.resume else None
     job.progress(Report("loading the base model", 0, 0))
@@ -240,7 +241,7 @@ def main(job: Job) -> Trained:
         tuned.eval()
         metrics.update(job.evaluate(tuned, tokenizer))
     job.progress(Report(f"packaging {brand}", 0, 0))
-    manifest, folder = _keep(job, tuned, tokenizer, run, metrics)
+    manifest, folder = _keep(job, origin, tuned, tokenizer, run, metrics)
     # The run is over: what it could have gone on from is large, and of no more use.
     (run / ORIGIN_FILE).unlink()
     shutil.rmtree(run / "trainer", ignore_errors=True)
@@ -293,7 +294,9 @@ def _quantised(recipe: Recipe, *, on_gpu: bool) -> dict[str, Any]:
     }
 
 
-def _keep(job: Job, model: Any, tokenizer: Any, run: Path, metrics: Metrics) -> tuple[AdapterManifest | None, Path]:
+def _keep(
+    job: Job, origin: Origin, model: Any, tokenizer: Any, run: Path, metrics: Metrics
+) -> tuple[AdapterManifest | None, Path]:
     """Package the adapter; a whole model stays with its run."""
     if job.recipe.method == "full":
         _keep_model(model, tokenizer, run / "model", metrics)
@@ -301,7 +304,7 @@ def _keep(job: Job, model: Any, tokenizer: Any, run: Path, metrics: Metrics) -> 
     manifest = package_adapter(
         model,
         job.out,
-        origin=_origin(job),
+        origin=origin,
         knowledge_version=job.knowledge_version,
         metrics=metrics,
         parent=job.parent,
@@ -316,10 +319,6 @@ def _proof(job: Job, adapter: Path, weights_sha256: str) -> AdapterProof | None:
     if proof is None:
         job.say("  the adapter hardly changes the base model: no engine can be seen to use it, so no proof is kept\n")
     return proof
-
-
-def _origin(job: Job) -> Origin:
-    return Origin.of(_brand(job.examples), _base(job.base), job.recipe, job.data_sha256)
 
 
 def _keep_model(model: Any, tokenizer: Any, folder: Path, metrics: Metrics) -> None:

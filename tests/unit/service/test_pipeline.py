@@ -18,7 +18,7 @@ from retrieval.routing.intents import Intent
 from retrieval.testing import HashEncoder
 from service.errors import ModelUnavailable
 from service.events import Reply, Sentence, Status, Token
-from service.pipeline import ChatPipeline, Turn
+from service.pipeline import REFRESH_S, ChatPipeline, Turn
 from service.ports import IntentReader, Sampling
 from service.testing import FixedIntents, FixedRetriever, FixedVoices, ScriptedGenerator
 
@@ -312,3 +312,11 @@ async def test_rules_speak_before_intents() -> None:
 
 async def test_without_a_classifier_there_is_no_intent() -> None:
     assert "intent" not in (await routed(None)).evidence
+
+
+@pytest.mark.parametrize(("check", "gather_s"), [("before", 0.0), ("after", REFRESH_S), ("off", REFRESH_S)])
+async def test_only_what_is_shown_unchecked_is_gathered(check: str, gather_s: float) -> None:
+    generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
+    turn = Turn(BRAND.model_copy(update={"check": check}), "How long do I have to return an item?")
+    await run(generator, FixedRetriever((RETURNS,)), turn)
+    assert generator.gathered == [gather_s]
