@@ -1,4 +1,4 @@
-"""Which adapter speaks for which brand: folders, a pointer to the active one, and what the engine has loaded.
+"""Which adapter speaks for which brand: folders, and a pointer to the active one.
 
 A version is a folder and never changes. What serves is the name in `adapters/<brand>/active`; promoting and rolling
 back replace that one file. `adapters/<brand>/history` lists what was active before, newest last.
@@ -6,29 +6,20 @@ back replace that one file. `adapters/<brand>/history` lists what was active bef
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import aiohttp
 
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.adapter_proof import read_proof
 from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
-from service.errors import AdapterUnknown, ModelUnavailable, ServiceError
-from service.ports import BASE_VERSION, Voice
-from service.proof import prove
-
-log = logging.getLogger(__name__)
+from service.errors import AdapterUnknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,125 +160,6 @@ def install_shipped(home: Home, brand: Brand) -> str | None:
     if active_version(home, brand.name) is None:
         promote(home, brand.name, manifest.version)
     return manifest.version
-
-
-class EngineVoices:
-    """Voices on a running engine: the active adapter of each brand, loaded when it is first asked for."""
-
-    def __init__(
-        self,
-        home: Home,
-        *,
-        base_name: str,
-        base_sha256: str | None,
-        engine_url: str,
-        session: aiohttp.ClientSession,
-        loaded: Mapping[str, Path],
-    ) -> None:
-        self._home = home
-        self._base_name = base_name
-        self._base_sha256 = base_sha256
-        self._url = engine_url.rstrip("/")
-        self._session = session
-        self._loaded = set(loaded)
-        self._proven: set[str] = set()
-        self._refused: dict[str, str] = {}
-        """Models that failed their proof, and why."""
-        self._last_good: dict[str, str] = {}
-        """The version that each brand spoke with last."""
-        self._loading = asyncio.Lock()
-
-    def forget(self, kept: Mapping[str, Path]) -> None:
-        """The engine was started anew with these adapters only."""
-        self._loaded = set(kept)
-        self._proven.clear()
-        self._refused.clear()
-
-    async def warm(self, brands: Iterable[str]) -> None:
-        """Load and prove what serves, so that the first visitor need not wait for it."""
-        for brand in brands:
-            try:
-                await self.voice(brand)
-            except ServiceError as error:
-                log.error("adapter_unusable", extra={"brand": brand, "reason": str(error)})  # noqa: TRY400
-
-    async def voice(self, brand: str, version: str | None = None) -> Voice:
-        """As `Voices.voice` says; where the active version cannot serve, the one before it goes on speaking."""
-        wanted = version or active_version(self._home, brand) or BASE_VERSION
-        if wanted == BASE_VERSION:
-            return Voice(brand, BASE_VERSION, self._base_name)
-        try:
-            await self._make_ready(brand, wanted)
-        except AdapterUnknown as error:
-            kept = self._last_good.get(brand)
-            if version or kept in (None, wanted):
-                raise
-            log.error("adapter_unusable", extra={"brand": brand, "serving": kept, "reason": str(error)})  # noqa: TRY400
-            wanted = str(kept)
-            await self._make_ready(brand, wanted)
-        if version is None:
-            self._last_good[brand] = wanted
-        return Voice(brand, wanted, model_name(brand, wanted))
-
-    async def _make_ready(self, brand: str, version: str) -> None:
-        model = model_name(brand, version)
-        if model in self._proven:
-            return
-        async with self._loading:
-            if model in self._refused:
-                raise AdapterUnknown(self._refused[model])
-            if model not in self._loaded:
-                await self._load(brand, version, model)
-            if model not in self._proven:
-                await self._prove(brand, version, model)
-
-    async def _prove(self, brand: str, version: str, model: str) -> None:
-        folder = self._home.adapters / brand / version
-        try:
-            manifest = await asyncio.to_thread(read_adapter, folder, verify=False)
-            proof = read_proof(folder, manifest.weights_sha256)
-        except AdapterInvalid as error:
-            raise AdapterUnknown(str(error)) from error
-        if proof is None:
-            log.warning("adapter_without_proof", extra={"brand": brand, "version": version})
-        else:
-            try:
-                await prove(self._session, self._url, base=self._base_name, model=model, proof=proof)
-            except AdapterUnknown as error:
-                self._refused[model] = str(error)
-                await self._unload(model)
-                raise
-        self._proven.add(model)
-
-    async def _unload(self, model: str) -> None:
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=60)
-            body = {"lora_name": model}
-            async with self._session.post(
-                f"{self._url}/v1/unload_lora_adapter", json=body, timeout=timeout
-            ) as response:
-                await response.read()
-        self._loaded.discard(model)
-
-    async def _load(self, brand: str, version: str, model: str) -> None:
-        folder = self._home.adapters / brand / version
-        if "/" in version or version.startswith(".") or not folder.is_dir():
-            raise AdapterUnknown(f"Brand {brand!r} has no adapter {version!r}. See `brandvoice adapter list`.")
-        try:
-            await asyncio.to_thread(verified, folder, brand=brand, base_sha256=self._base_sha256)
-        except AdapterInvalid as error:
-            raise AdapterUnknown(str(error)) from error
-        body = {"lora_name": model, "lora_path": str(folder)}
-        try:
-            async with self._session.post(
-                f"{self._url}/v1/load_lora_adapter", json=body, timeout=aiohttp.ClientTimeout(total=60)
-            ) as response:
-                text = await response.text()
-                if response.status != 200 and "already" not in text:
-                    raise AdapterUnknown(f"The engine did not take {brand}@{version}: {text[:300]!r}.")
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise ModelUnavailable(f"The engine could not be reached to load {brand}@{version}.") from error
-        self._loaded.add(model)
 
 
 def model_name(brand: str, version: str) -> str:

@@ -31,7 +31,7 @@ from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
 from service import handoffs, outbox
-from service.adapters import EngineVoices, serving_adapters
+from service.adapters import serving_adapters
 from service.database import Database
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.errors import RequestInvalid, ServiceError
@@ -42,6 +42,7 @@ from service.pipeline import ChatPipeline
 from service.ports import Sampling
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
+from service.voices import EngineVoices
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from configs.adapter_proof import AdapterProof, Canary, CanaryMessage, Probe, re
 from configs.base_manifest import BaseManifest
 from configs.errors import AdapterInvalid
 from configs.home import Home
-from service.adapters import EngineVoices
 from service.errors import AdapterUnknown, ModelUnavailable
 from service.proof import prove
+from service.voices import EngineVoices
 
 WEIGHTS = "a" * 64
 PROOF = AdapterProof(
