@@ -29,12 +29,13 @@ from tokenizers import Tokenizer
 from configs.base_manifest import base_folder
 from configs.home import Home
 from configs.load import Config, load_config
+from configs.verdict import BASE_VERSION
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 from service.bootstrap import Gateway, open_gateway
 from service.events import Reply
 from service.pipeline import Turn
-from service.ports import BASE_VERSION, Sampling
+from service.ports import Sampling
 from training.voice import Accuracy, VoiceClassifier, mask
 
 CONDITIONS = ("base, no guide", "base, voice guide", "adapter")

@@ -41,6 +41,11 @@ class Home:
         return self.root / "adapters"
 
     @property
+    def evaluations(self) -> Path:
+        """`<brand>/<version>/`, what was asked of a candidate, its answers, the report and the verdict."""
+        return self.root / "evaluations"
+
+    @property
     def knowledge(self) -> Path:
         """`<brand>/<version>/`, and the pointer `<brand>/current`."""
         return self.root / "knowledge"

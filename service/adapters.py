@@ -10,16 +10,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.adapter_manifest import AdapterManifest, read_adapter
+from configs.adapter_manifest import MANIFEST_FILE, AdapterManifest, read_adapter
 from configs.adapter_proof import read_proof
 from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
 from service.errors import AdapterUnknown
+from service.promotion import Override, approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ class AdapterInfo:
     folder: Path
     problem: str | None = None
     """Why it cannot be used, where its folder is damaged."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As programs read it; without the folder, which is this machine's."""
+        told = asdict(self) | {"metrics": dict(self.metrics)}
+        del told["folder"]
+        return told if self.problem else {key: value for key, value in told.items() if key != "problem"}
 
 
 def list_adapters(home: Home, brands: Mapping[str, Brand]) -> list[AdapterInfo]:
@@ -74,36 +81,57 @@ def active_version(home: Home, brand: str) -> str | None:
         return None
 
 
-def promote(home: Home, brand: str, version: str, *, base_sha256: str | None = None) -> AdapterManifest:
-    """Make a version the one that serves, after its files were verified.
+def promote(
+    home: Home, brand: Brand, version: str, *, base_sha256: str | None = None, override: Override | None = None
+) -> AdapterManifest:
+    """Make a version the one that serves, after its files were verified and the gate has passed it.
+
+    Who let it through, and why, is kept in its manifest.
 
     Args:
         home: The state folder.
         brand: Whose adapter.
         version: Which one.
         base_sha256: Digest of the base model that serves; an adapter of another base is refused.
+        override: Who answers for it where the gate does not pass it.
+
+    Returns:
+        Its manifest as it stands now.
 
     Raises:
         AdapterUnknown: No such version.
         AdapterInvalid: Damaged, unsafe, or made for another base.
+        PromotionRefused: The gate does not let it speak.
     """
+    manifest = _verified_version(home, brand.name, version, base_sha256)
+    before = active_version(home, brand.name)
+    if before == version:
+        return manifest
+    let = approval(home, brand, manifest, active=before, base_sha256=base_sha256, override=override)
+    manifest = manifest.model_copy(update={"approvals": (*manifest.approvals, let)})
+    _replace(home.adapters / brand.name / version / MANIFEST_FILE, manifest.to_json())
+    _activate(home, brand.name, version)
+    return manifest
+
+
+def _verified_version(home: Home, brand: str, version: str, base_sha256: str | None) -> AdapterManifest:
     folder = home.adapters / brand / version
     if version in ("", ".", "..") or "/" in version or not folder.is_dir():
         known = ", ".join(known.name for known in _folders(home, brand)) or "none yet"
         raise AdapterUnknown(
             f"Brand {brand!r} has no adapter {version!r} (known: {known}). See `brandvoice adapter list`."
         )
-    manifest = verified(folder, brand=brand, base_sha256=base_sha256)
-    before = active_version(home, brand)
-    if before == version:
-        return manifest
-    if before:
+    return verified(folder, brand=brand, base_sha256=base_sha256)
+
+
+def _activate(home: Home, brand: str, version: str) -> None:
+    """Move the pointer, and remember what spoke before."""
+    if before := active_version(home, brand):
         with (home.adapters / brand / "history").open("a", encoding="utf-8") as history:
             history.write(before + "\n")
             history.flush()
             os.fsync(history.fileno())
     _replace(home.adapters / brand / "active", version)
-    return manifest
 
 
 def verified(folder: Path, *, brand: str, base_sha256: str | None = None) -> AdapterManifest:
@@ -142,7 +170,9 @@ def rollback(home: Home, brand: str, *, base_sha256: str | None = None) -> str:
 
 
 def install_shipped(home: Home, brand: Brand) -> str | None:
-    """Copy the adapter that ships with the project into the state folder; the first one becomes active.
+    """Copy the adapter that ships with the project into the state folder.
+
+    Where the brand has none yet it becomes active: who names it in the YAML answers for it.
 
     Returns:
         Its version, or None where the brand ships none.
@@ -158,7 +188,7 @@ def install_shipped(home: Home, brand: Brand) -> str | None:
             shutil.copytree(source, Path(scratch) / "adapter")
             (Path(scratch) / "adapter").rename(target)
     if active_version(home, brand.name) is None:
-        promote(home, brand.name, manifest.version)
+        _activate(home, brand.name, manifest.version)
     return manifest.version
 
 

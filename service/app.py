@@ -13,6 +13,7 @@ from configs.home import Home
 from configs.load import Config
 from service import problems
 from service.bootstrap import Gateway, open_gateway
+from service.routes.adapters import adapters_router
 from service.routes.bench import bench_router
 from service.routes.chat_http import openai_router
 from service.routes.chat_ws import chat_router
@@ -65,6 +66,7 @@ def _include(app: FastAPI, gateway: Gateway) -> None:
         webhooks_router(gateway),
         health_router(gateway),
         evidence_router(gateway),
+        adapters_router(gateway),
         bench_router(gateway),
         pages_router(gateway.config.brands),
     ):

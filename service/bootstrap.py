@@ -68,6 +68,8 @@ class Gateway:
     keys: ApiKeys
     channels: Mapping[tuple[str, str], Channel]
     base_name: str
+    base_sha256: str | None
+    """Of the base model that serves; None where another machine serves it."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -192,7 +194,7 @@ async def open_gateway(
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], tuple(problems),
+            platform, base["name"], base.get("sha256"), tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)

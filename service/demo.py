@@ -35,6 +35,7 @@ from service.cli.asking import PATH, request_body, result
 from service.cli.deployment import Deployment
 from service.cli.failures import Failure, split_advice
 from service.engine import free_port
+from service.promotion import Override
 from service.simulator import simulated_apps
 from service.stages import Stage, Stages, bar
 from service.telemetry import JsonFormatter
@@ -251,7 +252,7 @@ def _adapters(config: Config, home: Home, stages: Stages, children: Children, *,
         stage.detail = _speaking(config, home)
     if train:
         for name in config.brands:
-            _train(name, home, stages, children)
+            _train(config, name, home, stages, children)
 
 
 def _speaking(config: Config, home: Home) -> str:
@@ -259,7 +260,7 @@ def _speaking(config: Config, home: Home) -> str:
     return ", ".join(f"{name}@{version}" if version else f"{name}: none" for name, version in versions.items())
 
 
-def _train(name: str, home: Home, stages: Stages, children: Children) -> None:
+def _train(config: Config, name: str, home: Home, stages: Stages, children: Children) -> None:
     with stages.stage(f"train {name}"[:15]) as stage:
         shown = -1
 
@@ -279,7 +280,9 @@ def _train(name: str, home: Home, stages: Stages, children: Children) -> None:
         options = ["--brand", name, "--recipe", TRAIN_RECIPE, "--questions", str(TRAIN_QUESTIONS), "--progress", "json"]
         out = children.run("training.train", options, what=f"{name} was not trained", on_line=on_line)
         trained = json.loads(out)
-        promote(home, name, trained["version"])
+        # Judging takes longer than training here, and who asks for this wants to hear what came of it.
+        shown = Override(by="demo --train", reason="asked to hear the adapter that was just trained")
+        promote(home, config.brands[name], trained["version"], override=shown)
         stage.detail = f"{name}@{trained['version']} {'is up to date' if trained['skipped'] else 'trained'}"
     stages.say(f"  score of {name}@{trained['version']}: {score_line(trained['metrics'])}")
     if trained["shipped_metrics"]:

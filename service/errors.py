@@ -10,6 +10,7 @@ ServiceError
 │   ├── AdapterUnknown         the operator's: promote or train it
 │   ├── ContextTooLong         ours
 │   └── EngineRefused          ours
+├── PromotionRefused           the candidate's: the gate says no, or was not asked
 ├── EngineFailed               the operator's: the engine does not start
 ├── RequestInvalid             the caller's: message names what and the limit
 ├── BrandUnknown               the caller's
@@ -25,6 +26,17 @@ class ServiceError(Exception):
 
     code = "service_error"
     retryable = False
+
+
+class PromotionRefused(ServiceError):
+    """An adapter may not speak: the gate refused it, or has not judged it against what speaks now."""
+
+    code = "promotion_refused"
+
+    def __init__(self, message: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+        """What stands against it, one measure each."""
 
 
 class StorageError(ServiceError):

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from configs.brand import Brand
+from configs.verdict import BASE_VERSION
 from retrieval.encoder import Encoder
 from retrieval.grounding.check import SentenceStream, split_sentences
 from retrieval.grounding.fence import fence
@@ -26,7 +27,7 @@ from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import Route, route
 from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
-from service.ports import BASE_VERSION, Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
+from service.ports import Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
 
 T = TypeVar("T")
 

@@ -79,10 +79,6 @@ class Voice:
     """The engine's name for them."""
 
 
-BASE_VERSION = "base"
-"""The version that a brand without an adapter speaks with: the base model and the voice guide."""
-
-
 class Voices(Protocol):
     """Which weights speak for a brand."""
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from configs.verdict import BASE_VERSION
 from retrieval.passages import Passage, SearchResult
 from retrieval.prompt import Message
 from retrieval.routing.intents import Intent
-from service.ports import BASE_VERSION, Piece, Sampling, Voice
+from service.ports import Piece, Sampling, Voice
 
 
 @dataclass

@@ -14,9 +14,10 @@ from configs.adapter_manifest import read_adapter
 from configs.adapter_proof import read_proof
 from configs.errors import AdapterInvalid
 from configs.home import Home
+from configs.verdict import BASE_VERSION
 from service.adapters import active_version, model_name, verified
 from service.errors import AdapterUnknown, ModelUnavailable, ServiceError
-from service.ports import BASE_VERSION, Voice
+from service.ports import Voice
 from service.proof import prove
 
 log = logging.getLogger(__name__)

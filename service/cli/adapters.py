@@ -23,22 +23,7 @@ def run_list(brand: str | None, *, as_json: bool) -> None:
     brands = {brand: deployment.brand(brand)} if brand else deployment.config.brands
     found = list_adapters(deployment.home, brands)
     if as_json:
-        output.data(
-            {
-                "adapters": [
-                    {
-                        "brand": one.brand,
-                        "version": one.version,
-                        "base_model": one.base_model,
-                        "active": one.active,
-                        "created_at": one.created_at,
-                        "metrics": dict(one.metrics),
-                        **({"problem": one.problem} if one.problem else {}),
-                    }
-                    for one in found
-                ]
-            }
-        )
+        output.data({"adapters": [one.as_json() for one in found]})
     elif not found:
         output.note("no adapters yet; `brandvoice demo` installs those that ship, `brandvoice train` makes one")
     else:
@@ -77,14 +62,30 @@ def run_show(named: str, *, as_json: bool) -> None:
             output.line(f"{key} = {value}")
 
 
-def run_promote(named: str, *, as_json: bool) -> None:
-    """Move the pointer."""
+def run_promote(named: str, *, override: str | None, by: str | None, as_json: bool) -> None:
+    """Move the pointer, where the gate lets it or somebody answers for it."""
     from service.adapters import promote
+    from service.promotion import Override
 
     deployment = open_deployment()
     brand, version = _split(deployment, named)
     _must_exist(deployment, brand, version)
-    promote(deployment.home, brand, version, base_sha256=deployment.base_sha256)
+    if (override is None) != (by is None):
+        raise Failure(
+            "an override is kept with a name and a reason",
+            "one of --override and --by is missing",
+            "give both, such as --override 'urgent price change' --by 'A. Name'",
+            code=WRONG_USE,
+        )
+    manifest = promote(
+        deployment.home,
+        deployment.brand(brand),
+        version,
+        base_sha256=deployment.base_sha256,
+        override=Override(by, override) if override is not None and by is not None else None,
+    )
+    if manifest.approvals and not as_json:
+        output.note(f"let through by {manifest.approvals[-1].by}: {manifest.approvals[-1].note}")
     _tell(brand, version, as_json=as_json)
 
 
@@ -129,6 +130,7 @@ def run_train(
     output.line(f"{name} {'is up to date' if result['skipped'] else 'is trained'}: {_brief(result['metrics'])}")
     if result["shipped_metrics"]:
         output.line(f"the adapter that ships: {_brief(result['shipped_metrics'])}")
+    output.note(f"is it better? brandvoice eval --brand {brand} --candidate {result['version']}")
     output.note(f"let it speak: brandvoice adapter promote {name}")
 
 

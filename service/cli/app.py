@@ -357,11 +357,22 @@ def adapter_show(version: Version, json: Json = False) -> None:
 
 
 @adapter.command("promote")
-def adapter_promote(version: Version, json: Json = False) -> None:
-    """Let an adapter speak for its brand, after its files were checked; a damaged or foreign one is refused."""
+def adapter_promote(
+    version: Version,
+    override: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Let it speak though the gate did not pass it; kept in its manifest."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="Who answers for the override.")] = None,
+    json: Json = False,
+) -> None:
+    """Let an adapter speak for its brand, where `brandvoice eval` passed it against the one that speaks now.
+
+    A damaged or foreign one, and one that the gate did not pass, is refused with exit code 3.
+    """
     from service.cli.adapters import run_promote
 
-    run_promote(version, as_json=json)
+    run_promote(version, override=override, by=by, as_json=json)
 
 
 @adapter.command("rollback")

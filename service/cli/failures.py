@@ -47,7 +47,7 @@ def _ours(error: BaseException) -> Failure | None:
         RetrievalError,
         VersionUnknown,
     )
-    from service.errors import AdapterUnknown, BrandUnknown, ServiceError
+    from service.errors import AdapterUnknown, BrandUnknown, PromotionRefused, ServiceError
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
         (AdapterInvalid, "the adapter is refused", "brandvoice adapter list", REFUSED),
@@ -60,6 +60,12 @@ def _ours(error: BaseException) -> Failure | None:
         (RetrievalError, "the knowledge base cannot do this", "brandvoice doctor", FAILED),
         (ChannelError, "the channel cannot be used", "brandvoice config check", FAILED),
         (AdapterUnknown, "there is no such adapter", "brandvoice adapter list", WRONG_USE),
+        (
+            PromotionRefused,
+            "the adapter may not speak",
+            "read the report that `brandvoice eval` made, or answer for it: --override REASON --by NAME",
+            REFUSED,
+        ),
         (BrandUnknown, "there is no such brand", "brandvoice config show", WRONG_USE),
         (ServiceError, "the service cannot do this", "brandvoice doctor", FAILED),
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
+from configs.verdict import BASE_VERSION
 from service.bootstrap import Gateway
 from service.errors import BrandUnknown
 from service.pipeline import Turn
-from service.ports import BASE_VERSION
 
 
 class BenchRequest(BaseModel):
@@ -21,6 +21,16 @@ class BenchRequest(BaseModel):
 
     brand: str
     question: str = Field(description="One question without a history.")
+    versions: tuple[str, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Adapter versions, `base` for the base model with the voice guide; where absent `base` beside what "
+        "speaks now.",
+    )
+    served: bool = Field(
+        default=False,
+        description="Answer as customers are answered, instead of showing all that the model wrote.",
+    )
 
 
 def bench_router(gateway: Gateway) -> APIRouter:
@@ -29,20 +39,21 @@ def bench_router(gateway: Gateway) -> APIRouter:
 
     @router.post("/bench")
     async def bench(request: BenchRequest) -> dict[str, Any]:
-        """Answer with both voices, side by side, from one search."""
+        """Answer with up to four voices side by side, from the same passages."""
         brand = gateway.config.brands.get(request.brand)
         if brand is None:
             raise BrandUnknown(f"There is no brand {request.brand!r}.")
         question = gateway.clean_text(request.question)
         gateway.lanes.admit()
-        # `after`: both columns show all that the model said, with each sentence's check beside it.
-        unfiltered = brand.model_copy(update={"check": "after"})
-        versions = {"base+guide": BASE_VERSION, "adapter": None}
+        # `after`: each column shows all that the model said, with each sentence's check beside it.
+        asked = brand if request.served else brand.model_copy(update={"check": "after"})
+        versions: dict[str, str | None] = {"base+guide": BASE_VERSION, "adapter": None}
+        if request.versions:
+            versions = {version: version for version in request.versions}
         columns = await asyncio.gather(
-            *(_column(gateway, name, Turn(unfiltered, question, adapter_version=v)) for name, v in versions.items())
+            *(_column(gateway, name, Turn(asked, question, adapter_version=v)) for name, v in versions.items())
         )
-        passages = columns[0].pop("passages")
-        columns[1].pop("passages")
+        passages, *_ = [column.pop("passages") for column in columns]
         return {"question": question, "passages": passages, "columns": columns}
 
     return router
@@ -50,9 +61,9 @@ def bench_router(gateway: Gateway) -> APIRouter:
 
 async def _column(gateway: Gateway, name: str, turn: Turn) -> dict[str, Any]:
     since = time.perf_counter()
-    reply = await gateway.pipeline.reply(replace(turn))
+    reply = await gateway.pipeline.reply(turn)
     generations = reply.evidence.get("generations")
-    sentences = generations[-1].get("sentences", []) if isinstance(generations, list) and generations else []
+    sentences = generations[-1].get("sentences", []) if generations else []
     search = reply.evidence.get("search")
     return {
         "name": name,
@@ -61,8 +72,11 @@ async def _column(gateway: Gateway, name: str, turn: Turn) -> dict[str, Any]:
         "outcome": reply.outcome,
         "citations": [asdict(citation) for citation in reply.citations],
         "sentences": sentences,
-        "prompt": reply.evidence["prompt"],
+        "decision": reply.evidence["decision"],
+        "generations": generations,
+        "prompt": reply.evidence.get("prompt", []),
         "usage": dict(reply.usage),
+        "timings_ms": dict(reply.timings_ms),
         "ms": round((time.perf_counter() - since) * 1000, 1),
         "passages": search["passages"] if isinstance(search, dict) else [],
     }

@@ -1,0 +1,74 @@
+"""What an evaluation said of a candidate: `evaluations/<brand>/<version>/verdict.json`, which promoting reads."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from configs.adapter_manifest import Digest, read_form
+from configs.brand import Brand, Gate, Strict
+
+VERDICT_FILE = "verdict.json"
+BASE_VERSION = "base"
+"""The version that a brand without an adapter speaks with: the base model and the voice guide."""
+
+
+class Judged(Strict):
+    """One side of the comparison."""
+
+    version: str
+    weights_sha256: Digest | None = Field(description="Of an adapter; null where the base model spoke.")
+
+
+class Conditions(Strict):
+    """What a verdict holds for; with another of these it says nothing."""
+
+    candidate: Judged
+    current: Judged
+    base_sha256: Digest | None = Field(description="Of the base model; null where another machine serves it.")
+    questions_sha256: Digest = Field(description="Of the file of held-out questions.")
+    gate_sha256: Digest = Field(description="Of margins and floors.")
+
+
+class RecordedVerdict(Strict):
+    """Everything in `verdict.json`."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema", description="Version of this form.")
+    brand: str
+    conditions: Conditions
+    knowledge_version: str | None = Field(description="What was searched while it was evaluated.")
+    verdict: Literal["passed", "refused", "not enough evidence"]
+    cases: int
+    reasons: tuple[str, ...] = Field(min_length=1)
+    measures: tuple[dict[str, Any], ...] = Field(description="As docs/gate.md lists them.")
+    at: datetime
+
+    def to_json(self) -> str:
+        """The text of `verdict.json`."""
+        return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def read_verdict(folder: Path) -> RecordedVerdict | None:
+    """The verdict of an evaluation's folder; None where there is none yet.
+
+    Raises:
+        AdapterInvalid: It cannot be read, or is not of this form.
+    """
+    path = folder / VERDICT_FILE
+    return read_form(path, RecordedVerdict, "verdict") if path.is_file() else None
+
+
+def questions_sha256(brand: Brand) -> str:
+    """Digest of the brand's held-out questions as they stand; of nothing where it names none."""
+    path = brand.questions
+    return hashlib.sha256(path.read_bytes() if path is not None and path.is_file() else b"").hexdigest()
+
+
+def gate_sha256(gate: Gate) -> str:
+    """Digest of margins and floors, and of which are named: a measure that is named must have been measured."""
+    told = gate.model_dump_json() + gate.model_dump_json(exclude_unset=True)
+    return hashlib.sha256(told.encode()).hexdigest()
