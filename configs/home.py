@@ -61,6 +61,11 @@ class Home:
         return self.root / "voices"
 
     @property
+    def general(self) -> Path:
+        """What `training.general` measured, a file for each model and set of cases; may be deleted at any time."""
+        return self.root / "general"
+
+    @property
     def runs(self) -> Path:
         """Logs and records of training runs, engines and demos."""
         return self.root / "runs"
