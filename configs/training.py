@@ -97,6 +97,25 @@ class Sft(Strict):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Of the arithmetic; auto is bfloat16 where the machine has units for it."
     )
+    weights: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="How the base lies in memory beside an adapter; bfloat16 takes half, on a GPU with units for it.",
+    )
+    attention: Literal["auto", "sdpa", "packed"] = Field(
+        default="auto",
+        description="packed: a kernel that is told where each example of a row ends (GPU, with packing); sdpa: "
+        "PyTorch's with a mask; auto: packed where it can be.",
+    )
+    fused_lora: bool = Field(
+        default=False,
+        description="A layer and its adapter are one step, on a GPU: fewer passes over memory; lora_dropout must be 0.",
+    )
+    fused_layers: bool = Field(
+        default=False, description="Norms, gates and rotations are one kernel each, on a GPU (needs liger-kernel)."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute each layer twice rather than keep what it made: less memory, slower."
+    )
     seed: int = Field(default=7, description="Of the adapter's start, the order of examples and dropout.")
 
     @model_validator(mode="after")
@@ -109,7 +128,10 @@ class Sft(Strict):
 ADDED_LATER = {
     "": ("method",),
     "data": ("general_share",),
-    "sft": ("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
+    "sft": (
+        *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
+        *("weights", "attention", "fused_lora", "fused_layers", "gradient_checkpointing"),
+    ),
 }
 """Keys that did not exist when the first adapters were trained. One with its default, which does as was done before,
 stays out of the digest: an adapter made without it is still up to date."""
@@ -142,6 +164,14 @@ class Recipe(_Named):
     lora: Lora = Lora()
     data: Data = Data()
     sft: Sft = Sft()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.sft.fused_lora and self.lora.lora_dropout:
+            raise ValueError("sft.fused_lora knows no dropout; set lora.lora_dropout to 0")
+        if self.sft.weights == "bfloat16" and self.method == "full":
+            raise ValueError("small steps are lost in weights of bfloat16; take sft.weights: float32 for method full")
+        return self
 
 
 class Pairs(Strict):

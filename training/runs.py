@@ -113,7 +113,9 @@ class LossLog:
         loss = float(logs["loss"])
         spent = time.monotonic() - self._began
         self.losses.append(loss)
-        row = {"step": step, "loss": loss, "learning_rate": logs.get("learning_rate"), "seconds": round(spent, 2)}
+        row = {"step": step, "loss": loss, "learning_rate": logs.get("learning_rate"), "seconds": round(spent, 3)}
+        # Without padding, since the start of this process.
+        row |= {"tokens": logs["num_tokens"]} if "num_tokens" in logs else {}
         self._write(row)
         made = max(1, step - self._resumed_at)
         self._progress(Report(self._stage, step, total, loss, spent / made * (total - step)))

@@ -119,7 +119,9 @@ def main(job: Job) -> Trained:
     half = _computes_in_bfloat16(sft.precision, on_gpu=on_gpu)
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.base)
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        job.base, dtype=torch.float32, **_quantised(recipe, on_gpu=on_gpu)
+        job.base,
+        **_loaded(sft, fast=on_gpu and half),
+        **_quantised(recipe, on_gpu=on_gpu),
     )
 
     # 2. Data: the messages as service sends them, the reply as the completion.
@@ -148,7 +150,7 @@ def main(job: Job) -> Trained:
         data_seed=sft.seed,
         packing=sft.packing,
         eval_packing=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=sft.gradient_checkpointing,
         dataloader_pin_memory=on_gpu,
         logging_steps=1,
         **_watching(sft, watched=bool(watched)),
@@ -182,6 +184,7 @@ def main(job: Job) -> Trained:
             callbacks=callbacks,
         )
         trainer.remove_callback(transformers.PrinterCallback)
+    _fuse(trainer.model, sft, on_gpu=on_gpu)
     device = torch.cuda.get_device_name() if on_gpu else "cpu"
     prepared: Any = trainer.train_dataset
     _show(
@@ -292,6 +295,29 @@ def _quantised(recipe: Recipe, *, on_gpu: bool) -> dict[str, Any]:
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     }
+
+
+def _loaded(sft: Sft, *, fast: bool) -> dict[str, Any]:
+    """How the base lies in memory and attends; without a GPU and bfloat16 in float32 and as PyTorch does."""
+    import torch
+
+    if not fast:
+        return {"dtype": torch.float32}
+    from training.fast_layers import register_packed_attention
+
+    packed = sft.packing and sft.attention != "sdpa"
+    attention = {"attn_implementation": register_packed_attention()} if packed else {}
+    return {"dtype": getattr(torch, sft.weights), **attention}
+
+
+def _fuse(model: Any, sft: Sft, *, on_gpu: bool) -> None:
+    """Exchange layers for faster ones that compute the same; a CPU keeps the plain ones."""
+    from training.fast_layers import fuse_layers, fuse_lora
+
+    if on_gpu and sft.fused_lora:
+        fuse_lora(model)
+    if on_gpu and sft.fused_layers:
+        fuse_layers(model)
 
 
 def _keep(
