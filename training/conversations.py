@@ -3,17 +3,19 @@
 {"id": "returns-001", "topic": "returns", "shared_policy": true, "messages": [
   {"role": "user", "content": "Until when can I return it?"},
   {"role": "assistant", "content": "Within 30 days.", "outcome": "answered", "documents": ["returns.md"]}]}
+
+A conversation that a model wrote says so (`synthetic`) and is refused until a person has approved it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from configs.brand import Strict
 from retrieval.errors import BadLine
@@ -49,6 +51,43 @@ class AssistantMessage(Strict):
         return self
 
 
+class Synthetic(Strict):
+    """How a model came to write a conversation, and what a person said of it (`training.synthetic`)."""
+
+    kind: Literal["answer", "refusal", "paraphrase"]
+    brand: str
+    model: str
+    prompt: str
+    """Version of the prompt (`training.synthetic.prompts`)."""
+    seed: int
+    made_at: AwareDatetime
+    document: str
+    passage: str
+    """Id of the chunk that it was made from."""
+    passage_text: str
+    """What the reply was checked against, as it was then."""
+    rewords: str | None = None
+    """Of a paraphrase, the id of the conversation whose question it asks again."""
+    voice: float | None = Field(default=None, ge=0, le=1)
+    """How much the reply sounds like the brand; None where its voice cannot be learnt."""
+    approved: bool = False
+    decided_by: str | None = None
+    decided_at: AwareDatetime | None = None
+    edited: bool = False
+    """Whether a person changed the words of the model."""
+
+    @model_validator(mode="after")
+    def _decisions_have_an_author(self) -> Self:
+        if self.approved and not self.decided:
+            raise ValueError("approved, but decided_by and decided_at do not say by whom and when")
+        return self
+
+    @property
+    def decided(self) -> bool:
+        """Whether a person has looked at it."""
+        return bool(self.decided_by) and self.decided_at is not None
+
+
 class Conversation(Strict):
     """User and assistant in turn, the user first."""
 
@@ -57,6 +96,12 @@ class Conversation(Strict):
     shared_policy: bool = False
     """Whether the facts stand in the pages of every sample brand, so that voices can be compared on them."""
     messages: tuple[Annotated[UserMessage | AssistantMessage, Field(discriminator="role")], ...] = Field(min_length=2)
+    synthetic: Synthetic | None = None
+    """Absent where people wrote it."""
+    split: Literal["train", "evaluation"] | None = None
+    """The side that `brandvoice data check --out` put it on; what lies in evaluation is not trained on."""
+    source: str | None = None
+    """File and line that it was read from, written there too."""
 
     @model_validator(mode="after")
     def _roles_alternate(self) -> Self:
@@ -87,10 +132,19 @@ def read_conversations(path: Path) -> tuple[Conversation, ...]:
     """Read a file of conversations, in the order of the file.
 
     Raises:
-        DataInvalid: The file cannot be read, is empty, or any of its lines is broken or repeats an id; all bad lines
-            are named.
+        DataInvalid: The file cannot be read, is empty, or any of its lines is broken, repeats an id, or holds what a
+            model wrote and nobody approved; all bad lines are named.
     """
-    return _read(path, Conversation)
+    return _read(path, Conversation, lambda one: refusal(one.synthetic))
+
+
+def refusal(synthetic: Synthetic | None) -> str | None:
+    """Why a conversation may not be learnt from; None where people wrote or approved it."""
+    if synthetic is None or synthetic.approved:
+        return None
+    if synthetic.decided:
+        return f"synthetic, and {synthetic.decided_by} rejected it; `brandvoice data review FILE --out` leaves it out"
+    return "synthetic, and nobody has approved it; look at it with `brandvoice data review FILE`"
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
@@ -99,18 +153,19 @@ def read_questions(path: Path) -> tuple[Question, ...]:
     Raises:
         DataInvalid: As for conversations.
     """
-    return _read(path, Question)
+    return _read(path, Question, lambda _: None)
 
 
 def data_sha256(conversations: Iterable[Conversation]) -> str:
-    """Digest over the parsed values: blanks, key order and escapes of the file leave it unchanged."""
+    """Digest over what is learnt: blanks, key order, escapes and where a conversation came from leave it unchanged."""
     digest = hashlib.sha256()
     for conversation in conversations:
-        digest.update(json.dumps(conversation.model_dump(mode="json"), sort_keys=True).encode() + b"\n")
+        learnt = conversation.model_dump(mode="json", exclude={"synthetic", "split", "source"})
+        digest.update(json.dumps(learnt, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
 
 
-def _read(path: Path, kind: type[Row]) -> tuple[Row, ...]:
+def _read(path: Path, kind: type[Row], unfit: Callable[[Row], str | None]) -> tuple[Row, ...]:
     rows: list[Row] = []
     bad: list[BadLine] = []
     seen: dict[str, int] = {}
@@ -118,6 +173,8 @@ def _read(path: Path, kind: type[Row]) -> tuple[Row, ...]:
         if row.id in seen:
             bad.append(BadLine(path, number, f"the id {row.id!r} stands in line {seen[row.id]} already"))
         seen.setdefault(row.id, number)
+        if reason := unfit(row):
+            bad.append(BadLine(path, number, reason))
         rows.append(row)
     if not rows and not bad:
         bad.append(BadLine(path, 1, "the file is empty"))

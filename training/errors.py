@@ -6,6 +6,7 @@ TrainingError
 ├── RecipeInvalid     the operator's fault: a recipe that does not fit the data, the base or the machine
 ├── BaseUnavailable   the network's or the disk's fault: the base model could not be fetched or is not intact
 ├── VoiceUnlearnable  the operator's fault: a brand with too few texts of its own to know its voice
+├── EngineFailed      the network's or the operator's fault: the model that writes examples cannot be asked
 └── TrainingFailed    the machine's fault: disk full, out of memory, a loss that is not a number
 """
 
@@ -56,6 +57,10 @@ class BaseUnavailable(TrainingError):
 
 class VoiceUnlearnable(TrainingError):
     """There is not enough of the brand's own writing to know its voice."""
+
+
+class EngineFailed(TrainingError):
+    """A model that was to write examples does not answer, or not as it should."""
 
 
 class TrainingFailed(TrainingError):

@@ -37,7 +37,7 @@ def configured(name: str, environment: Mapping[str, str]) -> tuple[Config, Brand
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One brand, with its conversations and the knowledge that its prompts quote."""
+    """One brand, with the conversations to train on and the knowledge that its prompts quote."""
 
     config: Config
     home: Home
@@ -60,7 +60,9 @@ class Source:
         home = Home.from_environment(environment)
         if brand.conversations is None:
             raise RecipeInvalid(f"the brand {name!r} names no conversations; set `conversations` in its YAML")
-        conversations = read_conversations(brand.conversations)
+        conversations = tuple(one for one in read_conversations(brand.conversations) if one.split != "evaluation")
+        if not conversations:
+            raise RecipeInvalid(f"all conversations of {name!r} are kept for evaluation: `split` says so in each row")
         encoder = OnnxEncoder.load(encoder_folder(config, home))
         knowledge = open_search(home, brand, encoder)
         if not knowledge.documents():

@@ -37,7 +37,7 @@ def voice_of(brand: Brand, home: Home) -> VoiceModel:
 
 
 def texts_of(brand: Brand) -> list[Text]:
-    """The brand's own replies, each with its conversation.
+    """The brand's own replies, each with its conversation; what a model wrote is nobody's voice, approved or not.
 
     Raises:
         DataInvalid: They cannot be read.
@@ -51,6 +51,7 @@ def texts_of(brand: Brand) -> list[Text]:
     return [
         Text(content=message.content, group=conversation.id)
         for conversation in read_conversations(brand.conversations)
+        if conversation.synthetic is None
         for message in conversation.messages
         if isinstance(message, AssistantMessage)
     ]
