@@ -28,6 +28,7 @@ import orjson
 
 from benchmarks.quality import questions_of
 from benchmarks.serving import Widget, running
+from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder, read_base
 from configs.home import Home
 from configs.load import Config, load_config
@@ -64,7 +65,7 @@ class Pass:
 async def engine_of(config: Config, home: Home) -> Any:
     """The engine as the gateway would start it, with all active adapters."""
     base = read_base(folder := base_folder(home.models, config.service.models.base))
-    adapters, _ = serving_adapters(home, config.brands, base_sha256=base.sha256)
+    adapters, _ = serving_adapters(home, config.brands, terms=Terms(base_sha256=base.sha256))
     async with aiohttp.ClientSession() as session:
         engine = EngineProcess(
             config.service.engine,

@@ -4,11 +4,14 @@ adapter_config.json         PEFT's own
 adapter_model.safetensors   the weights, never a pickle
 manifest.json               what it was made from, and for which base
 proof.json                  what an engine must do with it (configs.adapter_proof); older adapters have none
+signature.json              that this deployment trusts it (configs.adapter_signature), where the operator set a key
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,9 +28,12 @@ VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 MANIFEST_FILE = "manifest.json"
+LORA_TENSOR = re.compile(r"^base_model\.model\.(?P<layer>.+)\.lora_(?P<half>[AB])\.weight$")
+"""As PEFT names them in a file."""
 MAX_BYTES = 10_000_000
 """Of the weights of an adapter that ships with the project."""
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
+FLOATS = frozenset({"BF16", "F16", "F32"})
 
 
 Form = TypeVar("Form", bound=Strict)
@@ -80,7 +86,8 @@ def read_adapter(folder: Path, *, verify: bool = True) -> AdapterManifest:
         verify: Also check the weights against their digest, and PEFT's config against the manifest.
 
     Raises:
-        AdapterInvalid: Not whole, holding a pickle, changed after packaging, or not of this form.
+        AdapterInvalid: Not whole, holding a pickle, changed after packaging, not of this form, or with weights that no
+            engine can use.
     """
     _check_files(folder)
     manifest = read_form(folder / MANIFEST_FILE, AdapterManifest, "manifest")
@@ -88,6 +95,39 @@ def read_adapter(folder: Path, *, verify: bool = True) -> AdapterManifest:
         _check_config(folder, manifest)
         _check_weights(folder, manifest)
     return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class LoraLayer:
+    """What an adapter adds to one linear layer: B (outputs, rank) times A (rank, inputs)."""
+
+    rank: int
+    inputs: int
+    outputs: int
+
+
+def lora_layers(path: Path) -> dict[str, LoraLayer]:
+    """The layers of an adapter's weights file, by the base's names for them, such as `model.layers.0.mlp.up_proj`.
+
+    Raises:
+        SafetensorsInvalid: The file is not sound, or holds anything but pairs of matrices that belong together.
+    """
+    halves: dict[str, dict[str, tuple[int, ...]]] = {}
+    for tensor in read_header(path):
+        if (found := LORA_TENSOR.match(tensor.name)) is None or len(tensor.shape) != 2:
+            raise SafetensorsInvalid(f"{tensor.name!r} is no part of a LoRA adapter of linear layers")
+        if tensor.dtype not in FLOATS:
+            raise SafetensorsInvalid(f"{tensor.name!r} is {tensor.dtype}; it must be {', '.join(sorted(FLOATS))}")
+        halves.setdefault(found["layer"], {})[found["half"]] = tensor.shape
+    if not halves:
+        raise SafetensorsInvalid("it holds no weights")
+    layers = {}
+    for name, both in halves.items():
+        down, up = both.get("A"), both.get("B")
+        if down is None or up is None or down[0] != up[1]:
+            raise SafetensorsInvalid(f"the two halves of {name!r} do not belong together")
+        layers[name] = LoraLayer(down[0], down[1], up[0])
+    return layers
 
 
 def base_mismatch(manifest: AdapterManifest, base: BaseManifest) -> str | None:
@@ -104,7 +144,7 @@ def base_mismatch(manifest: AdapterManifest, base: BaseManifest) -> str | None:
 def _check_files(folder: Path) -> None:
     if not folder.is_dir():
         raise AdapterInvalid(f"no adapter folder {folder}; `brandvoice adapter list` shows what there is")
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    pickles = sorted(path.name for path in folder.rglob("*") if path.suffix.lower() in PICKLES)
     if pickles:
         raise AdapterInvalid(
             f"{folder} holds {', '.join(pickles)}: pickled weights can run code and are never loaded; "
@@ -122,11 +162,21 @@ def read_form(path: Path, form: type[Form], name: str) -> Form:
         AdapterInvalid: It cannot be read, or is not of this form.
     """
     try:
-        return form.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return form.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise AdapterInvalid(f"{path} is not a {name}: {where}: {first['msg']}; train or copy it again") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read one of an adapter's JSON files, whatever it says.
+
+    Raises:
+        AdapterInvalid: It cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise AdapterInvalid(f"{path} cannot be read: {error}; train or copy it again") from error
 
@@ -134,10 +184,10 @@ def read_form(path: Path, form: type[Form], name: str) -> Form:
 def _check_config(folder: Path, manifest: AdapterManifest) -> None:
     path = folder / CONFIG_FILE
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(path)
         targets = config["target_modules"]
         found = (config["peft_type"], config["r"], config["lora_alpha"], sorted(targets))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise AdapterInvalid(f"{path} is not PEFT's config of a LoRA adapter: {error!r}; train it again") from error
     lora = manifest.lora
     if found != ("LORA", lora.r, lora.alpha, sorted(lora.target_modules)):
@@ -147,11 +197,16 @@ def _check_config(folder: Path, manifest: AdapterManifest) -> None:
 def _check_weights(folder: Path, manifest: AdapterManifest) -> None:
     path = folder / WEIGHTS_FILE
     try:
-        tensors = read_header(path)
-        digest = tensors_sha256([path])
+        digest = tensors_sha256([path], finite=True)
+        layers = lora_layers(path)
     except (OSError, SafetensorsInvalid) as error:
         raise AdapterInvalid(f"{path} is not sound: {error}; train or copy it again") from error
-    if not tensors or not all(".lora_" in tensor.name for tensor in tensors):
-        raise AdapterInvalid(f"{path} holds tensors that are no part of a LoRA adapter; train it again")
     if digest != manifest.weights_sha256:
         raise AdapterInvalid(f"{path} changed after it was packaged; copy it again or train it again")
+    lora = manifest.lora
+    if ranks := {layer.rank for layer in layers.values()} - {lora.r}:
+        raise AdapterInvalid(f"{path} holds layers of rank {max(ranks)}, {MANIFEST_FILE} says {lora.r}; train it again")
+    targets = {name.rpartition(".")[2] for name in layers}
+    if targets != set(lora.target_modules):
+        found, said = ", ".join(sorted(targets)), ", ".join(sorted(lora.target_modules))
+        raise AdapterInvalid(f"{path} changes {found}, {MANIFEST_FILE} says {said}; train it again")

@@ -108,14 +108,44 @@ class Engine(Strict):
     url: str | None = Field(
         default=None, description="An engine that runs elsewhere; where absent, one is started as a child process."
     )
+    urls: tuple[str, ...] = Field(
+        default=(),
+        description="Several engines that run elsewhere, with the same base model: adapters are loaded on each, and "
+        "requests are spread.",
+    )
     port: int = Field(default=0, ge=0, le=65535, description="Port of the child process; 0 takes any free port.")
     device: str = Field(default="cpu", pattern="^(cpu|cuda)$", description="What the child process runs on.")
     max_model_len: int = Field(default=2048, ge=512, description="Context window, in tokens.")
     max_num_seqs: int = Field(default=16, ge=1, description="Sequences in one batch.")
     kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the KV cache on a CPU, in GiB.")
     max_loras: int = Field(default=4, ge=1, description="Adapters in one batch.")
-    max_lora_rank: int = Field(default=16, ge=8, description="Largest rank among the adapters.")
+    max_lora_rank: int = Field(
+        default=16, ge=8, description="Largest rank among the adapters; an engine that runs elsewhere must take it too."
+    )
     ready_timeout_s: float = Field(default=300, gt=0, description="How long a start may take.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.url and self.urls:
+            raise ValueError("say either url or urls")
+        if len(set(self.elsewhere)) != len(self.elsewhere):
+            raise ValueError("urls names an engine twice")
+        return self
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """Addresses of the engines that run elsewhere; none where one is started as a child process."""
+        return tuple(url.rstrip("/") for url in ((self.url,) if self.url else self.urls))
+
+
+class Adapters(Strict):
+    """Which adapters may speak."""
+
+    signing_keys: Secret | None = Field(
+        default=None,
+        description="Comma-separated keys of 32 characters or more. Where set, an adapter without a valid signature is "
+        "refused; the first key signs, all are accepted.",
+    )
 
 
 class Generation(Strict):
@@ -153,6 +183,7 @@ class ServiceConfig(Strict):
     service: Service = Service()
     models: Models = Models()
     engine: Engine = Engine()
+    adapters: Adapters = Adapters()
     generation: Generation = Generation()
     database: Database = Database()
     handoff: Handoff = Handoff()

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.adapter_manifest import MANIFEST_FILE, AdapterManifest, read_adapter
-from configs.adapter_proof import read_proof
+from configs.adapter_signature import SIGNATURE_FILE, sign_adapter
+from configs.adapter_terms import Terms, verified
 from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
@@ -82,7 +83,7 @@ def active_version(home: Home, brand: str) -> str | None:
 
 
 def promote(
-    home: Home, brand: Brand, version: str, *, base_sha256: str | None = None, override: Override | None = None
+    home: Home, brand: Brand, version: str, *, terms: Terms, override: Override | None = None
 ) -> AdapterManifest:
     """Make a version the one that serves, after its files were verified and the gate has passed it.
 
@@ -92,7 +93,7 @@ def promote(
         home: The state folder.
         brand: Whose adapter.
         version: Which one.
-        base_sha256: Digest of the base model that serves; an adapter of another base is refused.
+        terms: What this deployment asks of an adapter.
         override: Who answers for it where the gate does not pass it.
 
     Returns:
@@ -100,28 +101,31 @@ def promote(
 
     Raises:
         AdapterUnknown: No such version.
-        AdapterInvalid: Damaged, unsafe, or made for another base.
+        AdapterInvalid: Damaged, unsafe, unsigned, or not within the terms.
         PromotionRefused: The gate does not let it speak.
     """
-    manifest = _verified_version(home, brand.name, version, base_sha256)
+    manifest = _verified_version(home, brand.name, version, terms)
     before = active_version(home, brand.name)
     if before == version:
         return manifest
-    let = approval(home, brand, manifest, active=before, base_sha256=base_sha256, override=override)
+    let = approval(home, brand, manifest, active=before, base_sha256=terms.base_sha256, override=override)
     manifest = manifest.model_copy(update={"approvals": (*manifest.approvals, let)})
-    _replace(home.adapters / brand.name / version / MANIFEST_FILE, manifest.to_json())
+    folder = home.adapters / brand.name / version
+    _replace(folder / MANIFEST_FILE, manifest.to_json())
+    if terms.keys:
+        sign_adapter(folder, terms.keys)
     _activate(home, brand.name, version)
     return manifest
 
 
-def _verified_version(home: Home, brand: str, version: str, base_sha256: str | None) -> AdapterManifest:
+def _verified_version(home: Home, brand: str, version: str, terms: Terms) -> AdapterManifest:
     folder = home.adapters / brand / version
     if version in ("", ".", "..") or "/" in version or not folder.is_dir():
         known = ", ".join(known.name for known in _folders(home, brand)) or "none yet"
         raise AdapterUnknown(
             f"Brand {brand!r} has no adapter {version!r} (known: {known}). See `brandvoice adapter list`."
         )
-    return verified(folder, brand=brand, base_sha256=base_sha256)
+    return verified(folder, brand=brand, terms=terms)
 
 
 def _activate(home: Home, brand: str, version: str) -> None:
@@ -134,24 +138,7 @@ def _activate(home: Home, brand: str, version: str) -> None:
     _replace(home.adapters / brand / "active", version)
 
 
-def verified(folder: Path, *, brand: str, base_sha256: str | None = None) -> AdapterManifest:
-    """Read an adapter and check that it is whole, this brand's, and made for this base."""
-    manifest = read_adapter(folder, verify=True)
-    read_proof(folder, manifest.weights_sha256)
-    if manifest.brand != brand or manifest.version != folder.name:
-        raise AdapterInvalid(
-            f"The adapter in {folder.name!r} says that it is {manifest.brand}@{manifest.version}, "
-            f"but it lies where {brand}@{folder.name} belongs. Train it again, or move it to its own place."
-        )
-    if base_sha256 and manifest.base.sha256 != base_sha256:
-        raise AdapterInvalid(
-            f"{brand}@{folder.name} was trained on {manifest.base.name!r} ({manifest.base.sha256[:12]}), but the base "
-            f"model that serves is another ({base_sha256[:12]}). Retrain it: `brandvoice train --brand {brand}`."
-        )
-    return manifest
-
-
-def rollback(home: Home, brand: str, *, base_sha256: str | None = None) -> str:
+def rollback(home: Home, brand: str, *, terms: Terms) -> str:
     """Go back to the version that was active before.
 
     Raises:
@@ -163,16 +150,19 @@ def rollback(home: Home, brand: str, *, base_sha256: str | None = None) -> str:
     if not lines:
         raise AdapterUnknown(f"Brand {brand!r} has no earlier adapter to go back to. See `brandvoice adapter list`.")
     version = lines.pop()
-    verified(home.adapters / brand / version, brand=brand, base_sha256=base_sha256)
+    verified(home.adapters / brand / version, brand=brand, terms=terms)
     _replace(home.adapters / brand / "active", version)
     _replace(history_file, "\n".join(lines) + "\n" if lines else "")
     return version
 
 
-def install_shipped(home: Home, brand: Brand) -> str | None:
+def install_shipped(home: Home, brand: Brand, *, terms: Terms) -> str | None:
     """Copy the adapter that ships with the project into the state folder.
 
     Where the brand has none yet it becomes active: who names it in the YAML answers for it.
+
+    Where the operator has keys, the copy is signed once its digests are verified: it came with the program that
+    verifies, and is trusted as that is.
 
     Returns:
         Its version, or None where the brand ships none.
@@ -185,7 +175,9 @@ def install_shipped(home: Home, brand: Brand) -> str | None:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
-            shutil.copytree(source, Path(scratch) / "adapter")
+            shutil.copytree(source, Path(scratch) / "adapter", ignore=shutil.ignore_patterns(SIGNATURE_FILE))
+            if terms.keys:
+                sign_adapter(Path(scratch) / "adapter", terms.keys)
             (Path(scratch) / "adapter").rename(target)
     if active_version(home, brand.name) is None:
         _activate(home, brand.name, manifest.version)
@@ -197,9 +189,7 @@ def model_name(brand: str, version: str) -> str:
     return f"{brand}@{version}"
 
 
-def serving_adapters(
-    home: Home, brands: Mapping[str, Brand], *, base_sha256: str | None
-) -> tuple[dict[str, Path], list[str]]:
+def serving_adapters(home: Home, brands: Mapping[str, Brand], *, terms: Terms) -> tuple[dict[str, Path], list[str]]:
     """The active adapters that can be served, by the engine's names, and why others cannot."""
     usable: dict[str, Path] = {}
     problems: list[str] = []
@@ -209,7 +199,7 @@ def serving_adapters(
             continue
         folder = home.adapters / brand / version
         try:
-            verified(folder, brand=brand, base_sha256=base_sha256)
+            verified(folder, brand=brand, terms=terms)
         except (AdapterInvalid, OSError) as error:
             problems.append(str(error))
             continue

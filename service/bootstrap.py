@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import unicodedata
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from channels.base import Channel
 from channels.base import Request as ChannelRequest
 from channels.errors import ChannelError
 from channels.registry import build_channel
+from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder
 from configs.errors import ConfigError
 from configs.home import Home
@@ -34,15 +35,16 @@ from service import handoffs, outbox
 from service.adapters import serving_adapters
 from service.database import Database
 from service.engine import EngineProcess, EngineState, RemoteEngine
+from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
 from service.pipeline import ChatPipeline
-from service.ports import Sampling
+from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
-from service.voices import EngineVoices
+from service.voices import Adapters, EngineAdapters, EngineVoices
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class Gateway:
     db: Database
     encoder: Encoder
     knowledge: Mapping[str, KnowledgeBase]
-    engine: EngineProcess | RemoteEngine
+    engine: EngineProcess | EnginePool
     voices: EngineVoices
     pipeline: ChatPipeline
     lanes: Lanes
@@ -68,8 +70,8 @@ class Gateway:
     keys: ApiKeys
     channels: Mapping[tuple[str, str], Channel]
     base_name: str
-    base_sha256: str | None
-    """Of the base model that serves; None where another machine serves it."""
+    terms: Terms
+    """What an adapter must be to be served here."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,7 +128,8 @@ async def open_gateway(
         )
         metrics, hub = Metrics(), Hub()
         base = _base_model(config, home)
-        adapters, problems = serving_adapters(home, config.brands, base_sha256=base.get("sha256"))
+        terms = Terms.of(settings, home, environment)
+        adapters, problems = serving_adapters(home, config.brands, terms=terms)
         for problem in problems:
             log.error("adapter_unusable", extra={"reason": problem})
         platform, off = _channels(config, environment)
@@ -138,9 +141,6 @@ async def open_gateway(
             metrics.engine_ready.set(state == "ready")
             if state == "starting":
                 metrics.engine_restarts.inc()
-                voices.forget(adapters)
-            if state == "ready":
-                warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
             code, text = (
                 ("engine_ready", "The assistant is back.")
                 if state == "ready"
@@ -148,31 +148,19 @@ async def open_gateway(
             )
             hub.broadcast({"type": "notice", "code": code, "message": text})
 
-        engine: EngineProcess | RemoteEngine
-        if settings.engine.url:
-            engine = RemoteEngine(settings.engine.url, session=session, on_change=engine_changed)
-        else:
-            engine = EngineProcess(
-                settings.engine,
-                model=Path(base["folder"]),
-                base_name=base["name"],
-                log_file=home.runs / "engine.log",
-                adapters=adapters,
-                session=session,
-                on_change=engine_changed,
-            )
-        voices = EngineVoices(
-            home,
-            base_name=base["name"],
-            base_sha256=base.get("sha256"),
-            engine_url=engine.url,
-            session=session,
-            loaded=adapters if isinstance(engine, EngineProcess) else {},
+        def engines_answer(count: int) -> None:
+            metrics.engines_ready.set(count)
+            if count:
+                warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
+
+        engine, holder, generator = _engines(
+            config, home, base, terms, adapters, session, on_change=engine_changed, on_count=engines_answer
         )
+        voices = EngineVoices(home, base_name=base["name"], adapters=holder)
         pipeline = ChatPipeline(
             retrievers=knowledge,
             encoder=encoder,
-            generator=VllmGenerator(session, engine.url),
+            generator=generator,
             voices=voices,
             executor=executor,
             sampling=Sampling(
@@ -194,7 +182,7 @@ async def open_gateway(
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], base.get("sha256"), tuple(problems),
+            platform, base["name"], terms, tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
@@ -216,6 +204,51 @@ async def open_gateway(
             log.info("turns_resumed", extra={"conversations": left})
         yield gateway
         hub.broadcast(None)
+
+
+def _engines(
+    config: Config,
+    home: Home,
+    base: Mapping[str, str],
+    terms: Terms,
+    adapters: Mapping[str, Path],
+    session: aiohttp.ClientSession,
+    *,
+    on_change: Callable[[EngineState], None],
+    on_count: Callable[[int], None],
+) -> tuple[EngineProcess | EnginePool, Adapters, Generator]:
+    """Our own engine as a child process, or those that run elsewhere; what holds their adapters; what generates."""
+    settings, name = config.service.engine, base["name"]
+
+    def adapters_of(url: str, loaded: Mapping[str, Path]) -> EngineAdapters:
+        return EngineAdapters(home, base_name=name, terms=terms, engine_url=url, session=session, loaded=loaded)
+
+    if settings.elsewhere:
+        members = [
+            Member(RemoteEngine(url, session=session), adapters_of(url, {}), VllmGenerator(session, url))
+            for url in settings.elsewhere
+        ]
+        pool = EnginePool(members, base_name=name, on_change=on_change, on_count=on_count)
+        # One engine leaves nothing to choose: its tokens need not go through the pool.
+        return pool, pool, pool if len(members) > 1 else members[0].generator
+
+    def changed(state: EngineState) -> None:
+        if state == "starting":
+            held.forget(adapters)
+        on_change(state)
+        on_count(int(state == "ready"))
+
+    process = EngineProcess(
+        settings,
+        model=Path(base["folder"]),
+        base_name=name,
+        log_file=home.runs / "engine.log",
+        adapters=adapters,
+        session=session,
+        on_change=changed,
+    )
+    held = adapters_of(process.url, adapters)
+    return process, held, VllmGenerator(session, process.url)
 
 
 async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret: str | None) -> None:
@@ -317,7 +350,7 @@ def _intents(config: Config, home: Home, encoder: Encoder) -> tuple[dict[str, In
 def _base_model(config: Config, home: Home) -> dict[str, str]:
     """Name, digest and folder of the base model."""
     name = config.service.models.base
-    if config.service.engine.url:
+    if config.service.engine.elsewhere:
         return {"name": name, "folder": ""}
     folder = base_folder(home.models, name)
     note = folder / "base.json"

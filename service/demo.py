@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from configs.adapter_terms import Terms
 from configs.base_manifest import BaseInvalid, base_folder, read_base
 from configs.home import Home
 from configs.load import Config
@@ -183,7 +184,7 @@ def _models(config: Config, home: Home, stages: Stages, children: Children) -> E
 
 def _base_model(config: Config, home: Home, stages: Stages, children: Children) -> None:
     name = config.service.models.base
-    if config.service.engine.url:
+    if config.service.engine.elsewhere:
         return
     with stages.stage("base model") as stage:
         stage.detail = name
@@ -247,12 +248,13 @@ def _knowledge(config: Config, home: Home, encoder: Encoder, stages: Stages) -> 
 
 def _adapters(config: Config, home: Home, stages: Stages, children: Children, *, train: bool) -> None:
     with stages.stage("adapters") as stage:
+        terms = Terms.of(config.service, home, os.environ)
         for brand in config.brands.values():
-            install_shipped(home, brand)
+            install_shipped(home, brand, terms=terms)
         stage.detail = _speaking(config, home)
     if train:
         for name in config.brands:
-            _train(config, name, home, stages, children)
+            _train(config, name, home, stages, children, terms)
 
 
 def _speaking(config: Config, home: Home) -> str:
@@ -260,7 +262,7 @@ def _speaking(config: Config, home: Home) -> str:
     return ", ".join(f"{name}@{version}" if version else f"{name}: none" for name, version in versions.items())
 
 
-def _train(config: Config, name: str, home: Home, stages: Stages, children: Children) -> None:
+def _train(config: Config, name: str, home: Home, stages: Stages, children: Children, terms: Terms) -> None:
     with stages.stage(f"train {name}"[:15]) as stage:
         shown = -1
 
@@ -282,7 +284,7 @@ def _train(config: Config, name: str, home: Home, stages: Stages, children: Chil
         trained = json.loads(out)
         # Judging takes longer than training here, and who asks for this wants to hear what came of it.
         shown = Override(by="demo --train", reason="asked to hear the adapter that was just trained")
-        promote(home, config.brands[name], trained["version"], override=shown)
+        promote(home, config.brands[name], trained["version"], terms=terms, override=shown)
         stage.detail = f"{name}@{trained['version']} {'is up to date' if trained['skipped'] else 'trained'}"
     stages.say(f"  score of {name}@{trained['version']}: {score_line(trained['metrics'])}")
     if trained["shipped_metrics"]:

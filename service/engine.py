@@ -27,6 +27,8 @@ EngineState = Literal["starting", "ready", "down"]
 RESTARTS_IN_A_ROW = 3
 """An engine that dies this often before it was ready once is broken, and starting it again would hide that."""
 POLL_S = 0.5
+LOOK_S = 2.0
+"""Between two looks at an engine that someone else runs."""
 PR_SET_PDEATHSIG = 1
 CPU_ENVIRONMENT = {"VLLM_TARGET_DEVICE": "cpu"}
 
@@ -227,10 +229,11 @@ class RemoteEngine:
         self.url = url.rstrip("/")
         self.state: EngineState = "starting"
         self.failure: EngineFailed | None = None
+        self.on_change = on_change
         self._session = session
-        self._on_change = on_change
         self._watcher: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._doubt = asyncio.Event()
 
     def start(self) -> None:
         """Begin to look."""
@@ -239,6 +242,11 @@ class RemoteEngine:
     async def ready(self) -> None:
         """Wait until it answers."""
         await self._ready.wait()
+
+    def doubt(self) -> None:
+        """It broke off an answer: take it for gone, and look at once."""
+        self._set("down")
+        self._doubt.set()
 
     async def stop(self) -> None:
         """Look no longer."""
@@ -249,19 +257,25 @@ class RemoteEngine:
 
     async def _watch(self) -> None:
         while True:
+            self._doubt.clear()
             alive = False
             with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
                 async with self._session.get(f"{self.url}/health", timeout=aiohttp.ClientTimeout(total=3)) as answer:
                     alive = answer.status == 200
-            state: EngineState = "ready" if alive else "down"
-            if alive:
-                self._ready.set()
-            else:
-                self._ready.clear()
-            if state != self.state:
-                self.state = state
-                self._on_change(state)
-            await asyncio.sleep(2.0)
+            # What was asked before the doubt says nothing of the time after it.
+            if not self._doubt.is_set():
+                self._set("ready" if alive else "down")
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._doubt.wait(), LOOK_S)
+
+    def _set(self, state: EngineState) -> None:
+        if state == "ready":
+            self._ready.set()
+        else:
+            self._ready.clear()
+        if state != self.state:
+            self.state = state
+            self.on_change(state)
 
 
 def _die_with_parent() -> None:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import aiohttp
 
+from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder, read_base
 from configs.home import Home
 from configs.load import Config, configs_folder, load_config
@@ -36,7 +37,7 @@ async def command(config: Config, home: Home, *, host: str, port: int) -> tuple[
         port: Likewise.
     """
     base = read_base(folder := base_folder(home.models, config.service.models.base))
-    adapters, problems = serving_adapters(home, config.brands, base_sha256=base.sha256)
+    adapters, problems = serving_adapters(home, config.brands, terms=Terms.of(config.service, home, os.environ))
     for problem in problems:
         sys.stderr.write(f"note: {problem}\n")
     async with aiohttp.ClientSession() as session:

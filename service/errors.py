@@ -6,6 +6,7 @@ ServiceError
 │   └── ConversationUnknown    the caller's
 ├── GenerationError
 │   ├── ModelUnavailable       the engine's, retry
+│   │   └── EngineLost         it broke off, or cannot be reached
 │   ├── GenerationTimeout      the engine's, retry
 │   ├── AdapterUnknown         the operator's: promote or train it
 │   ├── ContextTooLong         ours
@@ -69,6 +70,10 @@ class ModelUnavailable(GenerationError):
 
     code = "engine_unavailable"
     retryable = True
+
+
+class EngineLost(ModelUnavailable):
+    """The engine broke off or cannot be reached."""
 
 
 class GenerationTimeout(GenerationError):

@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from retrieval.prompt import Message
-from service.errors import AdapterUnknown, ContextTooLong, EngineRefused, ModelUnavailable
+from service.errors import AdapterUnknown, ContextTooLong, EngineLost, EngineRefused, ModelUnavailable
 from service.ports import Piece, Sampling
 
 FIRST_TOKEN_S = 30.0
@@ -58,7 +58,7 @@ class VllmGenerator:
                 async for piece in _pieces(response.content, gather_s):
                     yield piece
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            raise ModelUnavailable(
+            raise EngineLost(
                 f"The engine at {self._url!r} stopped answering ({type(error).__name__}). "
                 "It is restarted by the gateway; try again in a minute, or look into runs/engine.log."
             ) from error
@@ -78,7 +78,7 @@ async def _pieces(content: aiohttp.StreamReader, gather_s: float) -> AsyncGenera
         if gather_s and piece is not None:
             await _ended(content, gather_s)
     if finish_reason is None:
-        raise ModelUnavailable("The engine closed the connection in the middle of a reply.")
+        raise EngineLost("The engine closed the connection in the middle of a reply.")
 
 
 async def _ended(content: aiohttp.StreamReader, patience_s: float) -> None:

@@ -123,6 +123,7 @@ class Metrics:
         self.feedback = Counter("brandvoice_feedback", "Thumbs.", ["brand", "value"], registry=r)
         self.sockets = Gauge("brandvoice_sockets", "Open widget connections.", registry=r)
         self.engine_ready = Gauge("brandvoice_engine_ready", "1 while the engine answers.", registry=r)
+        self.engines_ready = Gauge("brandvoice_engines_ready", "Engines that answer.", registry=r)
         self.engine_restarts = Counter("brandvoice_engine_restarts", "Times the engine was started again.", registry=r)
 
     def turn(self, brand: str, channel: str, reply: Reply, seconds: float) -> None:

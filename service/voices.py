@@ -7,15 +7,16 @@ import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
-from configs.adapter_manifest import read_adapter
 from configs.adapter_proof import read_proof
+from configs.adapter_terms import Terms, verified
 from configs.errors import AdapterInvalid
 from configs.home import Home
 from configs.verdict import BASE_VERSION
-from service.adapters import active_version, model_name, verified
+from service.adapters import active_version, model_name
 from service.errors import AdapterUnknown, ModelUnavailable, ServiceError
 from service.ports import Voice
 from service.proof import prove
@@ -23,37 +24,28 @@ from service.proof import prove
 log = logging.getLogger(__name__)
 
 
-class EngineVoices:
-    """Voices on a running engine: the active adapter of each brand, loaded when it is first asked for."""
+class Adapters(Protocol):
+    """What holds adapters: one engine, or several (`service.engines`)."""
 
-    def __init__(
-        self,
-        home: Home,
-        *,
-        base_name: str,
-        base_sha256: str | None,
-        engine_url: str,
-        session: aiohttp.ClientSession,
-        loaded: Mapping[str, Path],
-    ) -> None:
+    async def make_ready(self, brand: str, version: str) -> None:
+        """Return once this version is loaded and proven.
+
+        Raises:
+            AdapterUnknown: No such version, or it is refused; the message says why.
+            ModelUnavailable: No engine can take it now.
+        """
+        ...
+
+
+class EngineVoices:
+    """Voices on what holds adapters: the active adapter of each brand, made ready when it is first asked for."""
+
+    def __init__(self, home: Home, *, base_name: str, adapters: Adapters) -> None:
         self._home = home
         self._base_name = base_name
-        self._base_sha256 = base_sha256
-        self._url = engine_url.rstrip("/")
-        self._session = session
-        self._loaded = set(loaded)
-        self._proven: set[str] = set()
-        self._refused: dict[str, str] = {}
-        """Models that failed their proof, and why."""
+        self._adapters = adapters
         self._last_good: dict[str, str] = {}
         """The version that each brand spoke with last."""
-        self._loading = asyncio.Lock()
-
-    def forget(self, kept: Mapping[str, Path]) -> None:
-        """The engine was started anew with these adapters only."""
-        self._loaded = set(kept)
-        self._proven.clear()
-        self._refused.clear()
 
     async def warm(self, brands: Iterable[str]) -> None:
         """Load and prove what serves, so that the first visitor need not wait for it."""
@@ -69,47 +61,90 @@ class EngineVoices:
         if wanted == BASE_VERSION:
             return Voice(brand, BASE_VERSION, self._base_name)
         try:
-            await self._make_ready(brand, wanted)
+            await self._adapters.make_ready(brand, wanted)
         except AdapterUnknown as error:
             kept = self._last_good.get(brand)
             if version or kept in (None, wanted):
                 raise
             log.error("adapter_unusable", extra={"brand": brand, "serving": kept, "reason": str(error)})  # noqa: TRY400
             wanted = str(kept)
-            await self._make_ready(brand, wanted)
+            await self._adapters.make_ready(brand, wanted)
         if version is None:
             self._last_good[brand] = wanted
         return Voice(brand, wanted, model_name(brand, wanted))
 
-    async def _make_ready(self, brand: str, version: str) -> None:
+
+class EngineAdapters:
+    """The adapters of one engine."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        base_name: str,
+        terms: Terms,
+        engine_url: str,
+        session: aiohttp.ClientSession,
+        loaded: Mapping[str, Path],
+    ) -> None:
+        self._home = home
+        self._base_name = base_name
+        self._terms = terms
+        self._url = engine_url.rstrip("/")
+        self._session = session
+        self._loaded = set(loaded)
+        self._proven: set[str] = set()
+        self._refused: dict[str, str] = {}
+        """Models that failed their proof, and why."""
+        self._loading = asyncio.Lock()
+        self._lives = 0
+        """How often the engine was started anew: what was proven in an earlier life says nothing."""
+
+    def forget(self, kept: Mapping[str, Path]) -> None:
+        """The engine was started anew with these adapters only."""
+        self._lives += 1
+        self._loaded = set(kept)
+        self._proven.clear()
+        self._refused.clear()
+
+    def holds(self, model: str) -> bool:
+        """Whether it is loaded and proven."""
+        return model in self._proven
+
+    async def make_ready(self, brand: str, version: str) -> None:
+        """As `Adapters.make_ready` says."""
         model = model_name(brand, version)
         if model in self._proven:
             return
         async with self._loading:
+            if model in self._proven:
+                return
             if model in self._refused:
                 raise AdapterUnknown(self._refused[model])
-            if model not in self._loaded:
-                await self._load(brand, version, model)
-            if model not in self._proven:
-                await self._prove(brand, version, model)
-
-    async def _prove(self, brand: str, version: str, model: str) -> None:
-        folder = self._home.adapters / brand / version
-        try:
-            manifest = await asyncio.to_thread(read_adapter, folder, verify=False)
-            proof = read_proof(folder, manifest.weights_sha256)
-        except AdapterInvalid as error:
-            raise AdapterUnknown(str(error)) from error
-        if proof is None:
-            log.warning("adapter_without_proof", extra={"brand": brand, "version": version})
-        else:
+            folder = self._home.adapters / brand / version
+            if "/" in version or version.startswith(".") or not folder.is_dir():
+                raise AdapterUnknown(f"Brand {brand!r} has no adapter {version!r}. See `brandvoice adapter list`.")
+            life = self._lives
             try:
-                await prove(self._session, self._url, base=self._base_name, model=model, proof=proof)
-            except AdapterUnknown as error:
-                self._refused[model] = str(error)
-                await self._unload(model)
-                raise
-        self._proven.add(model)
+                # Also where the engine was started with it: the folder may have changed since the engine read it.
+                manifest = await asyncio.to_thread(verified, folder, brand=brand, terms=self._terms)
+                proof = read_proof(folder, manifest.weights_sha256)
+            except AdapterInvalid as error:
+                raise AdapterUnknown(str(error)) from error
+            if model not in self._loaded:
+                await self._load(model, folder)
+            if proof is None:
+                log.warning("adapter_without_proof", extra={"brand": brand, "version": version})
+            else:
+                try:
+                    await prove(self._session, self._url, base=self._base_name, model=model, proof=proof)
+                except AdapterUnknown as error:
+                    self._refused[model] = str(error)
+                    await self._unload(model)
+                    raise
+            if life != self._lives:
+                raise ModelUnavailable(f"The engine was started anew while {model} was tried.")
+            self._proven.add(model)
 
     async def _unload(self, model: str) -> None:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
@@ -121,14 +156,7 @@ class EngineVoices:
                 await response.read()
         self._loaded.discard(model)
 
-    async def _load(self, brand: str, version: str, model: str) -> None:
-        folder = self._home.adapters / brand / version
-        if "/" in version or version.startswith(".") or not folder.is_dir():
-            raise AdapterUnknown(f"Brand {brand!r} has no adapter {version!r}. See `brandvoice adapter list`.")
-        try:
-            await asyncio.to_thread(verified, folder, brand=brand, base_sha256=self._base_sha256)
-        except AdapterInvalid as error:
-            raise AdapterUnknown(str(error)) from error
+    async def _load(self, model: str, folder: Path) -> None:
         body = {"lora_name": model, "lora_path": str(folder)}
         try:
             async with self._session.post(
@@ -136,7 +164,7 @@ class EngineVoices:
             ) as response:
                 text = await response.text()
                 if response.status != 200 and "already" not in text:
-                    raise AdapterUnknown(f"The engine did not take {brand}@{version}: {text[:300]!r}.")
+                    raise AdapterUnknown(f"The engine did not take {model}: {text[:300]!r}.")
         except (TimeoutError, aiohttp.ClientError) as error:
-            raise ModelUnavailable(f"The engine could not be reached to load {brand}@{version}.") from error
+            raise ModelUnavailable(f"The engine could not be reached to load {model}.") from error
         self._loaded.add(model)

@@ -81,7 +81,7 @@ def run_promote(named: str, *, override: str | None, by: str | None, as_json: bo
         deployment.home,
         deployment.brand(brand),
         version,
-        base_sha256=deployment.base_sha256,
+        terms=deployment.terms,
         override=Override(by, override) if override is not None and by is not None else None,
     )
     if manifest.approvals and not as_json:
@@ -95,7 +95,7 @@ def run_rollback(brand: str, *, as_json: bool) -> None:
 
     deployment = open_deployment()
     deployment.brand(brand)
-    version = rollback(deployment.home, brand, base_sha256=deployment.base_sha256)
+    version = rollback(deployment.home, brand, terms=deployment.terms)
     _tell(brand, version, as_json=as_json)
 
 
@@ -158,6 +158,8 @@ def train(
 
 def _ship(deployment: Deployment, brand: str, folder: Path) -> Path:
     """Put an adapter where the one that ships stands; the old one goes only when the new one is whole."""
+    from configs.adapter_signature import SIGNATURE_FILE
+
     target = deployment.brand(brand).shipped_adapter
     if target is None:
         raise Failure(
@@ -165,7 +167,8 @@ def _ship(deployment: Deployment, brand: str, folder: Path) -> Path:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
-        shutil.copytree(folder, Path(scratch) / "new")
+        # The signature is this deployment's, and others have other keys.
+        shutil.copytree(folder, Path(scratch) / "new", ignore=shutil.ignore_patterns(SIGNATURE_FILE))
         if target.exists():
             os.rename(target, Path(scratch) / "old")
         os.rename(Path(scratch) / "new", target)

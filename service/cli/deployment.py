@@ -17,6 +17,7 @@ from configs.yaml_file import did_you_mean
 from service.cli.failures import WRONG_USE, Failure
 
 if TYPE_CHECKING:
+    from configs.adapter_terms import Terms
     from retrieval.encoder import Encoder
     from retrieval.grounding.fence import Fence
 
@@ -41,14 +42,11 @@ class Deployment:
         return brands[name]
 
     @property
-    def base_sha256(self) -> str | None:
-        """Digest of the base model's weights; None where it is not there yet or another machine serves."""
-        from configs.base_manifest import BaseInvalid, base_folder, read_base
+    def terms(self) -> Terms:
+        """What an adapter must be to be served here."""
+        from configs.adapter_terms import Terms
 
-        try:
-            return read_base(base_folder(self.home.models, self.config.service.models.base)).sha256
-        except BaseInvalid:
-            return None
+        return Terms.of(self.config.service, self.home, os.environ)
 
     @property
     def encoder_folder(self) -> Path:

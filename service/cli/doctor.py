@@ -113,8 +113,8 @@ def _memory(deployment: Deployment) -> Finding:
 
 def _engine(deployment: Deployment) -> Finding:
     settings = deployment.config.service.engine
-    if settings.url:
-        return Finding("", "ok", f"runs elsewhere: {settings.url}")
+    if settings.elsewhere:
+        return Finding("", "ok", f"runs elsewhere: {', '.join(settings.elsewhere)}")
     if find_spec("vllm") is None:
         return Finding("", "fail", "vLLM is not installed", "make setup, or set engine.url to an engine elsewhere")
     return Finding("", "ok", f"vLLM is installed; it runs on {settings.device}")
@@ -124,7 +124,7 @@ def _base_model(deployment: Deployment) -> Finding:
     from configs.base_manifest import BaseInvalid, base_folder, read_base
 
     service = deployment.config.service
-    if service.engine.url:
+    if service.engine.elsewhere:
         return Finding("", "ok", "not needed: the engine runs elsewhere")
     try:
         base = read_base(base_folder(deployment.home.models, service.models.base), verify=True)
@@ -155,13 +155,14 @@ def _knowledge(deployment: Deployment, brand: str) -> Finding:
 
 
 def _adapter(deployment: Deployment, brand: str) -> Finding:
-    from service.adapters import active_version, verified
+    from configs.adapter_terms import verified
+    from service.adapters import active_version
 
     version = active_version(deployment.home, brand)
     if version is None:
         return Finding("", "warn", f"{brand} has none: the base model speaks", f"brandvoice train --brand {brand}")
     folder = deployment.home.adapters / brand / version
-    manifest = verified(folder, brand=brand, base_sha256=deployment.base_sha256)
+    manifest = verified(folder, brand=brand, terms=deployment.terms)
     return Finding("", "ok", f"{brand}@{version} (r {manifest.lora.r}) on {manifest.base.name}")
 
 

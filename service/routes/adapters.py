@@ -65,7 +65,7 @@ def adapters_router(gateway: Gateway) -> APIRouter:
             home,
             known(brand),
             version,
-            base_sha256=gateway.base_sha256,
+            terms=gateway.terms,
             override=Override(given.by, given.reason) if given else None,
         )
         approvals = [one.model_dump(mode="json") for one in manifest.approvals]
@@ -75,7 +75,7 @@ def adapters_router(gateway: Gateway) -> APIRouter:
     async def roll_back(brand: str) -> dict[str, Any]:
         """Go back to the version that spoke before."""
         known(brand)
-        version = await asyncio.to_thread(rollback, home, brand, base_sha256=gateway.base_sha256)
+        version = await asyncio.to_thread(rollback, home, brand, terms=gateway.terms)
         return {"brand": brand, "version": version, "active": True}
 
     return router

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.adapter_manifest import read_adapter
+from configs.adapter_terms import Terms
 from configs.brand import Brand, Gate
 from configs.home import Home
 from configs.load import load_config
@@ -33,7 +34,7 @@ def brand(tmp_path: Path) -> Brand:
 def home(tmp_path: Path, brand: Brand) -> Home:
     """With the shipped version speaking, and a candidate of the same weights beside it."""
     home = Home(tmp_path / "home")
-    install_shipped(home, brand)
+    install_shipped(home, brand, terms=Terms())
     folder = home.adapters / "velmora"
     shutil.copytree(folder / "v1", folder / "next")
     manifest = json.loads((folder / "next/manifest.json").read_text())
@@ -67,12 +68,12 @@ def judged(home: Home, brand: Brand, **changes: object) -> None:
 
 def test_a_candidate_that_the_gate_passed_speaks_and_its_manifest_says_why(home: Home, brand: Brand) -> None:
     judged(home, brand)
-    promote(home, brand, "next", base_sha256=None)
+    promote(home, brand, "next", terms=Terms())
     assert active_version(home, "velmora") == "next"
     kept = read_adapter(home.adapters / "velmora/next").approvals
     assert [one.by for one in kept] == ["gate"]
     assert "no worse than velmora@v1" in kept[0].note
-    assert rollback(home, "velmora") == "v1"
+    assert rollback(home, "velmora", terms=Terms()) == "v1"
 
 
 def without_verdict(home: Home, brand: Brand) -> None:
@@ -131,12 +132,12 @@ def test_a_candidate_that_the_gate_did_not_pass_does_not_speak_unless_somebody_a
 ) -> None:
     situation(home, brand)
     with pytest.raises(PromotionRefused) as caught:
-        promote(home, brand, "next", base_sha256=None)
+        promote(home, brand, "next", terms=Terms())
     assert reason in str(caught.value)
     assert active_version(home, "velmora") == "v1"
     assert read_adapter(home.adapters / "velmora/next").approvals == ()
 
-    promote(home, brand, "next", override=Override("the owner", "prices change at noon"))
+    promote(home, brand, "next", terms=Terms(), override=Override("the owner", "prices change at noon"))
     assert active_version(home, "velmora") == "next"
     kept = read_adapter(home.adapters / "velmora/next").approvals[-1]
     assert kept.by == "the owner"
@@ -148,7 +149,7 @@ def test_changed_margins_make_a_verdict_out_of_date(home: Home, brand: Brand) ->
     judged(home, brand)
     stricter = brand.model_copy(update={"gate": Gate.model_validate({"margins": {"voice": 0.01}})})
     with pytest.raises(PromotionRefused, match="margins or floors were changed"):
-        promote(home, stricter, "next")
+        promote(home, stricter, "next", terms=Terms())
 
 
 def test_another_base_model_makes_a_verdict_out_of_date(home: Home, brand: Brand) -> None:
@@ -156,7 +157,7 @@ def test_another_base_model_makes_a_verdict_out_of_date(home: Home, brand: Brand
     judged(home, brand)
     serves = read_adapter(home.adapters / "velmora/next").base.sha256
     with pytest.raises(PromotionRefused, match="another base model serves"):
-        promote(home, brand, "next", base_sha256=serves)
+        promote(home, brand, "next", terms=Terms(base_sha256=serves))
 
 
 @pytest.mark.parametrize(("by", "reason"), [("", "why"), ("who", " ")])
@@ -167,4 +168,4 @@ def test_an_override_needs_a_name_and_a_reason(by: str, reason: str) -> None:
 
 def test_an_unknown_version_is_named_before_the_gate_is_asked(home: Home, brand: Brand) -> None:
     with pytest.raises(AdapterUnknown, match="known: next, v1"):
-        promote(home, brand, "v9", override=Override("the owner", "because"))
+        promote(home, brand, "v9", terms=Terms(), override=Override("the owner", "because"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,27 +12,19 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from configs.adapter_manifest import AdapterManifest, LoraShape
-from configs.adapter_proof import AdapterProof, Canary, CanaryMessage, Probe, read_proof
-from configs.base_manifest import BaseManifest
+from configs.adapter_proof import AdapterProof, read_proof
+from configs.adapter_signature import sign_adapter
+from configs.adapter_terms import Terms
 from configs.errors import AdapterInvalid
 from configs.home import Home
 from service.errors import AdapterUnknown, ModelUnavailable
 from service.proof import prove
-from service.voices import EngineVoices
+from service.voices import EngineAdapters, EngineVoices
+from tests.unit.made_adapters import CANARY, activate, make_adapter
 
 WEIGHTS = "a" * 64
-PROOF = AdapterProof(
-    weights_sha256=WEIGHTS,
-    canaries=(
-        Canary(
-            messages=(CanaryMessage(role="user", content="Hello?"),),
-            prompt_tokens=(1, 2, 3),
-            reply_tokens=(7, 8, 9, 10),
-            probes=(Probe(at=0, adapter=-0.2, base=-2.0), Probe(at=2, adapter=-0.2, base=-2.0)),
-        ),
-    ),
-)
+ANY = Terms()
+PROOF = AdapterProof(weights_sha256=WEIGHTS, canaries=(CANARY,))
 
 
 @dataclass
@@ -44,11 +36,13 @@ class Engine:
     status: int = 200
     without_logprobs: bool = False
     calls: list[tuple[str, str]] = field(default_factory=list)
+    on_call: Callable[[], object] = lambda: None
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.json()
         name = body.get("model") or body["lora_name"]
         self.calls.append((request.path.rpartition("/")[2], name))
+        self.on_call()
         if self.status != 200:
             return web.json_response({"error": "no"}, status=self.status)
         if request.path == "/tokenize":
@@ -117,48 +111,38 @@ async def test_an_engine_in_trouble_is_no_fault_of_the_adapter() -> None:
         await tried(Engine(status=503))
 
 
-def adapter(home: Home, version: str, *, proof: AdapterProof | None = PROOF) -> None:
-    """A version whose files are not looked at: only its manifest and its proof."""
-    folder = home.adapters / "demo" / version
-    folder.mkdir(parents=True)
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        (folder / name).write_text("")
-    manifest = AdapterManifest(
-        brand="demo",
-        version=version,
-        base=BaseManifest(name="base", source="test", sha256="b" * 64, dtype="float32"),
-        lora=LoraShape(r=1, alpha=1, target_modules=("q_proj",)),
-        weights_sha256=WEIGHTS,
-        template_sha256="c" * 64,
-        data_sha256="d" * 64,
-        recipe_sha256="e" * 64,
-        knowledge_version=None,
-        created_at="2026-01-01T00:00:00Z",  # type: ignore[arg-type]
-    )
-    (folder / "manifest.json").write_text(manifest.to_json())
-    if proof:
-        (folder / "proof.json").write_text(proof.to_json())
-    (home.adapters / "demo" / "active").write_text(version)
+def adapter(home: Home, version: str, *, proven: bool = True) -> None:
+    """A version that speaks."""
+    make_adapter(home, version=version, proven=proven)
+    activate(home, version)
 
 
-def voices(home: Home, session: aiohttp.ClientSession, url: str) -> EngineVoices:
-    """With both versions loaded when the engine was started."""
+@dataclass
+class Speaking:
+    """Voices on one engine, which was started with both versions."""
+
+    voices: EngineVoices
+    adapters: EngineAdapters
+
+
+def speaking_on(home: Home, session: aiohttp.ClientSession, url: str, terms: Terms = ANY) -> Speaking:
     loaded = {f"demo@{version}": home.adapters / "demo" / version for version in ("1", "2")}
-    return EngineVoices(home, base_name="base", base_sha256=None, engine_url=url, session=session, loaded=loaded)
+    adapters = EngineAdapters(home, base_name="base", terms=terms, engine_url=url, session=session, loaded=loaded)
+    return Speaking(EngineVoices(home, base_name="base", adapters=adapters), adapters)
 
 
 async def test_a_version_is_proven_once_before_it_speaks(tmp_path: Path) -> None:
     home, engine = Home(tmp_path), Engine()
     adapter(home, "1")
     async with engine.running() as (session, url):
-        speaking = voices(home, session, url)
-        assert (await speaking.voice("demo")).model == "demo@1"
+        speaking = speaking_on(home, session, url)
+        assert (await speaking.voices.voice("demo")).model == "demo@1"
         asked = len(engine.calls)
         assert asked == 3
-        await speaking.voice("demo")
+        await speaking.voices.voice("demo")
         assert len(engine.calls) == asked
-        speaking.forget({"demo@1": tmp_path})
-        await speaking.voice("demo")
+        speaking.adapters.forget({"demo@1": tmp_path})
+        await speaking.voices.voice("demo")
         assert len(engine.calls) == 2 * asked
 
 
@@ -166,17 +150,17 @@ async def test_while_a_promoted_version_is_refused_the_one_before_goes_on_speaki
     home, engine = Home(tmp_path), Engine()
     adapter(home, "1")
     async with engine.running() as (session, url):
-        speaking = voices(home, session, url)
-        assert (await speaking.voice("demo")).version == "1"
+        speaking = speaking_on(home, session, url)
+        assert (await speaking.voices.voice("demo")).version == "1"
         adapter(home, "2")
         engine.logprobs["demo@2"] = -2.0
-        assert (await speaking.voice("demo")).version == "1"
+        assert (await speaking.voices.voice("demo")).version == "1"
         assert ("unload_lora_adapter", "demo@2") in engine.calls
         asked = len(engine.calls)
         # Not tried again at each turn; and whoever names it is told why.
-        assert (await speaking.voice("demo")).version == "1"
+        assert (await speaking.voices.voice("demo")).version == "1"
         with pytest.raises(AdapterUnknown, match="ignores demo@2"):
-            await speaking.voice("demo", "2")
+            await speaking.voices.voice("demo", "2")
         assert len(engine.calls) == asked
 
 
@@ -185,15 +169,46 @@ async def test_a_refused_version_with_none_before_it_does_not_speak(tmp_path: Pa
     adapter(home, "1")
     async with engine.running() as (session, url):
         with pytest.raises(AdapterUnknown, match="other tokens"):
-            await voices(home, session, url).voice("demo")
+            await speaking_on(home, session, url).voices.voice("demo")
 
 
 async def test_an_adapter_from_before_there_were_proofs_speaks(tmp_path: Path) -> None:
     home, engine = Home(tmp_path), Engine()
-    adapter(home, "1", proof=None)
+    adapter(home, "1", proven=False)
     async with engine.running() as (session, url):
-        assert (await voices(home, session, url).voice("demo")).version == "1"
+        assert (await speaking_on(home, session, url).voices.voice("demo")).version == "1"
     assert engine.calls == []
+
+
+async def test_files_are_checked_before_the_engine_hears_of_them_also_where_it_was_started_with_them(
+    tmp_path: Path,
+) -> None:
+    home, engine = Home(tmp_path), Engine()
+    adapter(home, "1")
+    async with engine.running() as (session, url):
+        speaking = speaking_on(home, session, url, Terms(max_rank=2))
+        with pytest.raises(AdapterUnknown, match="rank 4, but the engine takes 2"):
+            await speaking.voices.voice("demo")
+        signed = speaking_on(home, session, url, Terms(keys=(b"k" * 32,)))
+        with pytest.raises(AdapterUnknown, match="is not signed"):
+            await signed.voices.voice("demo")
+        assert engine.calls == []
+        # Once it is signed it speaks, without a new start.
+        sign_adapter(home.adapters / "demo/1", (b"k" * 32,))
+        assert (await signed.voices.voice("demo")).version == "1"
+
+
+async def test_an_engine_that_is_started_anew_while_an_adapter_is_tried_has_proven_nothing(tmp_path: Path) -> None:
+    home, engine = Home(tmp_path), Engine()
+    adapter(home, "1")
+    async with engine.running() as (session, url):
+        speaking = speaking_on(home, session, url)
+        engine.on_call = lambda: speaking.adapters.forget({})
+        with pytest.raises(ModelUnavailable, match="started anew"):
+            await speaking.voices.voice("demo")
+        engine.on_call = lambda: None
+        assert (await speaking.voices.voice("demo")).version == "1"
+        assert ("load_lora_adapter", "demo@1") in engine.calls
 
 
 @pytest.mark.parametrize(
