@@ -33,6 +33,7 @@ SIGNED = b"brandvoice adapter 1\n"
 NAMED = b"brandvoice adapter key\n"
 
 Key = bytes
+SignedState = Literal["signed", "unsigned", "another key", "changed"]
 
 
 class AdapterSignature(Strict):
@@ -78,36 +79,47 @@ def sign_adapter(folder: Path, keys: Sequence[Key]) -> AdapterSignature:
     return signature
 
 
+def signed_state(folder: Path, keys: Sequence[Key]) -> SignedState:
+    """How an adapter's signature stands.
+
+    Raises:
+        AdapterInvalid: One of its files cannot be read.
+    """
+    path = folder / SIGNATURE_FILE
+    if not path.exists():
+        return "unsigned"
+    signature = read_form(path, AdapterSignature, "signature")
+    key = next((one for one in keys if hmac.compare_digest(key_name(one), signature.key)), None)
+    if key is None:
+        return "another key"
+    return "signed" if hmac.compare_digest(_hmac(key, SIGNED + _said(folder)), signature.hmac_sha256) else "changed"
+
+
 def check_signature(folder: Path, keys: Sequence[Key]) -> None:
     """See that one of the keys signed an adapter as it is now.
 
     Raises:
         AdapterInvalid: Unsigned, signed with another key, or changed since.
     """
-    path = folder / SIGNATURE_FILE
-    if not path.exists():
+    state = signed_state(folder, keys)
+    cure = f"brandvoice adapter sign {folder.parent.name}@{folder.name}"
+    if state == "unsigned":
         raise AdapterInvalid(
             f"{folder} is not signed, and this deployment takes signed adapters only (adapters.signing_keys); where "
-            f"you trust it: {_cure(folder)}"
+            f"you trust it: {cure}"
         )
-    signature = read_form(path, AdapterSignature, "signature")
-    key = next((one for one in keys if hmac.compare_digest(key_name(one), signature.key)), None)
-    if key is None:
+    if state == "another key":
         raise AdapterInvalid(
             f"{folder} was signed with another key than those in adapters.signing_keys; put that key back beside the "
-            f"new one, or, where you trust the adapter: {_cure(folder)}"
+            f"new one, or, where you trust the adapter: {cure}"
         )
-    if not hmac.compare_digest(_hmac(key, SIGNED + _said(folder)), signature.hmac_sha256):
+    if state == "changed":
         raise AdapterInvalid(f"{folder} changed after it was signed; copy or train it again")
 
 
 def key_name(key: Key) -> str:
     """A name of a key that tells nothing of it."""
     return _hmac(key, NAMED)[:16]
-
-
-def _cure(folder: Path) -> str:
-    return f"brandvoice adapter sign {folder.parent.name}@{folder.name}"
 
 
 def _said(folder: Path) -> bytes:

@@ -265,8 +265,9 @@ class RemoteEngine:
             # What was asked before the doubt says nothing of the time after it.
             if not self._doubt.is_set():
                 self._set("ready" if alive else "down")
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._doubt.wait(), LOOK_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await self._doubt.wait()
 
     def _set(self, state: EngineState) -> None:
         if state == "ready":

@@ -15,6 +15,7 @@ from typing import Any
 
 from configs.adapter_manifest import read_adapter
 from configs.adapter_proof import FLOOR, PROOF_FILE, AdapterProof, Canary, CanaryMessage, Probe, told_apart
+from configs.adapter_signature import SIGNATURE_FILE
 from configs.errors import ConfigError
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
@@ -124,6 +125,8 @@ def main() -> int:
             sys.stderr.write("error: the adapter hardly changes the base model; train it longer\n")
             return 1
         (arguments.adapter / PROOF_FILE).write_text(proof.to_json(), encoding="utf-8")
+        # A signature is over the proof too: `brandvoice adapter sign` makes the new one.
+        (arguments.adapter / SIGNATURE_FILE).unlink(missing_ok=True)
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

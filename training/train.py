@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from configs.adapter_manifest import AdapterManifest, read_adapter
+from configs.adapter_signature import sign_adapter, signing_keys
 from configs.base_manifest import base_folder
 from configs.errors import AdapterInvalid, ConfigError
 from configs.load import configs_folder
@@ -98,6 +99,7 @@ def train_brand(
             progress(Report(f"{name} is up to date", 1, 1))
             manifest = read_adapter(ready)
             return Result(manifest, ready, manifest.metrics, True, None, _shipped(source))
+    keys = signing_keys(source.config.service, environment)
     folder = adapters / (version or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     if folder.exists():
         raise TrainingFailed(f"{folder} exists already and versions never change; give another --version")
@@ -126,6 +128,8 @@ def train_brand(
             evaluate=evaluate if questions else None,
         )
     )
+    if keys and trained.manifest is not None:
+        sign_adapter(trained.folder, keys)
     return Result(trained.manifest, trained.folder, trained.metrics, False, trained.run, _shipped(source))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.cli import output
 from service.cli.deployment import Deployment, open_deployment, run_module
-from service.cli.failures import WRONG_USE, Failure
+from service.cli.failures import REFUSED, WRONG_USE, Failure
 
 
 def run_list(brand: str | None, *, as_json: bool) -> None:
@@ -97,6 +97,60 @@ def run_rollback(brand: str, *, as_json: bool) -> None:
     deployment.brand(brand)
     version = rollback(deployment.home, brand, terms=deployment.terms)
     _tell(brand, version, as_json=as_json)
+
+
+def run_sign(named: str | None, *, every: bool, as_json: bool) -> None:
+    """Sign one adapter that the operator trusts, or all that nothing speaks against."""
+    from configs.adapter_signature import key_name, sign_adapter
+    from configs.errors import AdapterInvalid
+    from service.adapters import list_adapters
+
+    deployment = open_deployment()
+    keys = deployment.terms.keys
+    if not keys:
+        raise Failure("there is no key to sign with", "adapters.signing_keys is not set", "docs/training.md says how")
+    if (named is None) != every:
+        raise Failure("what shall be signed?", "an adapter or --all", "brandvoice adapter list", code=WRONG_USE)
+    if named is not None:
+        wanted = [_split(deployment, named)]
+        _must_exist(deployment, *wanted[0])
+    else:
+        found = list_adapters(deployment.home, deployment.config.brands)
+        wanted = [(one.brand, one.version) for one in found]
+    signed: list[str] = []
+    refused: dict[str, str] = {}
+    for brand, version in wanted:
+        name, folder = f"{brand}@{version}", deployment.home.adapters / brand / version
+        try:
+            _check_before_signing(folder, brand, keys, every=every)
+            sign_adapter(folder, keys)
+        except AdapterInvalid as error:
+            refused[name] = str(error)
+        else:
+            signed.append(name)
+    if as_json:
+        output.data({"key": key_name(keys[0]), "signed": signed, "refused": refused})
+    else:
+        for name in signed:
+            output.line(f"{name} is signed")
+    if refused:
+        raise Failure(
+            f"not signed: {', '.join(refused)}",
+            "; ".join(refused.values()),
+            "sign what you trust by name",
+            code=REFUSED,
+        )
+
+
+def _check_before_signing(folder: Path, brand: str, keys: Sequence[bytes], *, every: bool) -> None:
+    from configs.adapter_signature import check_signature, signed_state
+    from configs.adapter_terms import Terms, verified
+
+    verified(folder, brand=brand, terms=Terms())
+    state = signed_state(folder, keys)
+    # A foreign signature may be trusted one by one; what changed under a key of ours is never signed over.
+    if state == "changed" or (state == "another key" and every):
+        check_signature(folder, keys)
 
 
 def run_train(

@@ -456,6 +456,21 @@ def adapter_rollback(brand: Brand, json: Json = False) -> None:
     run_rollback(brand, as_json=json)
 
 
+@adapter.command("sign")
+def adapter_sign(
+    version: Annotated[str | None, typer.Argument(metavar="BRAND@VERSION", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All versions, but for those that another key signed.")] = False,
+    json: Json = False,
+) -> None:
+    """Sign an adapter that you trust with the first of adapters.signing_keys, after its files were checked.
+
+    One that changed after it was signed is refused with exit code 3.
+    """
+    from service.cli.adapters import run_sign
+
+    run_sign(version, every=every, as_json=json)
+
+
 @channel.command("simulate")
 def channel_simulate(
     channel: Annotated[str, typer.Argument(help="slack or whatsapp.", show_default=False)],
