@@ -33,7 +33,7 @@ def run_synthesize(
     """Write examples as a process of its own, and show what came of it."""
     deployment = open_deployment()
     deployment.brand(brand)
-    address = engine or deployment.config.service.engine.url
+    address = engine or next(iter(deployment.config.service.engine.elsewhere), None)
     if address is None:
         raise Failure(
             "no model is named",

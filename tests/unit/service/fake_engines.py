@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class FakeEngine:
     loads: list[tuple[str, str]] = field(default_factory=list)
     """Every adapter that it was ever given: name, path."""
     chats: list[dict[str, Any]] = field(default_factory=list)
+    """Bodies, with the moment that each came."""
     unproven: list[str] = field(default_factory=list)
     """Adapters that were asked for a chat before they were tried in this life."""
     most_at_once: int = 0
@@ -117,7 +119,7 @@ class FakeEngine:
             return web.json_response({"error": {"message": "no such model"}}, status=404)
         if "@" in model and model not in self._tried:
             self.unproven.append(model)
-        self.chats.append(body)
+        self.chats.append(body | {"at": time.monotonic()})
         self._open.append(request)
         self.most_at_once = max(self.most_at_once, len(self._open))
         try:
