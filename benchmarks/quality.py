@@ -1,9 +1,10 @@
 """How well the two sample brands answer, and whether their voices can be told apart.
 
-    python -m benchmarks.quality [--answers-only] [--out benchmarks/results/FILE.md]
+    python -m benchmarks.quality [--first N] [--answers-only] [--out benchmarks/results/FILE.md]
 
-Opens the gateway's own parts with a real engine (about ten minutes on two cores). Answers: the held-out questions of
-both brands through the whole pipeline. Voice: questions about shared policies, the same passages for both brands, raw
+Opens the gateway's own parts with a real engine (about ten minutes on two cores for the first 40 questions of a brand).
+Answers: the held-out questions of both brands through the whole pipeline; those that belong to a person are counted
+apart. Voice: questions about shared policies, the same passages for both brands, raw
 replies with words of passages, brands and products masked; a classifier trained on the brands' own masked replies
 tells whose they are.
 """
@@ -50,13 +51,22 @@ class Question:
     document: str | None
     contains: tuple[str, ...]
     shared: bool
+    handoff: bool = False
+    """Whether it belongs to a person."""
 
 
 def questions_of(path: Path) -> list[Question]:
     """Read a brand's held-out questions."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
     return [
-        Question(row["question"], row["document"], tuple(row["answer_contains"]), row["shared_policy"]) for row in rows
+        Question(
+            row["question"],
+            row["document"],
+            tuple(row["answer_contains"]),
+            row["shared_policy"],
+            row.get("handoff", False),
+        )
+        for row in rows
     ]
 
 
@@ -82,7 +92,8 @@ def answer_figures(
 ) -> dict[str, str]:
     """The row of one brand."""
     answerable = [(q, r) for q, r in zip(questions, replies, strict=True) if q.document]
-    others = [r for q, r in zip(questions, replies, strict=True) if not q.document]
+    others = [r for q, r in zip(questions, replies, strict=True) if not q.document and not q.handoff]
+    handoffs = [r for q, r in zip(questions, replies, strict=True) if q.handoff]
     found = [gateway.knowledge[brand].search(q.text, top_k=5).passages for q, _ in answerable]
     hits = sum(any(p.document == q.document for p in ps) for (q, _), ps in zip(answerable, found, strict=True))
     answered = [(q, r) for q, r in answerable if r.outcome == "answered"]
@@ -96,6 +107,7 @@ def answer_figures(
         "right fact": _share(right_fact, len(answerable)),
         "unanswerable not answered": _share(not_answered, len(others)),
         "answerable wrongly refused": _share(len(answerable) - len(answered), len(answerable)),
+        "handed to a person": _share(sum(r.outcome == "handed_off" for r in handoffs), len(handoffs)),
     }
 
 
@@ -184,11 +196,14 @@ def _mean(values: Sequence[int]) -> str:
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-async def run(*, answers_only: bool) -> str:
+async def run(*, answers_only: bool, first: int | None) -> str:
     """Measure and render."""
     config = load_config(Path("configs"), {})
     home = Home.from_environment(os.environ)
-    questions = {name: questions_of(brand.questions) for name, brand in config.brands.items() if brand.questions}
+    questions = {
+        name: questions_of(brand.questions)[:first] for name, brand in config.brands.items() if brand.questions
+    }
+    asked = [f"{'first ' if first else ''}{len(known)} questions of {name}" for name, known in questions.items()]
     progress = Progress(console=Console(stderr=True))
     async with open_gateway(config, home) as gateway:
         await gateway.engine.ready()
@@ -201,12 +216,12 @@ async def run(*, answers_only: bool) -> str:
             told += [f"- **{brand}** {q.text}\n  - {r.outcome}: {r.text}" for q, r in zip(known, replies, strict=True)]
         if answers_only:
             progress.stop()
-            return _render(rows, {}, {}, told)
+            return _render(rows, {}, {}, told, asked)
         spoken = await voices(gateway, questions, progress)
         judge = classifier(config, gateway)
         accuracies = {name: judge.accuracy(spoken[name]["replies"]) for name in CONDITIONS}
         progress.stop()
-    return _render(rows, spoken, accuracies, told)
+    return _render(rows, spoken, accuracies, told, asked)
 
 
 def _render(
@@ -214,13 +229,14 @@ def _render(
     spoken: Mapping[str, Any],
     accuracies: Mapping[str, Accuracy],
     told: Sequence[str],
+    asked: Sequence[str],
 ) -> str:
     figures = list(next(iter(rows.values())))
     lines = [
         f"# Answers and voice, {date.today().isoformat()}",
         "",
         f"`python -m benchmarks.quality` on {os.cpu_count()} cores ({platform.machine()}), SmolLM2-135M-Instruct with "
-        "the shipped adapters, temperature 0.",
+        f"the shipped adapters, temperature 0; {' and '.join(asked)}.",
         "",
         "## Answers to the held-out questions",
         "",
@@ -250,8 +266,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--answers-only", action="store_true", help="leave out the voices: four minutes, not ten")
+    parser.add_argument("--first", type=int, help="questions of each brand, in the order of the file; all where absent")
     arguments = parser.parse_args()
-    text = asyncio.run(run(answers_only=arguments.answers_only))
+    text = asyncio.run(run(answers_only=arguments.answers_only, first=arguments.first))
     sys.stdout.write(text)
     if arguments.out:
         arguments.out.write_text(text, encoding="utf-8")

@@ -123,6 +123,18 @@ class Question(Strict):
     answer_contains: tuple[str, ...] = ()
     """Strings that a right answer holds, any letter case."""
     shared_policy: bool = False
+    reference: Text | None = None
+    """A right reply in the brand's own voice, for questions that a page answers."""
+    handoff: bool = False
+    """Whether it belongs to a person, whatever the pages say: a complaint, one's own data, the wish for a person."""
+
+    @model_validator(mode="after")
+    def _only_a_page_answers(self) -> Self:
+        if self.handoff and self.document is not None:
+            raise ValueError("a question that belongs to a person names no document")
+        if self.reference is not None and self.document is None:
+            raise ValueError("a reference stands only where a document answers")
+        return self
 
 
 Row = TypeVar("Row", Conversation, Question)

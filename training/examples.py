@@ -172,13 +172,15 @@ def build_probes(
     top_k: int = 4,
     min_answerability: float = 0.5,
 ) -> tuple[Probe, ...]:
-    """Build the prompts of held-out questions; the passages are what search finds, right or wrong."""
+    """Build the prompts of held-out questions; the passages are what search finds, right or wrong.
+
+    A question that belongs to a person gets the prompt of a hand-over, which holds no passages.
+    """
     probes = []
     for one in questions:
-        found = knowledge.search(one.question, top_k=top_k)
-        kind: PromptKind = "answer" if found.passages and found.answerability >= min_answerability else "refuse"
-        prompt = build_prompt(kind, one.question, display_name=display_name, passages=found.passages)
-        guided = build_prompt(kind, one.question, display_name=display_name, passages=found.passages, guide=guide)
+        kind, passages = _as_service_would(one, knowledge, top_k, min_answerability)
+        prompt = build_prompt(kind, one.question, display_name=display_name, passages=passages)
+        guided = build_prompt(kind, one.question, display_name=display_name, passages=passages, guide=guide)
         probes.append(
             Probe(
                 one.id,
@@ -194,6 +196,15 @@ def build_probes(
             )
         )
     return tuple(probes)
+
+
+def _as_service_would(
+    question: Question, knowledge: Searcher, top_k: int, min_answerability: float
+) -> tuple[PromptKind, tuple[Passage, ...]]:
+    if question.handoff:
+        return "hand_over", ()
+    found = knowledge.search(question.question, top_k=top_k)
+    return "answer" if found.passages and found.answerability >= min_answerability else "refuse", found.passages
 
 
 def select(examples: Sequence[Example], data: Data) -> tuple[Example, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from configs.brand import Brand
@@ -13,7 +13,7 @@ from retrieval.documents.loading import load_documents
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.encoder_export import NAME
 from retrieval.evaluation.question_sets import Asked
-from training.conversations import read_questions
+from training.conversations import Question, read_questions
 from training.errors import RecipeInvalid
 from training.retriever_gate import Exam
 from training.retriever_pairs import Pair, ask_about, digest, make_pairs, split_pages, with_negatives
@@ -66,10 +66,7 @@ def gather(name: str, recipe: SearchRecipe, environment: Mapping[str, str]) -> M
             f"{len(documents)} pages of {name!r} give {len(pairs)} pairs and {questions} questions about "
             f"pages kept out, at least {MIN_QUESTIONS} of which are needed; add pages, or raise pairs.kept_out"
         )
-    held_out = tuple(
-        Asked(one.question, (), (one.document,) if one.document else (), one.document is not None)
-        for one in read_questions(brand.questions)
-    )
+    held_out = searched_for(read_questions(brand.questions))
     settings = brand.retrieval
     exam = Exam(documents, held_out, kept_out, settings.top_k, settings.min_answerability)
     origin = {
@@ -80,3 +77,12 @@ def gather(name: str, recipe: SearchRecipe, environment: Mapping[str, str]) -> M
         "recipe_sha256": recipe.sha256(),
     }
     return Material(brand, home, searching, pairs, exam, origin)
+
+
+def searched_for(questions: Iterable[Question]) -> tuple[Asked, ...]:
+    """Held-out questions as search is judged by them; those for a person are left out, as they are not searched for."""
+    return tuple(
+        Asked(one.question, (), (one.document,) if one.document else (), one.document is not None)
+        for one in questions
+        if not one.handoff
+    )

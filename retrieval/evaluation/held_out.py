@@ -2,7 +2,8 @@
 
     python -m retrieval.evaluation.held_out ENCODER_FOLDER BRAND_FOLDER...
 
-A brand folder holds `pages/` and `questions.jsonl`; one JSON line is printed for each.
+A brand folder holds `pages/` and `questions.jsonl`; one JSON line is printed for each. Questions that belong to a
+person (`handoff`) are left out.
 """
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ class _Row:
 def evaluate_folder(folder: Path, encoder: Encoder) -> RetrievalReport:
     """Build a brand's knowledge beside the one that serves, and ask its held-out questions."""
     lines = (folder / "questions.jsonl").read_text("utf-8").splitlines()
-    rows = [_Row(row["id"], row["question"], row["document"]) for row in map(json.loads, lines)]
+    # What belongs to a person is never searched for.
+    asked = [row for row in map(json.loads, lines) if not row.get("handoff", False)]
+    rows = [_Row(row["id"], row["question"], row["document"]) for row in asked]
     with tempfile.TemporaryDirectory() as scratch:
         add(Path(scratch), folder.name, folder / "pages", encoder)
         return evaluate_retrieval(KnowledgeBase.open(Path(scratch), folder.name, encoder), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import bm25s
 import numpy as np
 import pytest
 
-from retrieval.evaluation.held_out import evaluate_retrieval
+from retrieval.evaluation.held_out import evaluate_folder, evaluate_retrieval
 from retrieval.knowledge import index as index_module
 from retrieval.knowledge.index import FaissIndex
 from retrieval.knowledge.late import TokenIndex
@@ -329,3 +330,15 @@ def test_report_counts_hits_misses_and_refusals(knowledge: KnowledgeBase) -> Non
     assert report.refused == pytest.approx(0.5)
     assert report.wrongly_refused == pytest.approx(1 / 3)
     assert report.hit_at_5 == pytest.approx(2 / 3)
+
+
+def test_questions_that_belong_to_a_person_are_no_part_of_a_folder_s_report(tmp_path: Path) -> None:
+    write_pages(tmp_path / "acme" / "pages")
+    lines = [
+        {"id": "a", "question": "Can an unopened item be returned within 30 days?", "document": "returns.md"},
+        {"id": "b", "question": "who painted the ceiling", "document": None},
+        {"id": "c", "question": "where is my parcel", "document": None, "handoff": True},
+    ]
+    (tmp_path / "acme" / "questions.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    report = evaluate_folder(tmp_path / "acme", HashEncoder())
+    assert (report.answerable, report.unanswerable, report.hit_at_1) == (1, 1, 1.0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from training.conversations import data_sha256, read_conversations
+from training.conversations import data_sha256, read_conversations, read_questions
 from training.errors import DataInvalid
 
 
@@ -80,3 +80,21 @@ def test_the_digest_is_over_values_and_not_over_formatting(tmp_path: Path) -> No
     spaced = json.dumps(dict(reversed(row().items())), indent=None, separators=(" , ", " : "))
     assert data_sha256(read_conversations(written(tmp_path, spaced, ""))) == plain
     assert data_sha256(read_conversations(written(tmp_path, json.dumps(row(topic="other"))))) != plain
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"handoff": True}, "belongs to a person names no document", id="a page and a person"),
+        pytest.param({"document": None, "reference": "30 days."}, "only where a document", id="a reference of nothing"),
+        pytest.param({"reference": " "}, "at least 1 char", id="a blank reference"),
+    ],
+)
+def test_a_held_out_question_that_contradicts_itself_is_refused(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    line = {"id": "q1", "question": "How long?", "document": "returns.md"}
+    with pytest.raises(DataInvalid, match=reason):
+        read_questions(written(tmp_path, json.dumps(line | changes)))
+    kept = {"reference": "30 days."}
+    assert [one.reference for one in read_questions(written(tmp_path, json.dumps(line | kept)))] == ["30 days."]

@@ -118,6 +118,17 @@ def test_a_recipe_leaves_out_variants_and_refusals_beside_passages() -> None:
     ]
 
 
+def test_a_question_that_belongs_to_a_person_is_put_as_a_hand_over_and_not_searched_for() -> None:
+    asked = "is an item returned"
+    person = Question(id="p", question=asked, document=None, handoff=True)
+    page = Question(id="q", question=asked, document="returns.md")
+    probes = build_probes([person, page], KNOWLEDGE, brand="acme", display_name="Acme", guide="Be kind.")
+    assert [one.kind for one in probes] == ["hand_over", "answer"]
+    assert [bool(one.passages) for one in probes] == [False, True]
+    assert "A person of the team takes over" in probes[0].messages[-1].content
+    assert "Be kind." in probes[0].guided[0].content
+
+
 def test_examples_and_probes_come_back_from_their_files(tmp_path: Path) -> None:
     made = built(conversation("c", RETURNS, REFUSAL))
     write_examples(tmp_path / "examples.jsonl", made, data_sha256="d" * 64)

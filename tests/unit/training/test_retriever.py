@@ -21,6 +21,7 @@ from retrieval.documents.splitting import split
 from retrieval.evaluation.question_sets import Asked
 from retrieval.testing import PAGES, HashEncoder
 from training import retriever, retriever_material
+from training.conversations import Question
 from training.errors import RecipeInvalid, TrainingFailed
 from training.retriever_gate import (
     DECISIONS,
@@ -34,7 +35,7 @@ from training.retriever_gate import (
     examine,
     judge,
 )
-from training.retriever_material import Material, gather
+from training.retriever_material import Material, gather, searched_for
 from training.retriever_models import Model
 from training.retriever_pairs import (
     ask_about,
@@ -278,6 +279,18 @@ def test_a_full_disk_or_an_interrupt_leaves_nothing_half_made(
         retriever.train_retriever(material, RECIPE, Model(broken, lambda _material, _folder: TRAINED))
     assert list((material.home.encoders / "velmora").iterdir()) == []
     assert not list(material.home.runs.glob("*/result.json"))
+
+
+def test_a_question_that_belongs_to_a_person_does_not_judge_a_search() -> None:
+    asked = (
+        Question(id="a", question="How long may I return it?", document="returns.md"),
+        Question(id="b", question="Do you sell hats?", document=None),
+        Question(id="c", question="Where is order 7?", document=None, handoff=True),
+    )
+    assert [(one.question, one.gold, one.answerable) for one in searched_for(asked)] == [
+        ("How long may I return it?", ("returns.md",), True),
+        ("Do you sell hats?", (), False),
+    ]
 
 
 def test_an_unknown_brand_is_named_with_the_nearest(tmp_path: Path) -> None:
