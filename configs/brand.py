@@ -108,6 +108,7 @@ class GateMargins(Strict):
 
     voice: float = Field(default=0.05, gt=0, le=1, description="Voice score, 0 to 1.")
     groundedness: float = Field(default=0.05, gt=0, le=1, description="Share of sentences that passages support.")
+    facts: float = Field(default=0.05, gt=0, le=1, description="Share of answers that hold the right facts.")
     citation_precision: float = Field(default=0.05, gt=0, le=1, description="Share of citations that are right.")
     citation_recall: float = Field(default=0.05, gt=0, le=1, description="Share of right passages that are cited.")
     refusal: float = Field(default=0.05, gt=0, le=1, description="Share of unanswerable questions refused.")
@@ -128,6 +129,7 @@ class GateFloors(Strict):
 
     voice: float | None = Field(default=0.5, ge=0, le=1, description="Mean voice score, at least.")
     groundedness: float | None = Field(default=0.5, ge=0, le=1, description="At least.")
+    facts: float | None = Field(default=None, ge=0, le=1, description="At least.")
     citation_precision: float | None = Field(default=None, ge=0, le=1, description="At least.")
     citation_recall: float | None = Field(default=None, ge=0, le=1, description="At least.")
     refusal: float | None = Field(default=None, ge=0, le=1, description="At least.")

@@ -19,8 +19,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 
@@ -59,12 +60,17 @@ class Question:
     version: str | None = None
 
 
-class _Answered(Exception):
-    """Ends the gateway once all answers are there."""
+class _Done(Exception):
+    """Ends the gateway once the work is done."""
 
-    def __init__(self, answers: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, result: Any) -> None:
         super().__init__()
-        self.answers = answers
+        self.result = result
+
+
+T = TypeVar("T")
+Work = Callable[[str, str | None], Awaitable[T]]
+"""What is done while the gateway runs: (its address, its API key) -> a result."""
 
 
 def run(
@@ -84,16 +90,39 @@ def run(
     Raises:
         Failure: With what, why and what to try. Errors of our packages pass through.
     """
+    with _prepared(config, home, train=train, alone=question is not None) as (config, stages):
+        if question is None:
+            _serve(config, home, stages, None)
+            return {}
+        return _serve(config, home, stages, partial(_ask, config, question, stages)) or {}
+
+
+def run_with_gateway(config: Config, home: Home, work: Work[T]) -> T:
+    """Prepare, serve for as long as a work takes, and return its result.
+
+    Raises:
+        Failure: With what, why and what to try. Errors of our packages, and of the work, pass through.
+    """
+    with _prepared(config, home, alone=True) as (config, stages):
+        result = _serve(config, home, stages, work)
+    if result is None:
+        raise Failure("the gateway ended before the work was done", "it was interrupted", "run it again")
+    return result
+
+
+@contextmanager
+def _prepared(config: Config, home: Home, *, alone: bool, train: bool = False) -> Iterator[tuple[Config, Stages]]:
+    """Everything that serving needs, this being the one gateway on the state folder; a record is kept at the end."""
     with only_one(home), _signals_interrupt(), Stages() as stages, Children() as children:
-        config = _prepared_config(config, home, alone=question is not None)
+        config = _prepared_config(config, home, alone=alone)
         _log_to(home.runs / "gateway.log")
         try:
             prepare(config, home, stages, children, train=train)
-            return _serve(config, home, stages, question)
+            yield config, stages
         finally:
             name = time.strftime("demo-%Y%m%dT%H%M%S.json", time.gmtime())
             with contextlib.suppress(OSError):
-                stages.save(home.runs / name, trained=train, question=question is not None)
+                stages.save(home.runs / name, trained=train, question=alone)
 
 
 def prepare(config: Config, home: Home, stages: Stages, children: Children, *, train: bool = False) -> None:
@@ -283,8 +312,8 @@ def _train(config: Config, name: str, home: Home, stages: Stages, children: Chil
         out = children.run("training.train", options, what=f"{name} was not trained", on_line=on_line)
         trained = json.loads(out)
         # Judging takes longer than training here, and who asks for this wants to hear what came of it.
-        shown = Override(by="demo --train", reason="asked to hear the adapter that was just trained")
-        promote(home, config.brands[name], trained["version"], terms=terms, override=shown)
+        heard = Override(by="demo --train", reason="asked to hear the adapter that was just trained")
+        promote(home, config.brands[name], trained["version"], terms=terms, override=heard)
         stage.detail = f"{name}@{trained['version']} {'is up to date' if trained['skipped'] else 'trained'}"
     stages.say(f"  score of {name}@{trained['version']}: {score_line(trained['metrics'])}")
     if trained["shipped_metrics"]:
@@ -306,7 +335,8 @@ def score_line(metrics: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in metrics.items()) or "none was measured"
 
 
-def _serve(config: Config, home: Home, stages: Stages, question: Question | None) -> dict[str, dict[str, Any]]:
+def _serve(config: Config, home: Home, stages: Stages, work: Work[T] | None) -> T | None:
+    """Serve until the work is done, or until interrupted where there is none."""
     starting = stages.stage("gateway")
     gateway_stage = starting.__enter__()
 
@@ -321,22 +351,24 @@ def _serve(config: Config, home: Home, stages: Stages, question: Question | None
             # Its first use on a machine takes half a minute, in which vLLM compiles; no visitor should wait for that.
             await gateway.voices.warm(config.brands)
             stage.detail = f"vLLM with {_speaking(config, home)}"
-        if question is None:
+        if work is None:
             _tell_ready(config, stages, url)
         else:
-            raise _Answered(await _ask(config, url, question, stages))
+            keys = config.service.service.api_keys
+            raise _Done(await work(url, read_secret(keys, os.environ).split(",")[0].strip() if keys else None))
 
     try:
         run_gateway(config, home, on_open)
-    except _Answered as done:
-        return done.answers
+    except _Done as done:
+        result: T = done.result
+        return result
     stages.say("stopped")
-    return {}
+    return None
 
 
-async def _ask(config: Config, url: str, question: Question, stages: Stages) -> dict[str, dict[str, Any]]:
-    keys = config.service.service.api_keys
-    key = read_secret(keys, os.environ).split(",")[0].strip() if keys else None
+async def _ask(
+    config: Config, question: Question, stages: Stages, url: str, key: str | None
+) -> dict[str, dict[str, Any]]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     answers: dict[str, dict[str, Any]] = {}
     async with aiohttp.ClientSession(headers=headers) as session:

@@ -7,6 +7,7 @@ TrainingError
 ├── BaseUnavailable   the network's or the disk's fault: the base model could not be fetched or is not intact
 ├── VoiceUnlearnable  the operator's fault: a brand with too few texts of its own to know its voice
 ├── EngineFailed      the network's or the operator's fault: the model that writes examples cannot be asked
+├── EvaluationBroken  the engine's or the candidate's: not all questions could be asked; what was answered is kept
 └── TrainingFailed    the machine's fault: disk full, out of memory, a loss that is not a number
 """
 
@@ -61,6 +62,10 @@ class VoiceUnlearnable(TrainingError):
 
 class EngineFailed(TrainingError):
     """A model that was to write examples does not answer, or not as it should."""
+
+
+class EvaluationBroken(TrainingError):
+    """A candidate could not be compared: it cannot speak, or the engine is gone."""
 
 
 class TrainingFailed(TrainingError):

@@ -55,6 +55,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "voice": Kind("voice score"),
     "groundedness": Kind("groundedness"),
+    "facts": Kind("right facts given"),
     "citation_precision": Kind("citation precision"),
     "citation_recall": Kind("citation recall"),
     "refusal": Kind("unanswerable questions refused"),

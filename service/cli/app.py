@@ -410,6 +410,32 @@ def data_review(
     run_review(file, approve=approve or (), reject=reject or (), approve_all=approve_all, by=by, out=out, as_json=json)
 
 
+@app.command("eval")
+def evaluate(
+    brand: Brand,
+    candidate: Annotated[str, typer.Option(help="The version to judge.", show_default=False)],
+    url: Url = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask this many questions only: a first look, never a verdict.")
+    ] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline/--no-baseline", help="Also ask the base model with the voice guide.")
+    ] = True,
+    general: Annotated[
+        bool, typer.Option("--general/--no-general", help="Also measure what is left of the base's general ability.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Is a trained adapter better than what speaks now? Asks both the held-out questions, and lets the gate judge.
+
+    Everything goes through the running gateway, or one that is started for it. A candidate that is worse, or of which
+    too little is known, is refused with exit code 3; a report shows each measure and the answers that changed most.
+    """
+    from service.cli.comparing import run_eval
+
+    run_eval(brand, candidate, url=url, limit=limit, baseline=baseline, general=general, as_json=json)
+
+
 @adapter.command("list")
 def adapter_list(
     brand: Annotated[str | None, typer.Option("--brand", "-b", help="Of this brand only.")] = None,
@@ -458,7 +484,9 @@ def adapter_rollback(brand: Brand, json: Json = False) -> None:
 
 @adapter.command("sign")
 def adapter_sign(
-    version: Annotated[str | None, typer.Argument(metavar="BRAND@VERSION", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Argument(metavar="BRAND@VERSION", help="Which one.", show_default=False)
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All versions, but for those that another key signed.")] = False,
     json: Json = False,
 ) -> None:

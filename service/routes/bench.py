@@ -62,7 +62,8 @@ def bench_router(gateway: Gateway) -> APIRouter:
 async def _column(gateway: Gateway, name: str, turn: Turn) -> dict[str, Any]:
     since = time.perf_counter()
     reply = await gateway.pipeline.reply(turn)
-    generations = reply.evidence.get("generations")
+    kept = reply.evidence.get("generations")
+    generations = kept if isinstance(kept, list) else []
     sentences = generations[-1].get("sentences", []) if generations else []
     search = reply.evidence.get("search")
     return {

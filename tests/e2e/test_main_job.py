@@ -194,7 +194,10 @@ def test_the_docs_page_asks_no_other_host_for_anything(gateway: Running) -> None
     assert not re.findall(r"(?:src|href)=\"https?://", text)
 
 
-def test_a_freshly_trained_adapter_speaks_once_promoted_and_is_rolled_back(gateway: Running) -> None:
+ANSWERED_FOR = ("--override", "an adapter of a few steps, for a test", "--by", "the tests")
+
+
+def test_a_freshly_trained_adapter_is_judged_speaks_once_answered_for_and_is_rolled_back(gateway: Running) -> None:
     done = gateway.cli("train", "--brand", "velmora", "--recipe", "tiny_test", "--json", timeout_s=400)
     assert done.returncode == 0, done.stderr
     version = json.loads(done.stdout)["version"]
@@ -203,8 +206,32 @@ def test_a_freshly_trained_adapter_speaks_once_promoted_and_is_rolled_back(gatew
         "v1": True,
         version: False,
     }
-    promoted = gateway.cli("adapter", "promote", f"velmora@{version}")
+
+    refused = gateway.cli("adapter", "promote", f"velmora@{version}")
+    assert refused.returncode == 3
+    assert "has not judged" in refused.stderr
+
+    # Through the real gateway, engine and pipeline; the whole comparison is a story of `make test-slow`.
+    judged = gateway.cli(
+        "eval", "--brand", "velmora", "--candidate", version, "--limit", "6", "--no-baseline", "--json", timeout_s=400
+    )
+    assert judged.returncode == 3, judged.stderr
+    report = json.loads(judged.stdout)
+    assert report["verdict"] == "not enough evidence"
+    assert report["reasons"][0] == "6 cases, where 150 are needed for a verdict"
+    assert report["means"].keys() == {"v1", version}
+    assert report["means"][version]["voice"]["cases"] > 0
+    assert "6 held-out questions" in Path(report["page"]).read_text("utf-8")
+    assert gateway.get(f"/v1/brands/velmora/adapters/{version}/evaluation")["verdict"] == "not enough evidence"
+    answered = gateway.post(f"/v1/brands/velmora/adapters/{version}/promote", {})
+    assert answered["error"]["code"] == "promotion_refused"
+    assert "150 are needed" in answered["error"]["message"]
+
+    promoted = gateway.cli("adapter", "promote", f"velmora@{version}", *ANSWERED_FOR)
     assert promoted.returncode == 0, promoted.stderr
+    approvals = json.loads(gateway.cli("adapter", "show", f"velmora@{version}", "--json").stdout)["approvals"]
+    assert approvals[-1]["by"] == "the tests"
+    assert "150 are needed" in approvals[-1]["note"]
     assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == version
     assert gateway.cli("adapter", "rollback", "--brand", "velmora").returncode == 0
     assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
@@ -310,7 +337,7 @@ def test_an_adapter_that_does_not_do_as_it_was_trained_never_speaks(
     damage(folder)
     try:
         # Every file is whole and fits the others; only the engine can show what is wrong.
-        assert gateway.cli("adapter", "promote", f"velmora@{version}").returncode == 0
+        assert gateway.cli("adapter", "promote", f"velmora@{version}", *ANSWERED_FOR).returncode == 0
         assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
         assert reason in (gateway.home / "runs/gateway.log").read_text("utf-8", "replace")
     finally:

@@ -18,12 +18,12 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 ROOT: Any = get_command(app)
 COMMANDS = dict(commands(ROOT, "brandvoice"))
 ISSUE = {
-    "": ("demo", "serve", "ask", "train", "doctor"),
+    "": ("demo", "serve", "ask", "train", "eval", "doctor"),
     "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback", "eval", "why"),
     "answer ": ("check",),
-    "data ": ("check",),
+    "data ": ("check", "synthesize", "review"),
     "intents ": ("eval", "train", "show"),
-    "adapter ": ("list", "show", "promote", "rollback"),
+    "adapter ": ("list", "show", "promote", "rollback", "sign"),
     "channel ": ("simulate",),
     "handoffs ": ("list",),
     "voice ": ("score", "profile"),
