@@ -55,6 +55,17 @@ class Approval(Strict):
     note: str = ""
 
 
+class Provenance(Strict):
+    """What it was trained with; digests of data, base and recipe stand beside it."""
+
+    recipe: dict[str, Any] = Field(description="Every resolved value.")
+    seed: int
+    libraries: dict[str, str] = Field(description="Version by name.")
+    python: str
+    commit: str | None = Field(description="Of brandvoice, with -dirty behind it where files were changed.")
+    processes: int = Field(default=1, ge=1, description="That trained together, a GPU each.")
+
+
 class AdapterManifest(Strict):
     """Everything in `manifest.json`; digests are over parsed values, not over formatting."""
 
@@ -72,10 +83,15 @@ class AdapterManifest(Strict):
     created_at: datetime
     parent: str | None = Field(default=None, description="The version that it replaces.")
     approvals: tuple[Approval, ...] = ()
+    provenance: Provenance | None = Field(default=None, description="Not known of adapters made before it was kept.")
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+        values = self.model_dump(mode="json", by_alias=True)
+        if self.provenance is None:
+            # A manifest from before it was kept stays as it was when it is written again.
+            del values["provenance"]
+        return json.dumps(values, indent=2) + "\n"
 
 
 def read_adapter(folder: Path, *, verify: bool = True) -> AdapterManifest:
@@ -150,9 +166,24 @@ def _check_files(folder: Path) -> None:
             f"{folder} holds {', '.join(pickles)}: pickled weights can run code and are never loaded; "
             "save the adapter as safetensors"
         )
+    if not (folder / MANIFEST_FILE).is_file() and (folder / CONFIG_FILE).is_file():
+        raise AdapterInvalid(_foreign(folder))
     missing = [name for name in (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE) if not (folder / name).is_file()]
     if missing:
         raise AdapterInvalid(f"{folder} lacks {', '.join(missing)}: not a whole adapter; copy or train it again")
+
+
+def _foreign(folder: Path) -> str:
+    """What to say of an adapter that PEFT wrote and training did not package."""
+    try:
+        base = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    return (
+        f"{folder} was written by PEFT and not packaged here: it lacks {MANIFEST_FILE}, so that nothing says for which "
+        f"brand, prompts and weights of {base or 'a base model'} it was made; train it here on the data that it was "
+        "made of (brandvoice train --brand NAME)"
+    )
 
 
 def read_form(path: Path, form: type[Form], name: str) -> Form:

@@ -117,12 +117,32 @@ class Sft(Strict):
         default=False, description="Compute each layer twice rather than keep what it made: less memory, slower."
     )
     seed: int = Field(default=7, description="Of the adapter's start, the order of examples and dropout.")
+    tracker: Literal["none", "trackio", "mlflow"] = Field(
+        default="none",
+        # Who watches changes nothing of what is trained.
+        exclude=True,
+        description="Also keep losses and settings in this tracker, on this machine; it must be installed.",
+    )
 
     @model_validator(mode="after")
     def _watched(self) -> Self:
         if self.patience and not self.held_back:
             raise ValueError("patience needs conversations to watch; set held_back, such as 0.1")
         return self
+
+
+class Dpo(Sft):
+    """Optimisation from pairs of replies, in TRL's words; a step's batch counts pairs."""
+
+    learning_rate: float = Field(default=5e-5, gt=0, lt=1)
+    num_train_epochs: float = Field(default=1, gt=0, le=100)
+    beta: float = Field(
+        default=0.1, gt=0, le=10, description="How dearly each step away from the reference is paid; less is bolder."
+    )
+    packing: Literal[False] = Field(default=False, description="Pairs do not share rows.")
+    attention: Literal["auto", "sdpa"] = Field(default="auto", description="PyTorch's.")
+    fused_lora: Literal[False] = Field(default=False, description="Not for pairs.")
+    fused_layers: Literal[False] = Field(default=False, description="Not for pairs.")
 
 
 ADDED_LATER = {
@@ -172,6 +192,42 @@ class Recipe(_Named):
         if self.sft.weights == "bfloat16" and self.method == "full":
             raise ValueError("small steps are lost in weights of bfloat16; take sft.weights: float32 for method full")
         return self
+
+
+class Preferences(Strict):
+    """Which pairs of replies are learnt from."""
+
+    file: Path | None = Field(
+        default=None,
+        # What it holds counts in the digest of the data; where it lies counts nowhere.
+        exclude=True,
+        description="Rows with `prompt`, `chosen` and `rejected`, in any file that `brandvoice data check` reads; "
+        "`--pairs` names another one. A relative path is relative to the folder that holds `configs`.",
+    )
+    prompts: Literal["service", "as_is"] = Field(
+        default="service",
+        description="service: a prompt without a system message becomes the one that service would send, with the "
+        "passages that search finds; as_is: messages as they stand.",
+    )
+    max_pairs: int | None = Field(default=None, ge=1, description="Learn from this many, drawn at random; else all.")
+    seed: int = Field(default=7, description="Of that draw.")
+
+
+class DpoRecipe(_Named):
+    """How an adapter learns which of two replies is the better one."""
+
+    method: Literal["dpo"] = Field(description="Tells the file from the recipes that learn from conversations.")
+    start_from: str = Field(
+        default="active",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="active: the version that speaks now; base: the base model; or a version. It is the reference too.",
+    )
+    lora: Lora = Field(default=Lora(), description="Of an adapter on the base; one that goes on keeps its shape.")
+    pairs: Preferences = Preferences()
+    dpo: Dpo = Dpo()
+
+
+AdapterRecipe = Recipe | DpoRecipe
 
 
 class Pairs(Strict):
@@ -272,6 +328,24 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
+def read_adapter_recipe(path: Path, changes: Sequence[str] = ()) -> AdapterRecipe:
+    """Read the recipe of an adapter that learns from conversations or from pairs of replies, whichever it says.
+
+    Raises:
+        ConfigError: As `read_recipe`.
+    """
+    file = read_yaml(path)
+    changed = frozenset(_change(file.values, one) for one in changes)
+    if file.values.get("method") != "dpo":
+        return read_recipe(path, changes)
+    recipe = _valid(file, DpoRecipe, changed=changed)
+    if recipe.pairs.file is None:
+        return recipe
+    holds_configs = path.resolve().parent.parent.parent
+    pairs = recipe.pairs.model_copy(update={"file": holds_configs / recipe.pairs.file})
+    return recipe.model_copy(update={"pairs": pairs})
+
+
 def read_search_recipe(path: Path) -> SearchRecipe:
     """Read the recipe of an encoder or of a cross-encoder, whichever the file says.
 
@@ -281,14 +355,14 @@ def read_search_recipe(path: Path) -> SearchRecipe:
     return _search(read_yaml(path))
 
 
-def read_any_recipe(path: Path) -> Recipe | SearchRecipe:
+def read_any_recipe(path: Path) -> AdapterRecipe | SearchRecipe:
     """Read a recipe of the kind that the file says.
 
     Raises:
         ConfigError: As for an adapter.
     """
     file = read_yaml(path)
-    return _search(file) if "trains" in file.values else _valid(file, Recipe)
+    return _search(file) if "trains" in file.values else read_adapter_recipe(path)
 
 
 def _search(file: YamlFile) -> SearchRecipe:

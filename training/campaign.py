@@ -32,6 +32,7 @@ from typing import Any
 
 from configs.base_manifest import BASE_FILE
 from configs.training import Recipe, read_recipe
+from training.adapter_run import Metrics
 from training.base_model import DEFAULT, PACKAGED, describe_base
 from training.errors import TrainingError, TrainingFailed
 from training.evaluation import Judge, generate, score
@@ -39,7 +40,7 @@ from training.example_files import read_examples, read_probes
 from training.examples import Example
 from training.progress import LineProgress
 from training.recipes import lora_sft
-from training.recipes.lora_sft import Job, Metrics
+from training.recipes.lora_sft import Job
 from training.voice import VoiceClassifier, mask
 
 HELD_BACK = 8

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from configs.training import Contrastive, CrossEntropy
 from training.errors import TrainingFailed
-from training.plot import loss_plot
+from training.plot import draw_losses
 from training.progress import Progress, silent
 from training.retriever_pairs import Pair
 from training.runs import LossLog
@@ -121,8 +121,7 @@ def fit(job: Job[Settings], what: str, section: str, make: Callable[[Any], Any])
         raise TrainingFailed(
             f"the loss of {job.brand} is not a number; lower {section}.learning_rate (now {job.settings.learning_rate})"
         )
-    title = f"{job.brand}: {what}"
-    (job.run / "loss.svg").write_text(loss_plot(log.losses, title=title), encoding="utf-8")
+    draw_losses(job.run / "loss.png", log.losses, {}, title=f"{job.brand}: {what}")
     return tuple(log.losses)
 
 

@@ -18,12 +18,13 @@ from configs.adapter_manifest import (
     WEIGHTS_FILE,
     AdapterManifest,
     LoraShape,
+    Provenance,
     read_adapter,
 )
 from configs.adapter_proof import PROOF_FILE, AdapterProof
 from configs.base_manifest import BaseManifest
 from configs.safetensors_file import tensors_sha256
-from configs.training import Recipe
+from configs.training import AdapterRecipe
 from retrieval.prompt import template_sha256
 from training.errors import TrainingFailed
 
@@ -39,7 +40,7 @@ class Origin:
     template_sha256: str
 
     @classmethod
-    def of(cls, brand: str, base: BaseManifest, recipe: Recipe, data_sha256: str) -> Origin:
+    def of(cls, brand: str, base: BaseManifest, recipe: AdapterRecipe, data_sha256: str) -> Origin:
         """The origin that an adapter made now would have."""
         return cls(brand, base, recipe.sha256(), data_sha256, template_sha256())
 
@@ -80,6 +81,7 @@ def package_adapter(
     knowledge_version: str | None,
     metrics: Mapping[str, float | int | str | None],
     parent: str | None = None,
+    provenance: Provenance | None = None,
     prove: Callable[[Path, str], AdapterProof | None] | None = None,
 ) -> AdapterManifest:
     """Write the adapter of a PEFT model, in bfloat16, all files or none.
@@ -91,6 +93,7 @@ def package_adapter(
         knowledge_version: The knowledge base whose passages stood in the prompts.
         metrics: Numbers to keep with it.
         parent: The version that it replaces.
+        provenance: What it was trained with.
         prove: Tries the written weights, given their folder and digest; what it returns is kept beside them.
 
     Raises:
@@ -116,6 +119,7 @@ def package_adapter(
                 metrics=dict(metrics),
                 created_at=datetime.now(UTC).replace(microsecond=0),
                 parent=parent,
+                provenance=provenance,
             )
             (building / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
             if prove and (proof := prove(building, manifest.weights_sha256)):
@@ -155,11 +159,16 @@ def _write_weights(model: Any, folder: Path, base_name: str) -> LoraShape:
     """Weights and PEFT's config; the config names the base, never a path of this machine."""
     import torch
     from peft import get_peft_model_state_dict
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
     tensors = {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in sorted(state.items())}
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    try:
+        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    except SafetensorError as error:
+        # It tells a full disk in a way of its own.
+        raise OSError(str(error)) from error
     model.peft_config["default"].save_pretrained(folder)
     path = folder / CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from configs.base_manifest import BASE_FILE, BaseManifest
-from configs.training import Recipe
+from configs.training import DpoRecipe, Recipe
 from retrieval.passages import Passage, SearchResult
 from retrieval.prompt import build_prompt
 from training.base_model import describe_base
 from training.examples import Example
+from training.preferences import Pair, Shop, read_pairs
+from training.recipes import dpo
 from training.recipes.lora_sft import Job
 
 CHATML = (
@@ -30,6 +33,15 @@ TINY_RECIPE = Recipe.model_validate(
             "max_length": 400,
             "precision": "float32",
         },
+    }
+)
+TINY_DPO = DpoRecipe.model_validate(
+    {
+        "name": "tiny_dpo",
+        "method": "dpo",
+        "start_from": "base",
+        "lora": TINY_RECIPE.lora.model_dump(),
+        "dpo": {**TINY_RECIPE.sft.model_dump(), "learning_rate": 0.02, "per_device_train_batch_size": 4},
     }
 )
 WORD = re.compile(r"[a-z0-9]+")
@@ -131,3 +143,31 @@ def tiny_job(base: Path, folder: Path, recipe: Recipe | None = None) -> Job:
     """A run of a second that learns the reply of `tiny_examples`, below `folder`."""
     adapter = folder / "adapters" / "v1"
     return Job(recipe or TINY_RECIPE, tiny_examples(), "d" * 64, "k1", base, adapter, folder / "runs", say=len)
+
+
+def write_tiny_pairs(path: Path, count: int = 8) -> Path:
+    """A file of pairs: to each greeting the reply of `tiny_examples`, and a rude one that is not preferred."""
+    rows = [
+        {
+            "prompt": f"hello {number} {'and again ' * number}",
+            "chosen": "Good day to you.",
+            "rejected": f"What {number}?",
+        }
+        for number in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def tiny_shop() -> Shop:
+    """The brand `acme`, which has no page."""
+    return Shop("acme", "Acme", WordSearch(()))
+
+
+def tiny_dpo_job(base: Path, folder: Path, recipe: DpoRecipe = TINY_DPO, start: Path | None = None) -> dpo.Job:
+    """A run of a second that prefers the reply of `tiny_examples`, below `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs: tuple[Pair, ...] = read_pairs(write_tiny_pairs(folder / "pairs.jsonl"), recipe.pairs, tiny_shop())
+    return dpo.Job(
+        recipe, pairs, "d" * 64, "k1", base, folder / "adapters" / "v2", folder / "runs", say=len, start=start
+    )

@@ -1,12 +1,13 @@
 """Train one brand from its conversations to a version in the state folder; what `brandvoice train` starts.
 
     python -m training.train --brand velmora --recipe quick_cpu [--set lora.r=32] [--version V] [--force]
-                             [--questions N] [--progress bar|lines|json]
+                             [--questions N] [--pairs FILE] [--progress bar|lines|json]
+    accelerate launch --num_processes N -m training.train --brand velmora ...       several GPUs
 
-Nothing is trained where a version made of the same conversations, recipe, template, base and knowledge is there
-already; a run of the same that a crash ended goes on from its last checkpoint. Progress goes to stderr (as JSON lines
-where asked), the result as one JSON object to stdout. Which version serves is not changed here: promoting is another
-command's.
+Nothing is trained where a version made of the same conversations or pairs, recipe, template, base and knowledge is
+there already; a run of the same that a crash ended goes on from its last checkpoint. Progress goes to stderr (as JSON
+lines where asked), the result as one JSON object to stdout. Which version serves is not changed here: promoting is
+another command's.
 """
 
 from __future__ import annotations
@@ -28,19 +29,22 @@ from configs.adapter_signature import sign_adapter, signing_keys
 from configs.base_manifest import base_folder
 from configs.errors import AdapterInvalid, ConfigError
 from configs.load import configs_folder
-from configs.training import Recipe, read_recipe
+from configs.training import AdapterRecipe, DpoRecipe, Recipe, read_adapter_recipe
 from retrieval.errors import RetrievalError
+from training.adapter_run import Metrics, Trained
 from training.base_model import prepare_base_model
 from training.conversations import read_questions
 from training.data.split import assert_no_overlap
-from training.errors import TrainingError, TrainingFailed
+from training.errors import RecipeInvalid, TrainingError, TrainingFailed
 from training.evaluation import generate, score
 from training.example_command import build, data_digest, probes
 from training.examples import Built
 from training.packaging import Origin, adapter_matches
+from training.preferences import Shop, pairs_sha256, read_pairs
 from training.progress import LineProgress, Progress, Report, silent
-from training.recipes import lora_sft
-from training.runs import unfinished
+from training.ranks import is_main
+from training.recipes import dpo, lora_sft
+from training.runs import one_at_a_time, unfinished
 from training.sources import Source
 
 
@@ -61,7 +65,7 @@ class Result:
 
 def train_brand(
     name: str,
-    recipe: Recipe,
+    recipe: AdapterRecipe,
     environment: Mapping[str, str],
     *,
     version: str | None = None,
@@ -88,10 +92,36 @@ def train_brand(
         RetrievalError: The knowledge base is not intact.
     """
     source = Source.open(name, environment)
+    # Before hours are spent: an adapter that cannot be signed would not be served.
+    keys = signing_keys(source.config.service, environment)
+    # Processes that train together hold one lock.
+    with one_at_a_time(source.home.runs, name) if is_main() else nullcontext():
+        result = _train(source, recipe, version, force=force, questions=questions, progress=progress, say=say)
+    if keys and result.manifest is not None and not result.skipped:
+        sign_adapter(result.folder, keys)
+    return result
+
+
+def _train(
+    source: Source,
+    recipe: AdapterRecipe,
+    version: str | None,
+    *,
+    force: bool,
+    questions: int,
+    progress: Progress,
+    say: Callable[[str], object],
+) -> Result:
+    """Train an opened brand that nobody else trains."""
+    name = source.brand.name
     models, base_name = source.home.models, source.config.service.models.base
     base = prepare_base_model(base_name, base_folder(models, base_name), progress)
-    digest = data_digest(source, recipe.data)
     adapters = source.home.adapters / name
+    if isinstance(recipe, DpoRecipe):
+        recipe = starting(recipe, adapters)
+        digest = pairs_sha256(pairs_file(recipe))
+    else:
+        digest = data_digest(source, recipe.data)
     origin = Origin.of(name, base, recipe, digest)
     if not force:
         ready = up_to_date(adapters, origin, source.knowledge.version)
@@ -99,38 +129,103 @@ def train_brand(
             progress(Report(f"{name} is up to date", 1, 1))
             manifest = read_adapter(ready)
             return Result(manifest, ready, manifest.metrics, True, None, _shipped(source))
-    keys = signing_keys(source.config.service, environment)
     folder = adapters / (version or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     if folder.exists():
         raise TrainingFailed(f"{folder} exists already and versions never change; give another --version")
-    progress(Report(f"building the examples of {name}", 0, 0))
-    built = build(source, recipe.data)
-    keep_apart(source, built)
 
-    def evaluate(model: Any, tokenizer: Any) -> lora_sft.Metrics:
+    def evaluate(model: Any, tokenizer: Any) -> Metrics:
         asked = probes(source)[:questions]
         replies = generate(model, tokenizer, [one.messages for one in asked], batch=4)
         return score(asked, replies, source.judge())
 
-    trained = lora_sft.main(
-        lora_sft.Job(
-            recipe,
-            built.examples,
-            digest,
-            built.knowledge_version,
-            base_folder(models, base_name),
-            folder,
-            source.home.runs,
-            display_name=source.brand.display_name,
-            progress=progress,
-            say=say,
-            resume=None if force else unfinished(source.home.runs, origin.digests(source.knowledge.version)),
-            evaluate=evaluate if questions else None,
-        )
-    )
-    if keys and trained.manifest is not None:
-        sign_adapter(trained.folder, keys)
+    run: dict[str, Any] = {
+        "data_sha256": digest,
+        "knowledge_version": source.knowledge.version,
+        "base": base_folder(models, base_name),
+        "out": folder,
+        "runs": source.home.runs,
+        "display_name": source.brand.display_name,
+        "progress": progress,
+        "say": say,
+        "resume": None if force else unfinished(source.home.runs, origin.digests(source.knowledge.version)),
+        "evaluate": evaluate if questions else None,
+    }
+    trained = _from_pairs(source, recipe, run) if isinstance(recipe, DpoRecipe) else _from_chats(source, recipe, run)
     return Result(trained.manifest, trained.folder, trained.metrics, False, trained.run, _shipped(source))
+
+
+def _from_chats(source: Source, recipe: Recipe, run: Mapping[str, Any]) -> Trained:
+    """Train on the brand's conversations."""
+    run["progress"](Report(f"building the examples of {source.brand.name}", 0, 0))
+    built = build(source, recipe.data)
+    keep_apart(source, built)
+    return lora_sft.main(lora_sft.Job(recipe=recipe, examples=built.examples, **run))
+
+
+def _from_pairs(source: Source, recipe: DpoRecipe, run: Mapping[str, Any]) -> Trained:
+    """Train on pairs of replies."""
+    brand = source.brand
+    run["progress"](Report(f"reading the pairs of {brand.name}", 0, 0))
+    pairs = read_pairs(
+        pairs_file(recipe),
+        recipe.pairs,
+        Shop(
+            brand.name,
+            brand.display_name,
+            source.knowledge,
+            top_k=brand.retrieval.top_k,
+            min_answerability=brand.retrieval.min_answerability,
+        ),
+    )
+    if brand.questions is not None:
+        asked = [question for pair in pairs for question in pair.row.questions]
+        assert_no_overlap(asked, [one.question for one in read_questions(brand.questions)])
+    start = None if recipe.start_from == BASE else source.home.adapters / brand.name / recipe.start_from
+    return dpo.main(dpo.Job(recipe=recipe, examples=pairs, start=start, **run))
+
+
+BASE = "base"
+"""What `start_from` calls the base model."""
+
+
+def pairs_file(recipe: DpoRecipe) -> Path:
+    """The file that a recipe learns from.
+
+    Raises:
+        RecipeInvalid: It names none.
+    """
+    if recipe.pairs.file is None:
+        raise RecipeInvalid(f"the recipe {recipe.name} learns from pairs of replies and names none; give --pairs FILE")
+    return recipe.pairs.file
+
+
+def starting(recipe: DpoRecipe, adapters: Path) -> DpoRecipe:
+    """The recipe with the version named that it starts from, so that its digest says which.
+
+    Args:
+        recipe: With `active`, `base` or a version.
+        adapters: The brand's folder.
+
+    Raises:
+        RecipeInvalid: There is no such version.
+    """
+    if recipe.start_from == BASE:
+        return recipe
+    version = recipe.start_from
+    if version == "active":
+        pointer = adapters / "active"
+        version = pointer.read_text("utf-8").strip() if pointer.is_file() else ""
+        if not version:
+            raise RecipeInvalid(
+                f"no adapter of {adapters.name} speaks yet, so that there is none to go on from; promote one "
+                "(`brandvoice adapter promote`), or give --set start_from=base"
+            )
+    if not (adapters / version).is_dir():
+        raise RecipeInvalid(
+            f"start_from names {version!r}, and {adapters.name} has no such version; "
+            "`brandvoice adapter list` shows what there is"
+        )
+    return recipe.model_copy(update={"start_from": version})
 
 
 def keep_apart(source: Source, built: Built) -> None:
@@ -210,10 +305,12 @@ def main() -> int:
     parser = command_line("training.train", __doc__, recipe="quick_cpu")
     parser.add_argument("--questions", type=int, default=0, help="held-out questions to answer for the metrics")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as lora.r=32")
+    parser.add_argument("--pairs", type=Path, help="pairs of replies, for a recipe with method: dpo")
     arguments = parser.parse_args()
     try:
-        recipe = read_recipe(recipe_path(arguments.recipe), arguments.set)
-        with show_progress(arguments.progress) as progress:
+        told = arguments.progress if is_main() else "none"
+        recipe = with_pairs(read_adapter_recipe(recipe_path(arguments.recipe), arguments.set), arguments.pairs)
+        with show_progress(told) as progress:
             result = train_brand(
                 arguments.brand,
                 recipe,
@@ -222,11 +319,13 @@ def main() -> int:
                 force=arguments.force,
                 questions=arguments.questions,
                 progress=progress,
-                say=len if arguments.progress == "json" else sys.stderr.write,
+                say=len if told in ("json", "none") else sys.stderr.write,
             )
     except (TrainingError, ConfigError, RetrievalError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    if not is_main():
+        return 0
     answer = {
         "brand": arguments.brand,
         "version": result.manifest.version if result.manifest else None,
@@ -238,6 +337,19 @@ def main() -> int:
     }
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
+
+
+def with_pairs(recipe: AdapterRecipe, file: Path | None) -> AdapterRecipe:
+    """A recipe that learns from this file of pairs.
+
+    Raises:
+        RecipeInvalid: The recipe learns from no pairs.
+    """
+    if file is None:
+        return recipe
+    if not isinstance(recipe, DpoRecipe):
+        raise RecipeInvalid(f"the recipe {recipe.name} learns from no pairs; leave --pairs out, or take the recipe dpo")
+    return recipe.model_copy(update={"pairs": recipe.pairs.model_copy(update={"file": file})})
 
 
 def command_line(module: str, about: str | None, *, recipe: str) -> argparse.ArgumentParser:
@@ -264,10 +376,11 @@ def recipe_path(name: str) -> Path:
 
 
 def show_progress(kind: str) -> AbstractContextManager[Progress]:
-    """What shows reports: a bar, lines or JSON."""
+    """What shows reports: a bar, lines, JSON, or `none`."""
     if kind == "bar":
         return BarProgress()
-    return nullcontext(JsonProgress() if kind == "json" else LineProgress())
+    shown: Mapping[str, Progress] = {"json": JsonProgress(), "none": silent}
+    return nullcontext(shown.get(kind, LineProgress()))
 
 
 def _shipped(source: Source) -> Mapping[str, Any]:

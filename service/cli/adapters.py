@@ -158,6 +158,7 @@ def run_train(
     recipe: str,
     *,
     changes: Sequence[str],
+    pairs: Path | None,
     version: str | None,
     questions: int,
     force: bool,
@@ -168,7 +169,7 @@ def run_train(
     deployment = open_deployment()
     deployment.brand(brand)
     deployment.encoder(output.note)
-    result = train(brand, recipe, changes=changes, version=version, questions=questions, force=force)
+    result = train(brand, recipe, changes=changes, pairs=pairs, version=version, questions=questions, force=force)
     if ship and result["version"] is None:
         raise Failure(f"{brand} ships no whole model", "the recipe trains all weights", "take one of an adapter")
     if ship:
@@ -193,6 +194,7 @@ def train(
     recipe: str,
     *,
     changes: Sequence[str] = (),
+    pairs: Path | None = None,
     version: str | None = None,
     questions: int = 0,
     force: bool = False,
@@ -204,6 +206,7 @@ def train(
     """
     options = ["--brand", brand, "--recipe", recipe, "--questions", str(questions)]
     options += [word for change in changes for word in ("--set", change)]
+    options += ["--pairs", str(pairs)] if pairs else []
     options += ["--version", version] if version else []
     options += ["--force"] if force else []
     result: dict[str, Any] = json.loads(run_module("training.train", *options, what=f"{brand} was not trained"))

@@ -111,6 +111,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Take this instead of the recipe's, such as lora.r=32."),
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="With a recipe such as dpo: rows of `prompt`, `chosen` and `rejected`.", show_default=False),
+    ] = None,
     version: Annotated[str | None, typer.Option(help="Name of the new version; the time where absent.")] = None,
     questions: Annotated[int, typer.Option(min=0, help="Held-out questions to answer for its score.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Train even where a version is up to date.")] = False,
@@ -131,10 +135,10 @@ def train(
     from service.cli.failures import WRONG_USE, Failure
 
     if what == "retriever":
-        if questions or ship or changes:
+        if questions or ship or changes or pairs:
             raise Failure(
                 "a retriever is not trained that way",
-                "--questions, --set and --ship are for adapters",
+                "--questions, --pairs, --set and --ship are for adapters",
                 "leave them out",
                 code=WRONG_USE,
             )
@@ -145,6 +149,7 @@ def train(
         brand,
         chosen,
         changes=changes or (),
+        pairs=pairs,
         version=version,
         questions=questions,
         force=force,

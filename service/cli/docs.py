@@ -19,7 +19,7 @@ from configs.brand import Brand
 from configs.load import PLAIN_NAMES, variable_of
 from configs.schema import fields, type_name
 from configs.service import Secret, ServiceConfig
-from configs.training import CrossEncoderRecipe, Recipe, RetrieverRecipe
+from configs.training import CrossEncoderRecipe, DpoRecipe, Recipe, RetrieverRecipe
 from service.cli.app import app
 
 FOLDER = Path("docs")
@@ -95,6 +95,8 @@ def configuration() -> str:
         _settings(Brand),
         "## `configs/training/<recipe>.yaml`\n",
         _settings(Recipe),
+        "## `configs/training/<recipe>.yaml` with `method: dpo`\n",
+        _settings(DpoRecipe),
         "## `configs/training/<recipe>.yaml` of a retriever\n",
         _settings(RetrieverRecipe),
         "## `configs/training/<recipe>.yaml` of a cross-encoder\n",

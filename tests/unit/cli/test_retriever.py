@@ -84,7 +84,8 @@ def test_a_refused_retriever_ends_with_three_and_the_reason(cli: Cli, asked: lis
     ("words", "said"),
     [
         (("retriever", "--brand", "velmorra"), "did you mean 'velmora'"),
-        (("retriever", "--brand", "velmora", "--ship"), "--questions, --set and --ship are for adapters"),
+        (("retriever", "--brand", "velmora", "--ship"), "--questions, --pairs, --set and --ship are for adapters"),
+        (("retriever", "--brand", "velmora", "--pairs", "a.jsonl"), "are for adapters"),
         (("retriver", "--brand", "velmora"), "retriver"),
     ],
 )

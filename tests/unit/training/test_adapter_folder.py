@@ -67,7 +67,7 @@ def test_a_damaged_or_foreign_folder_is_refused_with_the_reason(
 def test_a_manifest_has_the_agreed_keys_and_names_no_path(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     keys = "schema brand version base lora weights_sha256 template_sha256 data_sha256 recipe_sha256 knowledge_version"
-    assert " ".join(manifest) == f"{keys} metrics created_at parent approvals"
+    assert " ".join(manifest) == f"{keys} metrics created_at parent approvals provenance"
     assert list(manifest["base"]) == ["name", "source", "sha256", "dtype"]
     assert list(manifest["lora"]) == ["r", "alpha", "target_modules"]
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == "tiny"

@@ -7,7 +7,7 @@ from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 from training.evaluation import Judge, complete_all, generate, numbers_stand, score
 from training.examples import Probe
-from training.plot import loss_plot
+from training.plot import draw_losses, terminal_plot
 from training.progress import LineProgress, Report
 from training.voice import VoiceClassifier
 
@@ -72,9 +72,30 @@ def test_a_batch_of_prompts_gives_the_replies_that_each_gets_alone(base: Path) -
     assert together == alone
 
 
-def test_a_plot_names_its_run_and_survives_no_losses() -> None:
-    assert "acme &lt;x&gt;" in loss_plot([3.0, 2.0, 1.0], title="acme <x>")
-    assert loss_plot([], title="none").endswith("</svg>\n")
+def test_a_picture_of_the_losses_survives_none_and_one_that_is_no_number(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name, losses in (("none", []), ("one", [1.0]), ("broken", [2.0, 1.0, float("nan")]), ("all", [2.0, 1.0])):
+        draw_losses(tmp_path / name, losses, {0: 2.0} if losses else {}, title=name)
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == (1280, 640)
+    assert (tmp_path / "none").read_bytes() != (tmp_path / "all").read_bytes()
+
+
+def test_a_curve_in_the_terminal_falls_with_the_loss() -> None:
+    drawn = terminal_plot([float(20 - step) for step in range(20)], {0: 20.0, 20: 1.0}, width=10, height=4)
+    lines = drawn.splitlines()
+    assert len(lines) == 5
+    assert lines[0].split()[0] == "20.000"
+    assert lines[0].split()[1].startswith("o")
+    assert lines[3].split()[0] == "1.000"
+    assert lines[3].endswith("o")
+    assert lines[4].strip() == "loss, step 1 to 20; o: held back"
+    # From the upper left to the lower right, and nothing elsewhere.
+    assert "\u2800" * 4 in lines[0][-6:]
+    assert lines[3].split()[1].startswith("\u2800" * 4)
+    assert terminal_plot([1.0], {}) == ""
+    assert terminal_plot([1.0, 1.0], {}).count("\n") == 9
 
 
 def test_a_log_gets_a_line_for_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from configs.adapter_manifest import read_adapter
 from configs.adapter_proof import MIN_DIFFERENCE, AdapterProof, Canary, CanaryMessage, Probe, read_proof
 from configs.training import Recipe
+from training import adapter_run
 from training.proof import prompt_tokens, record
 from training.recipes import lora_sft
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
@@ -61,7 +62,7 @@ def test_a_proof_is_packaged_beside_the_weights_that_it_is_of(
         asked.append((display_name, weights_sha256))
         return AdapterProof(weights_sha256=weights_sha256, canaries=(canary,))
 
-    monkeypatch.setattr(lora_sft, "record", made_up)
+    monkeypatch.setattr(adapter_run, "record", made_up)
     trained = lora_sft.main(replace(tiny_job(base, tmp_path, brief()), display_name="Acme"))
     assert trained.manifest is not None
     assert asked == [("Acme", trained.manifest.weights_sha256)]
