@@ -120,7 +120,7 @@ def one(run: Run, place: Place) -> dict[str, Any]:
     """All replies of one brand's base model or adapter."""
     name, _, model_name = run.arm.partition("/")
     brand = read_prepared(place)[name]
-    questions = brand["questions"][: place.rows]
+    questions = brand["questions"][: place.limit(len(brand["questions"]))]
     model, tokenizer = load(place.base)
     if model_name == "adapter":
         from peft import PeftModel
@@ -132,7 +132,7 @@ def one(run: Run, place: Place) -> dict[str, Any]:
             continue
         prompts = [prompt_of(brand, question, how).messages for question in questions]
         with halved(model):
-            replies = generate(model, tokenizer, prompts, max_new_tokens=MAX_NEW_TOKENS, batch=BATCH)
+            replies = generate(model, tokenizer, prompts, max_new_tokens=place.tokens(MAX_NEW_TOKENS), batch=BATCH)
         told += [
             {"arm": arm, "id": question["id"], "reply": reply}
             for question, reply in zip(questions, replies, strict=True)

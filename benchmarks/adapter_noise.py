@@ -20,7 +20,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chats import Page, Place, Rows, Run, load, read_chats, recipe, reply_loss, task_scores, train
+from benchmarks.chats import (
+    REPLY_TOKENS,
+    Page,
+    Place,
+    Rows,
+    Run,
+    load,
+    read_chats,
+    recipe,
+    reply_loss,
+    task_scores,
+    train,
+)
 from training.data.doctor import examine
 from training.data.split import hold_back
 from training.examples import Example
@@ -155,16 +167,17 @@ def one(run: Run, place: Place) -> dict[str, Any]:
     everything = _asking(read_chats(place.bitext))
     watched = [row for row in everything if row.id in set(prepared["watched"])]
     learnt = [row for row in everything if row.id not in set(prepared["watched"])]
-    watched = watched[: place.rows or None]
+    watched = watched[: place.rows]
+    asked = watched[: place.limit(ANSWERED)]
 
     def evaluate(model: Any, tokenizer: Any) -> dict[str, float]:
-        scores = task_scores(model, tokenizer, watched[: place.limit(ANSWERED)])
+        scores = task_scores(model, tokenizer, asked, place.tokens(REPLY_TOKENS))
         return {"loss": round(reply_loss(model, tokenizer, watched), 4), **scores}
 
     if run.arm == "base":
         model, tokenizer = load(place.base)
         return {"table": NAME, "arm": run.arm, "seed": run.seed, **evaluate(model, tokenizer)}
-    rows = _rows_of(run, learnt, prepared)[: place.rows or None]
+    rows = _rows_of(run, learnt, prepared)[: place.rows]
     return train(run, place, recipe(run, place.steps), rows, evaluate)
 
 

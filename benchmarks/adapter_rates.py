@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.adapter_curves import draw
-from benchmarks.chats import DROPOUT, Page, Place, Rows, Run, load, read_chats, recipe, task_scores, train
+from benchmarks.chats import DROPOUT, REPLY_TOKENS, Page, Place, Rows, Run, load, read_chats, recipe, task_scores, train
 from benchmarks.goals import at_least, goal_table
 from training.data.split import hold_back
 
@@ -57,9 +57,20 @@ def one(run: Run, place: Place) -> dict[str, Any]:
     asked = watched[: place.limit(ANSWERED)]
     if run.arm == "base":
         model, tokenizer = load(place.base)
-        return {"table": NAME, "arm": run.arm, "seed": run.seed, **task_scores(model, tokenizer, asked)}
+        return {
+            "table": NAME,
+            "arm": run.arm,
+            "seed": run.seed,
+            **task_scores(model, tokenizer, asked, place.tokens(REPLY_TOKENS)),
+        }
     made = recipe(run, place.steps, held_back=HELD_BACK, every=114)
-    return train(run, place, made, examples, lambda model, tokenizer: task_scores(model, tokenizer, asked))
+    return train(
+        run,
+        place,
+        made,
+        examples,
+        lambda model, tokenizer: task_scores(model, tokenizer, asked, place.tokens(REPLY_TOKENS)),
+    )
 
 
 def pages(rows: Rows, _: Place, results: Path) -> Iterator[Page]:

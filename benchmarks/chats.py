@@ -78,6 +78,10 @@ class Place:
         """How many prompts are answered of so many: few in a rehearsal."""
         return count if self.rows is None else min(count, 4)
 
+    def tokens(self, count: int) -> int:
+        """How many tokens a reply may have: few in a rehearsal."""
+        return count if self.rows is None else min(count, 16)
+
 
 def read_chats(path: Path) -> list[Example]:
     """Bitext's rows: the customer's words, and the reply to be learnt."""
@@ -164,7 +168,7 @@ def halved(model: Any) -> Any:
     return torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda")
 
 
-def task_scores(model: Any, tokenizer: Any, watched: Sequence[Example]) -> dict[str, float]:
+def task_scores(model: Any, tokenizer: Any, watched: Sequence[Example], tokens: int = REPLY_TOKENS) -> dict[str, float]:
     """How the replies to held-back chats compare with the references.
 
     Returns:
@@ -172,8 +176,8 @@ def task_scores(model: Any, tokenizer: Any, watched: Sequence[Example]) -> dict[
         0 to 1. Of a reference as many tokens count as a reply may have.
     """
     with halved(model):
-        made = generate(model, tokenizer, [one.messages for one in watched], max_new_tokens=REPLY_TOKENS, batch=128)
-    cut = [tokenizer(one.completion)["input_ids"][:REPLY_TOKENS] for one in watched]
+        made = generate(model, tokenizer, [one.messages for one in watched], max_new_tokens=tokens, batch=128)
+    cut = [tokenizer(one.completion)["input_ids"][:tokens] for one in watched]
     pairs = list(zip(made, tokenizer.batch_decode(cut), strict=True))
     facts = [found for reply, reference in pairs if (found := facts_f1(reply, reference)) is not None]
     scores = {"likeness": fmean(likeness(*pair) for pair in pairs)}
