@@ -137,7 +137,7 @@ def one(run: Run, place: Place) -> dict[str, Any]:
             {"arm": arm, "id": question["id"], "reply": reply}
             for question, reply in zip(questions, replies, strict=True)
         ]
-    return {"table": NAME, "arm": run.arm, "brand": name, "replies": told}
+    return {**asdict(run), "brand": name, "replies": told}
 
 
 def prompt_of(brand: Mapping[str, Any], question: Mapping[str, Any], arm: Arm) -> Prompt:

@@ -50,7 +50,9 @@ def run(place: Place, arguments: argparse.Namespace) -> int:
     """Run what the tables want, beside each other; how many rows came."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     wanted = [one for name in arguments.tables for one in table(name).runs(place)]
+    done = {row["run"] for path in arguments.skip.glob("*.jsonl") for row in _read(path)} if arguments.skip else set()
     wanted = [one for one in wanted if not arguments.only or any(part in one.name for part in arguments.only)]
+    wanted = [one for one in wanted if one.name not in done]
     _say(f"{len(wanted)} runs, {arguments.beside} beside each other")
     tasks = [_task(one, place, arguments.work) for one in wanted]
     start_within = 60 * arguments.minutes if arguments.minutes is not None else None
@@ -111,6 +113,7 @@ def main() -> int:
     parser.add_argument("--base", type=Path, default=Path("var/models/smollm2-135m-instruct"))
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
     parser.add_argument("--only", nargs="+", help="runs with one of these in their name")
+    parser.add_argument("--skip", type=Path, help="folder of rows that are there already")
     parser.add_argument("--beside", type=int, default=8, help="runs at one time")
     parser.add_argument("--minutes", type=float, help="start none after these")
     parser.add_argument("--rows", help="run: that many examples only, a rehearsal; report: folder of the rows")
@@ -126,7 +129,7 @@ def main() -> int:
     place = Place(arguments.base, arguments.data, rehearsed, arguments.steps)
     if arguments.do == "one":
         one = Run(**json.loads(arguments.run))
-        keep_result(arguments.work / one.name, table(one.table).one(one, place))
+        keep_result(arguments.work / one.name, {"run": one.name, **table(one.table).one(one, place)})
         return 0
     if arguments.do == "run":
         return 0 if run(place, arguments) else 1

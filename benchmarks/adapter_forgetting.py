@@ -1,7 +1,7 @@
 """What a brand's adapter costs in general ability, with and without general conversations mixed into its training.
 
-The base, the shipped adapter of each sample brand, and adapters of the shipped recipe with a tenth and three tenths of
-general conversations: multiple choice, instructions that code can check, loss on general text (`training.general`); and
+The base, the shipped adapter of each sample brand, and adapters of the shipped recipe with a fifth of general
+conversations: multiple choice, instructions that code can check, loss on general text (`training.general`); and
 whether the model with its adapter off is its base, token by token. What is mixed in are the better replies of public
 preference pairs, of which none is asked here.
 """
@@ -31,7 +31,7 @@ NAME = "forgetting"
 SHARED = Path("../shared/data")
 GENERAL = "general.jsonl"
 MIXED_IN = ("preferences/dpo_en_demo.jsonl", "preferences/pandalm_pairs.jsonl")
-SHARES = (0.1, 0.3)
+SHARES = (0.2,)
 RECIPE = Path("configs/training/lora_sft.yaml")
 HIGHER = 0.03
 """Share by which the loss on general text may rise."""
@@ -147,19 +147,27 @@ def _shown(row: Mapping[str, Any]) -> list[str]:
 
 
 def _measured(place: Place, adapter: Path | None) -> dict[str, Any]:
+    import torch
+
     files = [place.data / GENERAL]
-    found = measure_general(place.base, adapter, files=files, limit=place.rows, progress=LineProgress())
+    # Named, because a card that others fill would leave it to the CPU, on fewer cases.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    limit = None if place.rows is None else 4
+    found = measure_general(place.base, adapter, files=files, limit=limit, device=device, progress=LineProgress())
     measured: dict[str, Any] = {"scores": dict(found.scores), "cases": dict(found.cases), "measured_on": found.device}
     if adapter is not None:
         prompts = [case.prompt for case in read_cases(files).instructions[: place.limit(OFF_PROMPTS)]]
-        measured["off"] = asdict(adapter_off(place.base, adapter, prompts))
+        measured["off"] = asdict(adapter_off(place.base, adapter, prompts, device=device))
     return measured
 
 
 def _recipe(share: float, general: Path, place: Place, seed: int) -> Recipe:
     recipe = read_recipe(RECIPE)
     data = recipe.data.model_copy(update={"general": general, "general_share": share, "max_examples": place.rows})
-    sft = recipe.sft.model_copy(update={"max_steps": place.steps, "seed": seed})
+    # The recipe's steps, in halves that leave others room on the card.
+    halves = {"per_device_train_batch_size": recipe.sft.per_device_train_batch_size // 2}
+    halves |= {"gradient_accumulation_steps": recipe.sft.gradient_accumulation_steps * 2}
+    sft = recipe.sft.model_copy(update={"max_steps": place.steps, "seed": seed, **halves})
     return recipe.model_copy(update={"data": data, "sft": sft})
 
 
