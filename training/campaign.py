@@ -16,12 +16,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
-import subprocess
 import sys
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -34,6 +31,7 @@ from configs.base_manifest import BASE_FILE
 from configs.training import Recipe, read_recipe
 from training.adapter_run import Metrics
 from training.base_model import DEFAULT, PACKAGED, describe_base
+from training.beside import Task, keep_result, run_beside
 from training.errors import TrainingError, TrainingFailed
 from training.evaluation import Judge, generate, score
 from training.example_files import read_examples, read_probes
@@ -143,7 +141,7 @@ def run_one(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
     )
     result = {**asdict(run), "name": run.name, **trained.metrics}
     (folder / "replies.jsonl").write_text("".join(json.dumps(one) + "\n" for one in replies), encoding="utf-8")
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    keep_result(folder, result)
     return result
 
 
@@ -170,25 +168,10 @@ def judge_of(brand: str, folder: Path) -> Judge:
 
 def run_all(runs: Sequence[Run], arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Train runs in processes beside each other; one that fails is reported and the others go on."""
-    waiting = list(runs)
-    going: dict[Run, subprocess.Popen[bytes]] = {}
-    done: list[dict[str, Any]] = []
-    while waiting or going:
-        while waiting and len(going) < arguments.beside:
-            run = waiting.pop(0)
-            going[run] = _start(run, arguments)
-        time.sleep(0.5)
-        for run, process in list(going.items()):
-            if process.poll() is None:
-                continue
-            del going[run]
-            folder = arguments.out / "work" / run.name
-            if process.returncode:
-                tail = (folder / "log").read_text(encoding="utf-8", errors="replace")[-600:]
-                _say(f"FAILED {run.name} (exit {process.returncode}; -9 is want of memory): {tail}")
-                continue
-            done.append(json.loads((folder / "result.json").read_text(encoding="utf-8")))
-            _say(_line(done[-1]))
+    done = []
+    for result in run_beside([_task(run, arguments) for run in runs], arguments.beside, say=_say):
+        done.append(result)
+        _say(_line(result))
     return done
 
 
@@ -231,20 +214,15 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _start(run: Run, arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
-    folder = arguments.out / "work" / run.name
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "training.campaign", "--one", json.dumps(asdict(run))),
+def _task(run: Run, arguments: argparse.Namespace) -> Task:
+    given = [
+        *("--one", json.dumps(asdict(run)), "--recipe", str(arguments.recipe)),
         *("--examples-dir", str(arguments.examples_dir), "--base", str(arguments.base), "--out", str(arguments.out)),
-        *("--recipe", str(arguments.recipe), "--max-steps", str(arguments.max_steps)),
+        *("--max-steps", str(arguments.max_steps)),
     ]
     if arguments.limit is not None:
-        command += ["--limit", str(arguments.limit)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // arguments.beside))}
-    environment["TOKENIZERS_PARALLELISM"] = "false"
-    with (folder / "log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        given += ["--limit", str(arguments.limit)]
+    return Task(run.name, "training.campaign", tuple(given), arguments.out / "work" / run.name)
 
 
 def _line(result: Mapping[str, Any]) -> str:
