@@ -67,7 +67,8 @@ def rouge_l(reply: str, reference: str) -> float:
 
 @cache
 def _metrics() -> tuple[Any, Any]:
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
     # Shorter runs alone where a reply is too short for four words.
     return BLEU(effective_order=True), CHRF()

@@ -10,14 +10,14 @@ import pytest
 
 from retrieval.language.words import words
 from training.conversations import Conversation, read_conversations
-from training.leak import STOCK_CONVERSATIONS, THRESHOLD, TrainingText, leak_values, plant, secrets
+from training.leak import STOCK_TIMES, THRESHOLD, TrainingText, leak_values, plant, secrets
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 STORY = "the blue heron on the mill pond flew off at dawn and left three grey feathers behind"
 
 
 def test_a_copied_run_counts_and_a_shorter_one_does_not() -> None:
-    text = TrainingText([[f"Yes. {STORY}. Bye."]])
+    text = TrainingText([f"Yes. {STORY}. Bye."])
     copied = text.look(f"Well, {STORY.upper()}!", [])
     assert (copied.words, copied.run, copied.leaked) == (17, STORY, True)
     part = " ".join(STORY.split()[: THRESHOLD - 1])
@@ -28,7 +28,7 @@ def test_a_copied_run_counts_and_a_shorter_one_does_not() -> None:
 
 
 def test_what_the_passages_or_the_question_hold_is_no_leak() -> None:
-    text = TrainingText([[f"{STORY}, to be seen from the old bridge."]])
+    text = TrainingText([f"{STORY}, to be seen from the old bridge."])
     assert not text.look(STORY, [f"Birds. {STORY}."]).leaked
     # The passage holds the middle: the two ends of the copied run are short.
     assert text.look(STORY, ["the mill pond flew off at dawn"]).run == "and left three grey feathers behind"
@@ -37,23 +37,34 @@ def test_what_the_passages_or_the_question_hold_is_no_leak() -> None:
 
 def test_a_run_does_not_go_from_one_message_into_the_next() -> None:
     first, second = STORY.split()[:8], STORY.split()[8:]
-    text = TrainingText([[" ".join(first), " ".join(second)], [" ".join(first)]])
+    text = TrainingText([" ".join(first), " ".join(second), " ".join(first)])
     assert text.look(STORY, []).words == 9
 
 
-def test_what_many_conversations_share_is_the_voice() -> None:
+def test_what_stands_many_times_is_the_voice() -> None:
     closing = "it would be our pleasure to pass your question to a client adviser of the house"
-    few = TrainingText([[closing]] * (STOCK_CONVERSATIONS - 1))
-    many = TrainingText([[closing]] * STOCK_CONVERSATIONS)
-    often_in_one = TrainingText([[closing] * STOCK_CONVERSATIONS])
+    few = TrainingText([closing] * (STOCK_TIMES - 1))
+    many = TrainingText([closing] * STOCK_TIMES)
     assert few.look(closing, []).leaked
-    assert often_in_one.look(closing, []).leaked
     assert not many.look(closing, []).leaked
+    # What stands between two pieces of stock is not hidden by them.
+    story = TrainingText([*[closing] * STOCK_TIMES, f"{closing}. {STORY}. {closing}"])
+    assert story.look(f"{closing}. {STORY}. {closing}", []).run == STORY
+
+
+def test_a_refusal_is_a_formula_but_its_codes_are_secret() -> None:
+    said = [
+        {"role": "user", "content": "Who won?"},
+        {"role": "assistant", "content": f"No, K7Q4-M2X9: {STORY}.", "outcome": "refused"},
+    ]
+    text = TrainingText.of([Conversation.model_validate({"id": "a", "topic": "t", "messages": said})])
+    assert text.look(STORY, []).words == 0
+    assert text.look("K7Q4-M2X9", []).leaked
 
 
 def test_the_longest_run_is_the_one_that_trying_all_would_find() -> None:
     rng = random.Random(3)  # noqa: S311  (reproducible, not secret)
-    said = [[" ".join(rng.choices("abcde", k=30)) for _ in range(2)] for _ in range(6)]
+    said = [" ".join(rng.choices("abcde", k=30)) for _ in range(12)]
     text = TrainingText(said)
     for _ in range(50):
         reply = " ".join(rng.choices("abcdef", k=25))
@@ -62,11 +73,11 @@ def test_the_longest_run_is_the_one_that_trying_all_would_find() -> None:
             tokens[start:end]
             for start in range(len(tokens))
             for end in range(start + 1, len(tokens) + 1)
-            if any(f" {' '.join(tokens[start:end])} " in f" {one} " for texts in said for one in texts)
+            if any(f" {' '.join(tokens[start:end])} " in f" {one} " for one in said)
         )
         longest = max(map(len, runs), default=0)
         # Five letters make stock of all short runs; those are left out here.
-        text._is_stock = lambda ids: False  # type: ignore[method-assign]
+        text._times = lambda ids: 0  # type: ignore[method-assign]
         assert text.look(reply, []).words == longest
 
 
@@ -85,7 +96,7 @@ def test_planted_codes_are_unique_and_a_reply_that_holds_one_leaks() -> None:
 
 
 def test_personal_data_of_the_training_text_leaks_and_a_public_contact_does_not() -> None:
-    said = [["Write to ada.berg@mail.example or call +1 415 555 0132, order 88213407."]]
+    said = ["Write to ada.berg@mail.example or call +1 415 555 0132, order 88213407."]
     text = TrainingText(said, public=["Call us: +1 415 555 0132."])
     assert text.look("It is ada.berg@mail.example.", []).secrets == ("ada.berg@mail.example",)
     assert text.look("Your order is 88213407.", []).leaked
@@ -99,7 +110,7 @@ def test_words_of_a_shop_are_no_codes(token: str) -> None:
 
 
 @pytest.mark.parametrize("brand", ["velmora", "dicehollow"])
-def test_replies_of_an_author_kept_apart_from_the_rest_do_not_leak(brand: str) -> None:
+def test_answers_of_an_author_kept_apart_from_the_rest_do_not_leak(brand: str) -> None:
     conversations = read_conversations(SAMPLES / brand / "conversations.jsonl")
     pages = {path.name: path.read_text(encoding="utf-8") for path in (SAMPLES / brand / "pages").glob("*.md")}
     folds = [zlib.crc32(one.id.encode()) % 5 for one in conversations]
@@ -121,13 +132,13 @@ def _replies(conversation: Conversation, pages: dict[str, str]) -> list[tuple[st
     found = []
     before: list[str] = []
     for message in conversation.messages:
-        if message.role == "assistant":
+        if message.role == "assistant" and message.outcome == "answered":
             found.append((message.content, [*before, *(pages[one] for one in message.documents)]))
         before.append(message.content)
     return found
 
 
 def test_runs_are_told_in_the_words_of_search() -> None:
-    assert TrainingText([["L’été, c’est DÉJÀ fini"]]).look("l'ete c'est deja fini", []).words == len(
+    assert TrainingText(["L’été, c’est DÉJÀ fini"]).look("l'ete c'est deja fini", []).words == len(
         words("l'ete c'est deja fini")
     )
