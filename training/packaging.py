@@ -172,7 +172,8 @@ def _write_weights(model: Any, folder: Path, base_name: str) -> LoraShape:
     model.peft_config["default"].save_pretrained(folder)
     path = folder / CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
-    targets = tuple(sorted(config["target_modules"]))
+    # PEFT names each layer of a small model in full, and by its last part where there are many.
+    targets = tuple(sorted({name.rpartition(".")[2] for name in config["target_modules"]}))
     config.update(base_model_name_or_path=base_name, target_modules=list(targets), inference_mode=True)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return LoraShape(r=config["r"], alpha=config["lora_alpha"], target_modules=targets)

@@ -1,4 +1,4 @@
-"""Several processes that train one model together, as `accelerate launch` starts them, on the CPU."""
+"""Several processes that train one model together on the CPU."""
 
 import json
 import os
@@ -39,9 +39,9 @@ if not is_main():
 def launch(tmp_path: Path, *arguments: object) -> str:
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
-    # Port 0: a free one each time, so that two test runs do not meet.
-    options = "--cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0"
-    command = [sys.executable, "-m", "accelerate.commands.launch", *options.split(), str(script)]
+    # What `accelerate launch` starts several GPUs with; on a CPU its own options want MPI. Port 0 is a free one.
+    options = "--nnodes 1 --nproc-per-node 2 --rdzv-backend c10d --rdzv-endpoint localhost:0"
+    command = [sys.executable, "-m", "torch.distributed.run", *options.split(), str(script)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False, timeout=240
