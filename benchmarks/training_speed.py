@@ -287,7 +287,7 @@ def _trl(
     what: str,
     examples: Sequence[Example],
     *,
-    model: Any = None,
+    make: Callable[[], Any] | None = None,
     steps: int = -1,
     judged: bool = False,
     adapter: bool = True,
@@ -316,7 +316,7 @@ def _trl(
         told = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
         counted = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
         peer = SFTTrainer(
-            model=str(bench.base) if model is None else model,
+            model=make() if make else str(bench.base),
             args=SFTConfig(**told, **counted, **({} if bench.on_gpu else {"use_cpu": True}), **changed),
             train_dataset=datasets.Dataset.from_list([lora_sft._row(one) for one in examples]),
             processing_class=tokenizer,
@@ -379,7 +379,7 @@ def small(bench: Bench) -> list[Goal]:
     """SmolLM2: the peer, our parts one at a time, then both over the same chats with the loss afterwards."""
     learnt = bench.chats[: 60 if bench.tiny else bench.arguments.rows]
     steps = 6 if bench.tiny else 14
-    shorter = {"max_length": 512, "per_device_train_batch_size": 1} if bench.tiny else {}
+    shorter = {"max_length": 1024, "per_device_train_batch_size": 1} if bench.tiny else {}
     # The peer first: fused rotations stay with the model's module.
     peer = trl(bench, "plain TRL, its defaults", learnt, judged=True)
     tuned = trl(bench, f"plain TRL at a rate of {PEER_RATE:g}", learnt, judged=True, learning_rate=PEER_RATE)
@@ -417,10 +417,12 @@ def large(bench: Bench) -> list[Goal]:
     steps = 6 if bench.tiny else 12
     tokenizer = transformers.AutoTokenizer.from_pretrained(bench.base)
     full = full_rows(bench.chats, tokenizer, steps * (2 if bench.tiny else 10))
-    shorter = {"max_length": 512, "per_device_train_batch_size": 1} if bench.tiny else {}
-    real = trl(bench, "plain TRL, lengths of real chats", bench.chats[: steps * 8], model=shaped(shape), steps=steps)
+    shorter = {"max_length": 1024, "per_device_train_batch_size": 1} if bench.tiny else {}
+    real = trl(
+        bench, "plain TRL, lengths of real chats", bench.chats[: steps * 8], make=lambda: shaped(shape), steps=steps
+    )
     if not bench.tiny:
-        trl(bench, "plain TRL, full rows", full, model=shaped(shape), steps=steps - 4)
+        trl(bench, "plain TRL, full rows", full, make=lambda: shaped(shape), steps=steps - 4)
     runs: list[tuple[str, bool, dict[str, Any]]] = [
         ("ours without fused parts, 6 rows of real chats", True, {"fused_lora": False, "fused_layers": False}),
         ("+ adapter in one step, 8 rows", True, {"fused_layers": False}),
@@ -460,9 +462,11 @@ def memory(bench: Bench) -> list[Goal]:
             return ours(bench, what, full, steps=4, **{**frugal, **change})
 
     def all_weights(what: str, layers: int, dtype: Any) -> Row:
-        model = shaped({**shape, "num_hidden_layers": layers}, dtype=dtype)
+        def make() -> Any:
+            return shaped({**shape, "num_hidden_layers": layers}, dtype=dtype)
+
         return trl(
-            bench, what, full, model=model, steps=4, adapter=False, per_device_train_batch_size=rows, learning_rate=1e-6
+            bench, what, full, make=make, steps=4, adapter=False, per_device_train_batch_size=rows, learning_rate=1e-6
         )
 
     whole = {}
@@ -579,7 +583,7 @@ def child(arguments: argparse.Namespace) -> int:
         torch.use_deterministic_algorithms(True, warn_only=True)
     folder, tiny = arguments.out, arguments.rehearse
     sft = {"learning_rate": RATE, "max_steps": arguments.steps, "checkpoint_every": 2 if tiny else 10, **FAST}
-    sft |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 512 if tiny else 1024}
+    sft |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 1024}
     recipe = Recipe.model_validate({"name": "speed", "lora": {"r": RANK, "lora_dropout": 0.0}, "sft": sft})
     examples = chats(arguments.data, 40 if tiny else 1200)
     runs = folder / "runs"
