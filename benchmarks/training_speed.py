@@ -437,8 +437,7 @@ def large(bench: Bench) -> list[Goal]:
         batch = {"per_device_train_batch_size": 6 if change.get("fused_lora") is False else 8}
         examples = bench.chats[: steps * 60] if chatting else full
         with based_on(lambda **given: shaped(shape, **given)):
-            room = {"max_length": 1100} if not chatting else {}
-            settings = {**FAST, **batch, **room, **change, **({} if not chatting else shorter)}
+            settings = {**FAST, **batch, **change, **shorter, **({} if chatting else {"max_length": 1100})}
             made = steps if bench.tiny else steps - 3
             rows.append(ours(bench, what, examples, steps=made, rate=RANDOM_RATE, **settings))
     return [
