@@ -544,7 +544,10 @@ def resume(bench: Bench) -> list[Goal]:
         again = _child(bench, folder / "killed", "plain", steps, 0).wait()
         assert not again, (folder / "killed" / "err").read_text()[-1500:]
         losses = {
-            name: [json.loads(line)["loss"] for line in _log(next((folder / name / "runs").iterdir()))] for name in arms
+            name: [
+                json.loads(line)["loss"] for line in _log(next((folder / name / "runs").glob("*/losses.jsonl")).parent)
+            ]
+            for name in arms
         }
     if bench.arguments.out:
         with bench.arguments.out.with_suffix(".jsonl").open("a", encoding="utf-8") as file:
