@@ -27,8 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ RATE = 4e-3
 """The best of `benchmarks.training_rates` for LoRA r16 at 32 chats a step."""
 PEER_RATE = 2e-3
 """For TRL's 8 chats a step: the step is a quarter, the rate that suits it about half."""
+RANDOM_RATE = 1e-4
+"""Low, because random weights have nothing to learn from and must only not burst."""
 LARGE = {
     "hidden_size": 4096,
     "intermediate_size": 14336,
@@ -93,6 +96,7 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         import torch
 
+        self.began = time.monotonic()
         self.arguments = arguments
         self.base: Path = arguments.base
         self.tiny: bool = arguments.rehearse
@@ -120,6 +124,17 @@ class Bench:
             one @ other
         torch.cuda.synchronize()
         return 50 * 2 * size**3 / (time.perf_counter() - began)
+
+    def tried(self, what: str, train: Callable[[], Row]) -> Row:
+        """A training's row; one that breaks, or for which no time is left, is told and does not end the others."""
+        if time.monotonic() - self.began > 60 * self.arguments.minutes:
+            return self.keep(Row(what, failed="no time left"))
+        forget()
+        try:
+            return self.keep(train())
+        except Exception as error:
+            traceback.print_exc()
+            return self.keep(Row(what, failed=f"{type(error).__name__}: {error}".splitlines()[0][:120]))
 
     def keep(self, row: Row) -> Row:
         """Print a row and write it down at once: a machine that is lent may be taken back."""
@@ -205,7 +220,7 @@ def held_back_loss(model: Any, tokenizer: Any, held: Sequence[Example]) -> float
     return total / count
 
 
-def ours(
+def _ours(
     bench: Bench,
     what: str,
     examples: Sequence[Example],
@@ -214,11 +229,8 @@ def ours(
     judged: bool = False,
     method: str = "lora",
     rate: float = RATE,
-    keep: bool = True,
     **sft: Any,
 ) -> Row:
-    """Train with our recipe, from the examples to the packaged adapter."""
-    forget()
     found: dict[str, Any] = {}
 
     def look(model: Any, tokenizer: Any) -> dict[str, float]:
@@ -253,29 +265,36 @@ def ours(
         try:
             trained = lora_sft.main(job)
         except TrainingFailed as error:
-            return bench.keep(Row(what, failed=str(error).split(";")[0][:90]))
+            return Row(what, failed=str(error).split(";")[0][:90])
         seen = [(row["step"], row["seconds"], int(row["tokens"])) for row in map(json.loads, _log(trained.run))]
-    row = bench.measured(what, seen, found["weights"], found["peak"], held_back_loss=found.get("held_back_loss"))
-    return bench.keep(row) if keep else row
+    return bench.measured(what, seen, found["weights"], found["peak"], held_back_loss=found.get("held_back_loss"))
+
+
+def ours(bench: Bench, what: str, examples: Sequence[Example], **named: Any) -> Row:
+    """Our recipe, from the examples to the packaged adapter."""
+    return bench.tried(what, lambda: _ours(bench, what, examples, **named))
+
+
+def trl(bench: Bench, what: str, examples: Sequence[Example], **named: Any) -> Row:
+    """TRL as it comes: 8 chats a step, padded, every layer computed twice, bfloat16 arithmetic."""
+    return bench.tried(what, lambda: _trl(bench, what, examples, **named))
 
 
 def _log(run: Path) -> list[str]:
     return [line for line in (run / "losses.jsonl").read_text("utf-8").splitlines() if '"loss"' in line]
 
 
-def trl(
+def _trl(
     bench: Bench,
     what: str,
     examples: Sequence[Example],
     *,
-    model: Any = None,
+    make: Callable[[], Any] | None = None,
     steps: int = -1,
     judged: bool = False,
     adapter: bool = True,
-    keep: bool = True,
     **changed: Any,
 ) -> Row:
-    """Train with TRL as it comes: 8 chats a step, padded, every layer computed twice, bfloat16 arithmetic."""
     import datasets
     import torch
     import transformers
@@ -283,7 +302,6 @@ def trl(
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    forget()
     seen: list[tuple[int, float, int]] = []
 
     class Watch(transformers.TrainerCallback):  # type: ignore[misc]
@@ -300,7 +318,7 @@ def trl(
         told = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
         counted = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
         peer = SFTTrainer(
-            model=str(bench.base) if model is None else model,
+            model=make() if make else str(bench.base),
             args=SFTConfig(**told, **counted, **({} if bench.on_gpu else {"use_cpu": True}), **changed),
             train_dataset=datasets.Dataset.from_list([lora_sft._row(one) for one in examples]),
             processing_class=tokenizer,
@@ -311,11 +329,10 @@ def trl(
         try:
             peer.train()
         except torch.OutOfMemoryError:
-            return bench.keep(Row(what, failed="out of memory"))
+            return Row(what, failed="out of memory")
     most, weights = peak(), weights_of(peer.model)
     loss = held_back_loss(peer.model, tokenizer, bench.held) if judged else None
-    row = bench.measured(what, seen, weights, most, held_back_loss=loss, flop=4 if adapter else 6)
-    return bench.keep(row) if keep else row
+    return bench.measured(what, seen, weights, most, held_back_loss=loss, flop=4 if adapter else 6)
 
 
 def _like_ours(kind: Callable[..., Any]) -> Any:
@@ -355,11 +372,16 @@ def full_rows(examples: Sequence[Example], tokenizer: Any, count: int, tokens: i
     return made
 
 
+def times(row: Row, other: Row) -> float:
+    """How many times as fast; not a number where one of them failed."""
+    return row.tokens_a_second / other.tokens_a_second if other.tokens_a_second else float("nan")
+
+
 def small(bench: Bench) -> list[Goal]:
     """SmolLM2: the peer, our parts one at a time, then both over the same chats with the loss afterwards."""
     learnt = bench.chats[: 60 if bench.tiny else bench.arguments.rows]
     steps = 6 if bench.tiny else 14
-    shorter = {"max_length": 512, "per_device_train_batch_size": 1} if bench.tiny else {}
+    shorter = {"max_length": 1024, "per_device_train_batch_size": 1} if bench.tiny else {}
     # The peer first: fused rotations stay with the model's module.
     peer = trl(bench, "plain TRL, its defaults", learnt, judged=True)
     tuned = trl(bench, f"plain TRL at a rate of {PEER_RATE:g}", learnt, judged=True, learning_rate=PEER_RATE)
@@ -383,7 +405,7 @@ def small(bench: Bench) -> list[Goal]:
     own = whole[4]
     losses = [one.held_back_loss or float("nan") for one in (own, peer, tuned)]
     return [
-        at_least("tokens/s, times plain TRL (4 rows a step)", 5, own.tokens_a_second / peer.tokens_a_second),
+        at_least("tokens/s, times plain TRL (4 rows a step)", 5, times(own, peer)),
         at_most("held-back loss, less plain TRL's", 0, losses[0] - losses[1]),
         at_most("held-back loss, less plain TRL's at a rate that suits it", 0, losses[0] - losses[2]),
     ]
@@ -397,10 +419,12 @@ def large(bench: Bench) -> list[Goal]:
     steps = 6 if bench.tiny else 12
     tokenizer = transformers.AutoTokenizer.from_pretrained(bench.base)
     full = full_rows(bench.chats, tokenizer, steps * (2 if bench.tiny else 10))
-    shorter = {"max_length": 512, "per_device_train_batch_size": 1} if bench.tiny else {}
-    real = trl(bench, "plain TRL, lengths of real chats", bench.chats[: steps * 8], model=shaped(shape), steps=steps)
+    shorter = {"max_length": 1024, "per_device_train_batch_size": 1} if bench.tiny else {}
+    real = trl(
+        bench, "plain TRL, lengths of real chats", bench.chats[: steps * 8], make=lambda: shaped(shape), steps=steps
+    )
     if not bench.tiny:
-        trl(bench, "plain TRL, full rows", full, model=shaped(shape), steps=steps - 4)
+        trl(bench, "plain TRL, full rows", full, make=lambda: shaped(shape), steps=steps - 4)
     runs: list[tuple[str, bool, dict[str, Any]]] = [
         ("ours without fused parts, 6 rows of real chats", True, {"fused_lora": False, "fused_layers": False}),
         ("+ adapter in one step, 8 rows", True, {"fused_layers": False}),
@@ -413,13 +437,13 @@ def large(bench: Bench) -> list[Goal]:
         batch = {"per_device_train_batch_size": 6 if change.get("fused_lora") is False else 8}
         examples = bench.chats[: steps * 60] if chatting else full
         with based_on(lambda **given: shaped(shape, **given)):
-            room = {"max_length": 1100} if not chatting else {}
-            settings = {**FAST, **batch, **room, **change, **({} if not chatting else shorter)}
-            rows.append(ours(bench, what, examples, steps=steps - 3 if not bench.tiny else steps, **settings))
+            settings = {**FAST, **batch, **change, **shorter, **({} if chatting else {"max_length": 1100})}
+            made = steps if bench.tiny else steps - 3
+            rows.append(ours(bench, what, examples, steps=made, rate=RANDOM_RATE, **settings))
     return [
         at_least("share of the measured matrix rate, real lengths", 0.6, rows[2].share),
         at_least("share of the measured matrix rate, full rows", 0.6, rows[3].share),
-        at_least("tokens/s, times plain TRL on real lengths", 2, rows[2].tokens_a_second / real.tokens_a_second),
+        at_least("tokens/s, times plain TRL on real lengths", 2, times(rows[2], real)),
     ]
 
 
@@ -437,12 +461,14 @@ def memory(bench: Bench) -> list[Goal]:
 
     def lora(what: str, form: dict[str, int], make: Callable[..., Any] = shaped, **change: Any) -> Row:
         with based_on(lambda **given: make(form, **given)):
-            return ours(bench, what, full, steps=4, **{**frugal, **change})
+            return ours(bench, what, full, steps=4, rate=RANDOM_RATE, **{**frugal, **change})
 
     def all_weights(what: str, layers: int, dtype: Any) -> Row:
-        model = shaped({**shape, "num_hidden_layers": layers}, dtype=dtype)
+        def make() -> Any:
+            return shaped({**shape, "num_hidden_layers": layers}, dtype=dtype)
+
         return trl(
-            bench, what, full, model=model, steps=4, adapter=False, per_device_train_batch_size=rows, learning_rate=1e-6
+            bench, what, full, make=make, steps=4, adapter=False, per_device_train_batch_size=rows, learning_rate=1e-6
         )
 
     whole = {}
@@ -468,8 +494,10 @@ def memory(bench: Bench) -> list[Goal]:
     if not bench.on_gpu:
         return []
     return [
-        at_most("peak of LoRA, of all weights in bfloat16", 0.35, adapter.peak_gib / whole["bfloat16"]),
-        at_most("peak of LoRA, of all weights in float32", 0.35, adapter.peak_gib / whole["float32"]),
+        at_most(
+            "peak of LoRA, of all weights in bfloat16", 0.35, adapter.peak_gib / (whole["bfloat16"] or float("nan"))
+        ),
+        at_most("peak of LoRA, of all weights in float32", 0.35, adapter.peak_gib / (whole["float32"] or float("nan"))),
         at_most("peak at 262,144 words, times that at the fewest, without the tables", 1.05, bare[-1] / bare[0]),
     ]
 
@@ -498,47 +526,52 @@ def _four_bits(form: dict[str, int], **given: Any) -> Any:
 
 
 def resume(bench: Bench) -> list[Goal]:
-    """One seed twice, and a run that is killed and goes on, beside each other."""
+    """One seed twice, as it is and with deterministic kernels, and a run that is killed and goes on."""
     steps, cut = (8, 5) if bench.tiny else (40, 27)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        children = {
-            name: _child(bench, folder / name, steps, cut if name == "killed" else 0)
-            for name in ("one", "two", "killed")
-        }
-        for name, child in children.items():
-            code = child.wait()
+    arms = {"one": "plain", "two": "plain", "killed": "plain", "exact": "exact", "exact again": "exact"}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        # Beside each other on a GPU, where nothing is timed; in turn on a CPU.
+        children = {}
+        for name, arm in arms.items():
+            children[name] = _child(bench, folder / name, arm, steps, cut if name == "killed" else 0)
+            if not bench.on_gpu:
+                children[name].wait()
+        for name, running in children.items():
+            code = running.wait()
             expected = -signal.SIGKILL if name == "killed" else 0
-            assert code == expected, f"{name} ended with {code}: {(folder / name / 'err').read_text()[-800:]}"
-        again = _child(bench, folder / "killed", steps, 0).wait()
-        assert not again, (folder / "killed" / "err").read_text()[-800:]
+            assert code == expected, f"{name} ended with {code}: {(folder / name / 'err').read_text()[-1500:]}"
+        again = _child(bench, folder / "killed", "plain", steps, 0).wait()
+        assert not again, (folder / "killed" / "err").read_text()[-1500:]
         losses = {
-            name: [json.loads(line)["loss"] for line in _log(next((folder / name / "runs").iterdir()))]
-            for name in children
+            name: [
+                json.loads(line)["loss"] for line in _log(next((folder / name / "runs").glob("*/losses.jsonl")).parent)
+            ]
+            for name in arms
         }
-    say(json.dumps(losses))
-    assert {len(one) for one in losses.values()} == {steps}
-    apart = {
-        name: max(abs(a - b) for a, b in zip(losses["one"], losses[name], strict=True)) for name in ("two", "killed")
-    }
     if bench.arguments.out:
         with bench.arguments.out.with_suffix(".jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"losses": losses}) + "\n")
+    assert {len(one) for one in losses.values()} == {steps}
+
+    def apart(one: str, other: str) -> float:
+        return max(abs(a - b) for a, b in zip(losses[one], losses[other], strict=True))
+
     return [
-        at_most(f"largest difference of a step's loss, one seed twice, {steps} steps", 1e-3, apart["two"]),
-        at_most(f"the same, killed after step {cut} and gone on", 1e-3, apart["killed"]),
+        at_most(f"largest difference of a step's loss, one seed twice, {steps} steps", 1e-3, apart("one", "two")),
+        at_most(f"the same, killed after step {cut} and gone on", 1e-3, apart("one", "killed")),
+        at_most("one seed twice with deterministic kernels", 1e-3, apart("exact", "exact again")),
     ]
 
 
-def _child(bench: Bench, folder: Path, steps: int, cut: int) -> subprocess.Popen[bytes]:
+def _child(bench: Bench, folder: Path, arm: str, steps: int, cut: int) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "benchmarks.training_speed", "child", "--base", str(bench.base)]
+    command = [sys.executable, "-m", "benchmarks.training_speed", "child", "--base", str(bench.base), "--arm", arm]
     command += ["--data", str(bench.arguments.data), "--out", str(folder), "--steps", str(steps), "--cut", str(cut)]
     command += ["--rehearse"] if bench.tiny else []
-    with (folder / "err").open("wb") as errors:
-        return subprocess.Popen(
-            command, stdout=errors, stderr=errors, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-        )
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    with (folder / "err").open("ab") as errors:
+        return subprocess.Popen(command, stdout=errors, stderr=errors, env=environment)
 
 
 def child(arguments: argparse.Namespace) -> int:
@@ -548,9 +581,14 @@ def child(arguments: argparse.Namespace) -> int:
         if arguments.cut and report.loss is not None and report.step == arguments.cut:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    import torch
+
+    if arguments.arm == "exact":
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
     folder, tiny = arguments.out, arguments.rehearse
     sft = {"learning_rate": RATE, "max_steps": arguments.steps, "checkpoint_every": 2 if tiny else 10, **FAST}
-    sft |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 512 if tiny else 1024}
+    sft |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 1024}
     recipe = Recipe.model_validate({"name": "speed", "lora": {"r": RANK, "lora_dropout": 0.0}, "sft": sft})
     examples = chats(arguments.data, 40 if tiny else 1200)
     runs = folder / "runs"
@@ -579,7 +617,7 @@ def cpu(bench: Bench) -> list[Goal]:
             packing=True,
             per_device_train_batch_size=bench.arguments.batch,
         )
-        ratios.append(own.tokens_a_second / peer.tokens_a_second)
+        ratios.append(times(own, peer))
         say(f"round {number + 1}: {ratios[-1]:.2f}")
     return [at_least("tokens/s, times plain TRL, median of rounds", 1.4, statistics.median(ratios))]
 
@@ -630,7 +668,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of `cpu`")
     parser.add_argument("--steps", type=int, default=3, help="of a round of `cpu`")
     parser.add_argument("--batch", type=int, default=1, help="packed rows of 1,024 tokens a step of `cpu`")
+    parser.add_argument("--arm", choices=["plain", "exact"], default="plain", help=argparse.SUPPRESS)
     parser.add_argument("--cut", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--minutes", type=float, default=9, help="after these no further training begins")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes")
     parser.add_argument("--out", type=Path, help="the table; its rows beside it as .jsonl while they come")
     arguments = parser.parse_args()
