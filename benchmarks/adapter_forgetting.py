@@ -165,8 +165,10 @@ def _recipe(share: float, general: Path, place: Place, seed: int) -> Recipe:
     recipe = read_recipe(RECIPE)
     data = recipe.data.model_copy(update={"general": general, "general_share": share, "max_examples": place.rows})
     # The recipe's steps, in halves that leave others room on the card.
-    halves = {"per_device_train_batch_size": recipe.sft.per_device_train_batch_size // 2}
-    halves |= {"gradient_accumulation_steps": recipe.sft.gradient_accumulation_steps * 2}
+    row, count = recipe.sft.per_device_train_batch_size // 2, recipe.sft.gradient_accumulation_steps * 2
+    if place.steps > 0:
+        row, count = 1, 1
+    halves = {"per_device_train_batch_size": row, "gradient_accumulation_steps": count}
     sft = recipe.sft.model_copy(update={"max_steps": place.steps, "seed": seed, **halves})
     return recipe.model_copy(update={"data": data, "sft": sft})
 

@@ -55,7 +55,6 @@ ARMS: Mapping[str, str] = {
     "doctored": "the same after the doctor",
     "clean": "the same 5,000 without noise",
 }
-NAMES = ("Ada Marsh", "Owen Pryce", "Lena Hartmann", "Rosa Iglesias", "Tom Akers")
 SLANG = (
     "lol sure dude!!! just click around till it works 😂",
     "ugh idk man, whatever u want. gonna be fine lmao",
@@ -80,14 +79,8 @@ def _empty(one: Example, _: Example, __: random.Random) -> Example:
 
 
 def _personal(one: Example, _: Example, chance: random.Random) -> Example:
-    name = chance.choice(NAMES)
-    mail = f"{name.lower().replace(' ', '.')}{chance.randint(10, 99)}@mail.example"
-    said = chance.choice(
-        (
-            f"This was noted for {name}, {mail}.",
-            f"The customer can be reached at +44 20 7946 {chance.randint(100, 999)}0.",
-        )
-    )
+    mail, line = f"customer{chance.randint(10, 999)}@mail.example", f"+44 20 7946 0{chance.randint(100, 999)}"
+    said = chance.choice((f"This was noted for {mail}.", f"The customer can be reached at {line}."))
     return replace(one, completion=f"{one.completion} {said}")
 
 

@@ -1,7 +1,8 @@
 """LoRA against full fine-tuning on support chats: learning rates, ranks and seeds; loss and task scores.
 
 The first 4,000 of Bitext's rows, one conversation in ten held back; two epochs, judged by the best loss on what is held
-back and by the replies to it. LoRA's share of full fine-tuning's gain is (base - LoRA) / (base - full), seed by seed.
+back and by the replies to it. LoRA's share of full fine-tuning's gain is (base - LoRA) / (base - full), seed by seed,
+at the rate of each that has the lowest loss, which is chosen by the same chats.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def report(rows: Rows) -> list[str]:
         f"| method | rank | dropout | learning rate | runs | {' | '.join(MEASURES.values())} |",
         f"|---|---|---|---|---|{'---|' * len(MEASURES)}",
     ]
-    for (method, rank, rate, dropout), group in sorted(_groups(rows).items()):
+    groups = sorted(_groups(rows).items(), key=lambda item: (item[0][:2], -item[0][3], item[0][2]))
+    for (method, rank, rate, dropout), group in groups:
         shape = f"{rank} | {dropout:g}" if method == "lora" else "- | -"
         lines.append(f"| {method} | {shape} | {rate:g} | {len(group)} | {' | '.join(_told(group))} |")
     lines.append(f"| before training | - | - | - | {len(bases)} | {' | '.join(_told([*bases.values()]))} |")
