@@ -237,7 +237,12 @@ def _check_weights(folder: Path, manifest: AdapterManifest) -> None:
     lora = manifest.lora
     if ranks := {layer.rank for layer in layers.values()} - {lora.r}:
         raise AdapterInvalid(f"{path} holds layers of rank {max(ranks)}, {MANIFEST_FILE} says {lora.r}; train it again")
-    targets = {name.rpartition(".")[2] for name in layers}
-    if targets != set(lora.target_modules):
-        found, said = ", ".join(sorted(targets)), ", ".join(sorted(lora.target_modules))
-        raise AdapterInvalid(f"{path} changes {found}, {MANIFEST_FILE} says {said}; train it again")
+    # A target is the end of a layer's name, as PEFT reads it.
+    ends = [f".{target}" for target in lora.target_modules]
+    stray = [layer for layer in layers if not f".{layer}".endswith(tuple(ends))]
+    idle = [end[1:] for end in ends if not any(f".{layer}".endswith(end) for layer in layers)]
+    if stray or idle:
+        raise AdapterInvalid(
+            f"{path} changes {(stray or ['nothing'])[0]} where {MANIFEST_FILE} says "
+            f"{(idle or lora.target_modules)[0]}; train it again"
+        )

@@ -111,7 +111,9 @@ SCALE = {f"base_model.model.{LAYER}.lora_magnitude_vector": ("F32", (1,), bytes(
         pytest.param(WHOLE_NUMBERS, "I32; it must be BF16", id="whole numbers"),
         pytest.param(lora_tensors() | SCALE, "no part of a LoRA adapter", id="DoRA"),
         pytest.param(
-            lora_tensors(layer="model.layers.0.mlp.up_proj"), "changes up_proj, manifest.json says q_proj", id="targets"
+            lora_tensors(layer="model.layers.0.mlp.up_proj"),
+            r"changes model\.layers\.0\.mlp\.up_proj where manifest.json says q_proj",
+            id="targets",
         ),
         pytest.param(
             lora_tensors(layer="model.layers.7.self_attn.q_proj"), "changes 'model.layers.7.* lacks", id="too deep"
