@@ -27,7 +27,9 @@ class FakeEngine:
 
 
 @contextmanager
-def fake_engine(say: Callable[[dict[str, Any]], Answer], *, models: tuple[str, ...] = ("tiny",)) -> Iterator[FakeEngine]:
+def fake_engine(
+    say: Callable[[dict[str, Any]], Answer], *, models: tuple[str, ...] = ("tiny",)
+) -> Iterator[FakeEngine]:
     """Serve until the end of the block.
 
     Args:
