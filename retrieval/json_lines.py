@@ -20,7 +20,7 @@ from retrieval.errors import BadLine
 MAX_LINE_BYTES = 4 * 2**20
 """Longer than any conversation or document that is learnt from or searched; a longer line is skipped unread."""
 _SKIP_BYTES = 2**20
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+WIDE = "cannot be read: it is UTF-16; save it as UTF-8"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -82,7 +82,7 @@ def text_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[TextL
         with open_bytes(path) as file:
             for number, raw in _raw_lines(file, max_bytes):
                 yield _decoded(path, number, raw, max_bytes)
-                if number == 1 and raw is not None and raw.startswith(_UTF16):
+                if number == 1 and raw is not None and is_wide(raw):
                     return
     except (OSError, EOFError, zlib.error) as error:
         yield BadLine(path, 0, f"cannot be read ({getattr(error, 'strerror', None) or error})", "unreadable")
@@ -113,6 +113,11 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
+def is_wide(start: bytes) -> bool:
+    """Whether a text that begins so is UTF-16: by its mark, or by the zero beside its first letter."""
+    return start[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(start) > 1 and (start[0] == 0) != (start[1] == 0))
+
+
 def too_long(path: Path, number: int, max_bytes: int) -> BadLine:
     """What is said of a line, or of a row, over the limit."""
     return BadLine(path, number, f"longer than {max_bytes // 2**20} MiB, skipped unread", "too_long")
@@ -135,8 +140,8 @@ def _decoded(path: Path, number: int, raw: bytes | None, max_bytes: int) -> Text
     if raw is None:
         return too_long(path, number, max_bytes)
     if number == 1:
-        if raw.startswith(_UTF16):
-            return BadLine(path, 0, "cannot be read: it is UTF-16; save it as UTF-8", "unreadable")
+        if is_wide(raw):
+            return BadLine(path, 0, WIDE, "unreadable")
         raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
         return TextLine(number, raw.removesuffix(b"\n").removesuffix(b"\r").decode())

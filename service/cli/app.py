@@ -330,6 +330,14 @@ def data_check(
         Path | None, typer.Option("--out", help="Write the accepted rows there, each with its side of the 80/20 split.")
     ] = None,
     card: Annotated[Path | None, typer.Option("--card", help="Write a dataset card into this folder.")] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            help="A row over so many tokens of the base model is rejected; its window where absent.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Look at training data: each rejected or doubtful row by file, line, rule and reason, and a score of 0 to 100.
@@ -339,7 +347,17 @@ def data_check(
     """
     from service.cli.data import run_check
 
-    run_check(files, brand=brand, form=form, against=against or (), mask=mask, out=out, card=card, as_json=json)
+    run_check(
+        files,
+        brand=brand,
+        form=form,
+        against=against or (),
+        mask=mask,
+        out=out,
+        card=card,
+        max_tokens=max_tokens,
+        as_json=json,
+    )
 
 
 @data.command("synthesize")

@@ -25,6 +25,7 @@ def run_check(
     mask: bool,
     out: Path | None,
     card: Path | None,
+    max_tokens: int | None,
     as_json: bool,
 ) -> None:
     """Look as a process of its own, and show what was found."""
@@ -38,6 +39,7 @@ def run_check(
     words = ["--brand", brand] if brand else []
     words += ["--format", form] if form else []
     words += [word for path in against for word in ("--against", str(path))]
+    words += ["--max-tokens", str(max_tokens)] if max_tokens else []
     words += ["--mask"] if mask else []
     words += ["--out", str(out)] if out else []
     words += ["--card", str(card)] if card else []

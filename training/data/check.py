@@ -1,6 +1,6 @@
 """Look at training data; what `brandvoice data check` starts.
 
-    python -m training.data.check FILE... [--brand B] [--format F] [--mask] [--against FILE]...
+    python -m training.data.check FILE... [--brand B] [--format F] [--mask] [--against FILE]... [--max-tokens N]
                                   [--card FOLDER] [--out FILE]
 
 Progress goes to stderr, the result as one JSON object to stdout: `report`, `score`, `verdict`, `reasons`, `split`.
@@ -14,12 +14,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from configs.base_manifest import base_folder
+from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
+from configs.load import configs_folder, load_config
 from retrieval.errors import BadLine
 from retrieval.json_lines import Line
 from training.data.card import write_card
@@ -27,13 +30,15 @@ from training.data.containers import read_values
 from training.data.doctor import Examined, Options, about_tokens, examine
 from training.data.forms import FORMS, NotARow, read_row
 from training.data.personal import contacts
-from training.data.rows import Form, Row
+from training.data.rows import Row
 from training.data.score import Score, score
 from training.data.split import Split, split_rows
 from training.errors import DataInvalid, TrainingError
 from training.example_files import write_lines
 from training.progress import LineProgress
 from training.sources import configured, pages_of
+from training.voice.brand import voice_of
+from training.voice.model import VoiceScore
 
 
 def main() -> int:
@@ -44,11 +49,12 @@ def main() -> int:
     parser.add_argument("--format", choices=FORMS, help="of every row; told by its keys where absent")
     parser.add_argument("--mask", action="store_true", help="hide personal data in what --out writes")
     parser.add_argument("--against", type=Path, action="append", default=[], help="evaluation data to keep out")
+    parser.add_argument("--max-tokens", type=int, help="that the model takes; the deployment's where absent")
     parser.add_argument("--card", type=Path, help="folder for the dataset card")
     parser.add_argument("--out", type=Path, help="JSON lines of the accepted rows, each with its side of the split")
     arguments = parser.parse_args()
     try:
-        options = _options(arguments.brand, arguments.format, arguments.against, os.environ, mask=arguments.mask)
+        options = _options(arguments, os.environ)
         found = examine(arguments.files, options, LineProgress())
         split = split_rows(found.accepted)
         worth = score(found)
@@ -90,25 +96,40 @@ def _asked(path: Path, line: Line) -> Sequence[str]:
         raise DataInvalid([BadLine(path, line.number, str(error))]) from error
 
 
-def _options(
-    brand: str | None, form: Form | None, against: Sequence[Path], environment: Mapping[str, str], *, mask: bool
-) -> Options:
-    evaluation = [question for path in against for question in evaluation_questions(path)]
-    if brand is None:
-        return Options(form=form, evaluation=evaluation, mask=mask)
-    config, named = configured(brand, environment)
-    if named.questions is not None and named.questions.is_file():
-        evaluation += evaluation_questions(named.questions)
-    base = base_folder(Home.from_environment(environment).models, config.service.models.base)
-    return Options(
-        form=form,
-        language=named.language,
-        max_tokens=config.service.engine.max_model_len,
-        count_tokens=_counter(base / "tokenizer.json"),
+def _options(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Options:
+    config = load_config(configs_folder(environment), environment)
+    home = Home.from_environment(environment)
+    evaluation = [question for path in arguments.against for question in evaluation_questions(path)]
+    options = Options(
+        form=arguments.format,
+        max_tokens=arguments.max_tokens or config.service.engine.max_model_len,
+        count_tokens=_counter(base_folder(home.models, config.service.models.base) / "tokenizer.json"),
         evaluation=evaluation,
-        contacts=contacts("\n\n".join(pages_of(named).values())),
-        mask=mask,
+        mask=arguments.mask,
     )
+    if arguments.brand is None:
+        return options
+    _, brand = configured(arguments.brand, environment)
+    if brand.questions is not None and brand.questions.is_file():
+        evaluation += evaluation_questions(brand.questions)
+    return replace(
+        options,
+        language=brand.language,
+        contacts=contacts("\n\n".join(pages_of(brand).values())),
+        voice=_voice(brand, home),
+    )
+
+
+def _voice(brand: Brand, home: Home) -> Callable[[str], VoiceScore] | None:
+    """Scores a text by the brand's voice; None where that cannot be learnt, which may be why its data is looked at."""
+    try:
+        return voice_of(brand, home).score
+    except TrainingError as error:
+        why = str(error).splitlines()[0].rstrip(":")
+        sys.stderr.write(
+            f"note: replies are compared with each other only, not with the voice of {brand.name}: {why}\n"
+        )
+        return None
 
 
 def _counter(tokenizer: Path) -> Callable[[str], int]:
@@ -122,11 +143,17 @@ def _counter(tokenizer: Path) -> Callable[[str], int]:
 
 
 def _written(row: Row, side: str) -> str:
+    about = {"split": side, "source": f"{row.file.name}:{row.line}"}
+    if row.own is not None:
+        # What the trainer reads, outcomes and documents with it; the words as they were masked.
+        said = zip(row.own["messages"], row.turns, strict=True)
+        own = [{**message, "content": turn.content} for message, turn in said]
+        return json.dumps({**row.own, "messages": own, **about}, ensure_ascii=False)
     messages = [{"role": turn.role, "content": turn.content} for turn in row.turns]
     value: dict[str, object] = {"messages": messages}
     if row.rejected is not None:
         value = {"prompt": messages[:-1], "chosen": messages[-1]["content"], "rejected": row.rejected}
-    return json.dumps({**value, "split": side, "source": f"{row.file.name}:{row.line}"}, ensure_ascii=False)
+    return json.dumps({**value, **about}, ensure_ascii=False)
 
 
 def _result(found: Examined, worth: Score, split: Split) -> dict[str, Any]:

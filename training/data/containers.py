@@ -15,8 +15,10 @@ from typing import IO, Any
 from retrieval.errors import BadLine
 from retrieval.json_lines import (
     MAX_LINE_BYTES,
+    WIDE,
     Line,
     TextLine,
+    is_wide,
     json_lines,
     open_bytes,
     parse,
@@ -60,8 +62,8 @@ def _json(path: Path, max_bytes: int) -> Iterator[Line | BadLine]:
     """A list of objects, or objects one after the other."""
     try:
         with open_bytes(path) as file:
-            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                yield BadLine(path, 0, "cannot be read: it is UTF-16; save it as UTF-8", "unreadable")
+            if is_wide(file.read(2)):
+                yield BadLine(path, 0, WIDE, "unreadable")
                 return
             file.seek(0)
             elements = _Elements(file, max_bytes)

@@ -14,13 +14,14 @@ from typing import Any
 
 from retrieval.errors import BadLine
 from training.data import fairness, personal, wording
-from training.data.balance import balance, off_voice
+from training.data.balance import balance, foreign, off_voice
 from training.data.containers import read_values
 from training.data.forms import NotARow, read_row
 from training.data.repeats import contradictions, duplicates, overlaps
 from training.data.rows import Finding, Form, Row, Rule, Turn
 from training.errors import DataInvalid
 from training.progress import Progress, Report, silent
+from training.voice.model import VoiceScore
 
 MAX_TOKENS = 2048
 """The context window that a deployment has by default (`engine.max_model_len`)."""
@@ -50,6 +51,8 @@ class Options:
     """Questions that training must not see."""
     contacts: frozenset[str] = frozenset()
     """Addresses and numbers of the brand's own, which are nobody's personal data (`personal.contacts`)."""
+    voice: Callable[[str], VoiceScore] | None = None
+    """Scores a reply by the brand's voice; where absent, replies are compared with each other only."""
     mask: bool = False
     """Hide personal data in the accepted rows."""
 
@@ -202,9 +205,13 @@ def _doubts(rows: Sequence[Row], options: Options, progress: Progress) -> tuple[
     warnings.extend(fairness.unequal(rows))
     if options.evaluation:
         warnings.extend(overlaps(rows, options.evaluation))
-    foreign = {(one.file, one.line) for one in warnings if one.rule == "language"}
-    spoken = [row for row in rows if (row.file, row.line) not in foreign]
-    warnings.extend(Finding(row.file, row.line, "off_voice", reason) for row, reason in off_voice(spoken))
+    elsewhere = {(one.file, one.line) for one in warnings if one.rule == "language"}
+    spoken = [row for row in rows if (row.file, row.line) not in elsewhere]
+    strange = {(row.file, row.line): reason for row, reason in off_voice(spoken)}
+    if options.voice is not None:
+        # What the profile says is clearer; a tone that it does not know ("NOPE, WE ARE OUT!!!") the others tell.
+        strange |= {(row.file, row.line): reason for row, reason in foreign(spoken, options.voice)}
+    warnings.extend(Finding(file, line, "off_voice", reason) for (file, line), reason in strange.items())
     if rows:
         warnings.extend(Finding(rows[0].file, 0, rule, reason) for rule, reason in balance(rows))
     return warnings, pieces

@@ -12,13 +12,14 @@ brandvoice    our own conversations (training/conversations.py)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from retrieval.json_lines import Line, reasons
-from training.conversations import Conversation, Outcome
+from training.conversations import Conversation, Outcome, refusal
 from training.data.rows import Form, Role, Row, Rule, Turn
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -68,10 +69,11 @@ def read_row(path: Path, line: Line, form: Form | None = None) -> Row:
     chosen = form or _form_of(value)
     turns, rejected = _READERS[chosen](value)
     _check(turns, rejected)
-    if chosen == "brandvoice":
-        _check_own(value)
     group = value.get("conversation") or value.get("conversation_id") or value.get("id")
-    return Row(path, line.number, chosen, turns, rejected, str(group) if isinstance(group, str | int) else None)
+    row = Row(path, line.number, chosen, turns, rejected, str(group) if isinstance(group, str | int) else None)
+    if chosen != "brandvoice":
+        return row
+    return replace(row, own=value, withheld=refusal(_our_own(value).synthetic))
 
 
 def _form_of(value: Mapping[str, Any]) -> Form:
@@ -116,10 +118,10 @@ def _check(turns: Sequence[Turn], rejected: str | None) -> None:
         raise NotARow("structure", "chosen and rejected are the same")
 
 
-def _check_own(value: Mapping[str, Any]) -> None:
+def _our_own(value: Mapping[str, Any]) -> Conversation:
     """What our own trainer reads strictly."""
     try:
-        Conversation.model_validate(value)
+        return Conversation.model_validate(value)
     except ValidationError as error:
         raise NotARow("structure", "; ".join(reasons(error))) from error
 

@@ -60,6 +60,8 @@ def _rows(path: Path) -> tuple[list[Row], int]:
     if bad:
         raise DataInvalid(bad)
     rows = [one for one in found if isinstance(one, Row)]
+    if withheld := [BadLine(path, one.line, one.withheld) for one in rows if one.withheld]:
+        raise DataInvalid(withheld)
     usable = [
         row
         for row in rows

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 Form = Literal["instruction", "conversation", "sharegpt", "completion", "preference", "openai", "brandvoice"]
@@ -61,6 +62,10 @@ class Row:
     """Of a preference, the reply that was not chosen."""
     group: str | None = None
     """Id of the conversation, where the row names one; rows of one stay on one side of a split."""
+    own: Mapping[str, Any] | None = field(default=None, compare=False)
+    """One of our own conversations as it was read, with what the turns do not hold: outcomes, documents, origin."""
+    withheld: str | None = None
+    """Why it may be looked at and not learnt from: a model wrote it, and no person approved it."""
 
     @property
     def questions(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from retrieval.routing.route import route
 from retrieval.search.knowledge_base import KnowledgeBase
 from training.conversations import AssistantMessage, Conversation, read_conversations
 from training.data import fairness, personal, wording
+from training.data.balance import FOREIGN
 from training.data.check import evaluation_questions
 from training.data.rows import Row, Turn
 from training.data.similar import NEAR, resemblance, without_figures
@@ -43,6 +44,7 @@ Reason = Literal[
     "no_claim",
     "off_point",
     "answered",
+    "off_voice",
     "other_figures",
     "overlap",
     "duplicate",
@@ -243,7 +245,14 @@ class Desk:
         (short,), _ = narrowed((one.passage,), best)
         if not any(self._sentence(claim, short, one.question).supported for claim in claims):
             return Rejection("off_point", f"the answer would be: {best[0].text!r}")
-        return None
+        return self._tone(one.reply)
+
+    def _tone(self, reply: str) -> Rejection | None:
+        if self.voice is None or (found := self.voice.score(reply)).score >= FOREIGN:
+            return None
+        return Rejection(
+            "off_voice", f"hardly sounds like the brand ({found.score:.2f}): {'; '.join(found.reasons[:3])}"
+        )
 
     def _refusal(self, one: Candidate) -> Rejection | None:
         """Whether service would refuse it, and no passage answers it."""

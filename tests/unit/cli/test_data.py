@@ -92,3 +92,29 @@ def test_a_file_that_cannot_be_read_fails(cli: Cli, tmp_path: Path) -> None:
     done = cli("data", "check", f"{tmp_path}/x.parquet", "--json")
     assert (done.code, done.out) == (1, "")
     assert "the data was not checked" in done.err
+
+
+def test_our_own_conversations_keep_what_the_trainer_needs_and_lose_personal_data(cli: Cli, tmp_path: Path) -> None:
+    from training.conversations import read_conversations
+
+    own = {
+        "id": "returns-1", "topic": "returns", "messages": [
+            {"role": "user", "content": "I am at ada@x.example. How long do I have?"},
+            {"role": "assistant", "content": "Within 30 days.", "outcome": "answered", "documents": ["returns.md"]},
+        ],
+    }  # fmt: skip
+    path, out = tmp_path / "x.jsonl", tmp_path / "out.jsonl"
+    path.write_text(json.dumps(own) + "\n")
+    assert cli("data", "check", str(path), "--mask", "--out", str(out)).code == 0
+    (read,) = read_conversations(out)
+    assert read.messages[0].content == "I am at [masked e-mail]. How long do I have?"
+    assert read.messages[1].model_dump(mode="json") == own["messages"][1]
+    assert (read.id, read.split, read.source) == ("returns-1", "train", "x.jsonl:1")
+
+
+def test_the_longest_row_can_be_named(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"prompt": "When?", "completion": "At noon. " * 40}) + "\n")
+    assert cli("data", "check", str(path), "--json").json["rejected"] == []
+    (long,) = cli("data", "check", str(path), "--max-tokens", "50", "--json").json["rejected"]
+    assert (long["rule"], "the model takes 50" in long["reason"]) == ("too_long", True)

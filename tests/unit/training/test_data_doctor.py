@@ -26,6 +26,7 @@ from training.examples import Built, Report, select
 from training.recipes import lora_sft
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
 from training.train import keep_apart
+from training.voice.model import Text, learn
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -112,6 +113,24 @@ def test_the_model_decides_what_is_too_long(tmp_path: Path) -> None:
     assert len(examine([path], Options(max_tokens=120, count_tokens=lambda text: len(text.split()))).accepted) == 1
     (bad,) = examine([path], Options(max_tokens=100, count_tokens=lambda text: len(text.split()))).rejected
     assert bad.reason == "111 tokens, the model takes 100"
+
+
+def test_replies_of_another_house_are_told_by_the_brands_voice_and_hardly_any_of_its_own(tmp_path: Path) -> None:
+    own, other = (
+        read_conversations(ROOT / f"samples/{name}/conversations.jsonl") for name in ("velmora", "dicehollow")
+    )
+    learnt = [Text(content=said.content, group=one.id) for one in own[::2] for said in one.messages[1::2]]
+    rows = [one.model_dump(mode="json", exclude_none=True) for one in (*own[1::2], *other[:10])]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    marks, voice = (
+        [one.line for one in examine([path], options).warnings if one.rule == "off_voice"]
+        for options in (Options(), Options(voice=learn(learnt).score))
+    )
+    count = len(own[1::2])
+    assert sum(line > count for line in voice) >= 9
+    assert sum(line <= count for line in voice) <= 0.05 * count
+    assert sum(line > count for line in marks) < 9
 
 
 def test_sound_data_scores_100_and_every_fault_costs_points_with_a_reason(tmp_path: Path, velmora: Examined) -> None:

@@ -206,11 +206,11 @@ def test_an_open_quote_names_the_lines_that_it_swallowed(tmp_path: Path) -> None
     assert (bad.line, bad.reason.partition(" not")[0]) == (3, "lines 3 to 4:")
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.tsv"])
 def test_a_huge_line_is_named_and_takes_no_memory(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with path.open("wb") as file:
-        file.write(b'prompt,completion\n"a' if name == "x.csv" else b'{"prompt": "')
+        file.write(b'prompt,completion\n"a' if name.endswith("sv") else b'{"prompt": "')
         file.truncate(2**30 if name == "x.jsonl" else 2**27)  # a hole: zeros that take no disk
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (bad,) = read_rows(path)
@@ -226,11 +226,74 @@ def test_a_long_cell_of_a_parquet_file_is_named_by_its_row(tmp_path: Path) -> No
     assert [(getattr(one, "line", 0), getattr(one, "kind", "ok")) for one in read] == [(0, "ok"), (2, "too_long")]
 
 
+LATIN = "prompt,completion\nCafé?,Oui.\nTea?,Yes.\n".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.jsonl", b'\xef\xbb\xbf{"prompt": "a", "completion": "b"}\n', [(1, "ok")]),
+        ("x.jsonl", '{"prompt": "é", "completion": "b"}\n{"prompt": "a", "completion": "b"}\n'.encode("latin-1"),
+         [(1, "encoding: not UTF-8 at byte 12"), (2, "ok")]),
+        ("x.json", b'\xef\xbb\xbf[{"prompt": "a", "completion": "b"}]', [(1, "ok")]),
+        ("x.json", '[{"prompt": "é", "completion": "b"},\n{"prompt": "a", "completion": "b"}]'.encode("latin-1"),
+         [(1, "encoding: not UTF-8 at byte 12 of the row"), (2, "ok")]),
+        ("x.csv", b"\xef\xbb\xbfprompt,completion\na,b\n", [(2, "ok")]),
+        ("x.csv", LATIN, [(2, "encoding: not UTF-8 at byte 3"), (3, "ok")]),
+        ("x.tsv", LATIN.replace(b",", b"\t"), [(2, "encoding: not UTF-8 at byte 3"), (3, "ok")]),
+        ("x.csv", b"prompt,completion\na,b,c\nd,e\n", [(2, "structure: 3 fields under a head of 2"), (3, "ok")]),
+        ("x.csv", b"a,b\n1,2\n", [(2, "structure: no form has these keys: a, b")]),
+        ("x.csv", b'messages\n"[{broken"\n', [(2, "structure: messages: not JSON")]),
+        ("x.csv", b"pr\xf6mpt,completion\na,b\n", [(1, "encoding: not UTF-8 at byte 2")]),
+    ],
+)  # fmt: skip
+def test_other_encodings_and_broken_rows_are_named_where_they_stand(
+    tmp_path: Path, name: str, content: bytes, told: list[tuple[int, str]]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    read = list(read_rows(tmp_path / name))
+    found = [(one.line, f"{one.rule}: {one.reason}" if isinstance(one, Finding) else "ok") for one in read]
+    assert len(found) == len(told), found
+    for (line, said), (wanted, beginning) in zip(found, told, strict=True):
+        assert (line, said[: len(beginning)]) == (wanted, beginning)
+
+
+def test_broken_parquet_files_say_what_is_wrong(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "x.parquet"
+    rows = [{"prompt": f"Question {at}?", "completion": f"Answer {at}."} for at in range(500)]
+    table = pyarrow.Table.from_pylist(rows)
+    parquet.write_table(table, path, row_group_size=100, compression="none", use_dictionary=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(DataInvalid, match=r"x\.parquet:0: cannot be read \("):
+        examine([path])
+    # The page of the fourth group of rows.
+    at = whole.index(b"Question 350?")
+    path.write_bytes(whole[: at - 4] + b"\xff\xff\xff\x7f" + whole[at:])
+    with pytest.raises(DataInvalid, match=r"cannot be read after row 3[0-4]\d \("):
+        examine([path])
+    path.write_bytes(whole.replace(b"Answer 2.", b"Answer\xe9\xe9\xe9"))
+    bad = [one for one in read_rows(path) if isinstance(one, Finding)]
+    assert [(one.line, one.rule) for one in bad] == [(3, "encoding")]
+    parquet.write_table(pyarrow.table({"prompt": [b"a"], "completion": [b"b"]}), path)
+    (binary,) = read_rows(path)
+    assert isinstance(binary, Finding)
+    assert binary.reason == "prompt is no text"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("x.parquet", b"PAR1 is not all", "cannot be read"),
+        ("x.jsonl", '{"a": 1}'.encode("utf-16"), "UTF-16"),
         ("x.json", '[{"a": 1}]'.encode("utf-16"), "UTF-16"),
+        ("x.jsonl", '{"a": 1}'.encode("utf-16-le"), "UTF-16"),
+        ("x.json", '[{"a": 1}]'.encode("utf-16-be"), "UTF-16"),
+        ("x.csv", "prompt,completion\na,b\n".encode("utf-16-le"), "UTF-16"),
+        ("x.tsv", "prompt\tcompletion\na\tb\n".encode("utf-16-be"), "UTF-16"),
         ("x.csv", "prompt,completion\na,b\n".encode("utf-16"), "UTF-16"),
         ("x.jsonl.gz", b"not packed", "cannot be read"),
         ("x.json.gz", gzip.compress(b'[{"a": 1}, ' * 5000)[:-20], "cannot be read"),
