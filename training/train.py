@@ -17,7 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -310,7 +310,8 @@ def main() -> int:
     try:
         told = arguments.progress if is_main() else "none"
         recipe = with_pairs(read_adapter_recipe(recipe_path(arguments.recipe), arguments.set), arguments.pairs)
-        with show_progress(told) as progress:
+        # Stdout is for the result alone, whatever a library says (Trackio greets there).
+        with redirect_stdout(sys.stderr), show_progress(told) as progress:
             result = train_brand(
                 arguments.brand,
                 recipe,
