@@ -241,7 +241,7 @@ class KeepsLastGood:
         try:
             super()._save_checkpoint(*given, **named)  # type: ignore[misc]
         except Exception as error:
-            # Each writer tells a full disk in its own way: an OSError, torch a RuntimeError, tokenizers a plain Exception.
+            # Each writer tells a full disk in its own way: an OSError, torch a RuntimeError, tokenizers an Exception.
             if ran_out_of_memory(error):
                 raise
             shutil.rmtree(Path(trainer.args.output_dir) / f"checkpoint-{step}", ignore_errors=True)
