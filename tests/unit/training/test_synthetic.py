@@ -35,6 +35,7 @@ from training.synthetic.review import Review, in_editor, walk
 from training.synthetic.testing import Answer, FakeEngine, fake_engine
 from training.testing import tiny_examples
 from training.voice.brand import texts_of
+from training.voice.model import learn
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = "How many days may pass until an unopened item can be returned?"
@@ -289,6 +290,16 @@ def test_an_answer_is_to_the_point(desk: Desk) -> None:
     found = desk.check(Candidate("answer", passage, asked, "Express delivery takes 1 business day."))
     assert found is not None
     assert (found.rule, "Standard delivery" in found.reason) == ("off_point", True)
+
+
+def test_a_true_answer_in_another_voice_is_no_example(desk: Desk, velmora: Brand) -> None:
+    desk.voice = learn(texts_of(velmora))
+    passage = passage_of(desk, "30 days")
+    own = f"We are pleased to confirm that {ANSWER[0].lower()}{ANSWER[1:]} We remain at your disposal."
+    assert desk.check(Candidate("answer", passage, QUESTION, own)) is None
+    found = desk.check(Candidate("answer", passage, QUESTION, f"Woohoo! {ANSWER[:-1]}! You rock!"))
+    assert found is not None
+    assert found.rule == "off_voice", found
 
 
 def test_a_refusal_is_refused_where_a_passage_answers(desk: Desk) -> None:
