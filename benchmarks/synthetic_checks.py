@@ -3,8 +3,8 @@
     python -m benchmarks.synthetic_checks
 
 The sample brands' own conversations should pass (each held to the passages of its documents); the same with a changed
-figure, or with the reply about another document, should not. Nothing in the checks was fitted on these conversations,
-but for the voice, which is learnt from their replies.
+figure, or with the reply about another document, should not. The voice is learnt from the same replies, so that it
+refuses none of them; its own figures stand in docs/voice.md.
 """
 
 from __future__ import annotations
