@@ -3,8 +3,8 @@
     python -m benchmarks.synthetic_checks
 
 The sample brands' own conversations should pass (each held to the passages of its documents); the same with a changed
-figure, or with the reply about another document, should not. Nothing in the checks was fitted on these conversations,
-but for the voice, which is learnt from their replies.
+figure, or with the reply about another document, should not. The voice is learnt from the same replies, so that it
+refuses none of them; its own figures stand in docs/voice.md.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def measure(name: str) -> dict[str, tuple[int, int]]:
     unanswered: list[str] = []
     for question, reply in (one.messages[:2] for one in desk.own):
         if isinstance(reply, AssistantMessage) and reply.outcome == "answered":
-            held = [passage for document in reply.documents for passage in by_document[document]]
-            answered.append((question.content, reply.content, held))
+            theirs = [passage for document in reply.documents for passage in by_document[document]]
+            answered.append((question.content, reply.content, theirs))
         elif isinstance(reply, AssistantMessage) and reply.outcome == "refused":
             unanswered.append(question.content)
     found: Counter[str] = Counter()
@@ -63,8 +63,8 @@ def measure(name: str) -> dict[str, tuple[int, int]]:
         if figure := _FIGURE.search(said):
             changed = f"{said[: figure.start()]}{int(figure[0]) + 7}{said[figure.end() :]}"
             note("answers with a changed figure", passes(desk, asked, changed, held))
-        _, other, theirs = answered[(place + 37) % len(answered)]
-        if not {one.document for one in held} & {one.document for one in theirs}:
+        _, other, elsewhere = answered[(place + 37) % len(answered)]
+        if not {one.document for one in held} & {one.document for one in elsewhere}:
             note("replies about another document", passes(desk, asked, other, held))
         note("answerable questions, refused", refused(desk, asked, anywhere))
     for asked in unanswered:

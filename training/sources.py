@@ -58,11 +58,7 @@ class Source:
         """
         config, brand = configured(name, environment)
         home = Home.from_environment(environment)
-        if brand.conversations is None:
-            raise RecipeInvalid(f"the brand {name!r} names no conversations; set `conversations` in its YAML")
-        conversations = tuple(one for one in read_conversations(brand.conversations) if one.split != "evaluation")
-        if not conversations:
-            raise RecipeInvalid(f"all conversations of {name!r} are kept for evaluation: `split` says so in each row")
+        conversations = trained_on(brand)
         encoder = OnnxEncoder.load(encoder_folder(config, home))
         knowledge = open_search(home, brand, encoder)
         if not knowledge.documents():
@@ -87,6 +83,21 @@ class Source:
         }
         classifier = VoiceClassifier(masked) if len(masked) > 1 else None
         return Judge(self.brand.name, classifier, terms, grounding_check(self.encoder))
+
+
+def trained_on(brand: Brand) -> tuple[Conversation, ...]:
+    """A brand's conversations without those that `split` keeps for evaluation.
+
+    Raises:
+        DataInvalid: They cannot be read, or a model wrote some that nobody approved.
+        RecipeInvalid: There are none.
+    """
+    if brand.conversations is None:
+        raise RecipeInvalid(f"the brand {brand.name!r} names no conversations; set `conversations` in its YAML")
+    conversations = tuple(one for one in read_conversations(brand.conversations) if one.split != "evaluation")
+    if not conversations:
+        raise RecipeInvalid(f"all conversations of {brand.name!r} are kept for evaluation: `split` says so in each row")
+    return conversations
 
 
 def encoder_folder(config: Config, home: Home) -> Path:

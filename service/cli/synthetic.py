@@ -66,7 +66,9 @@ def run_synthesize(
     )
     for rule, count in sorted(result["rules"].items(), key=lambda one: -one[1]):
         example = next(one for one in result["rejected"] if one["rule"] == rule)
-        output.line(f"  {count} {rule}, such as {example['question'] or '(no question)'}: {example['reason']}")
+        told = f"{example['question'] or '(no question)'}: {example['reason']}"
+        # A model's words must not steer the terminal.
+        output.line(f"  {count} {rule}, such as {''.join(one if one.isprintable() else ' ' for one in told)}")
     if result["accepted"]:
         output.line(f"none is trained on before a person approves it: brandvoice data review {out}")
 

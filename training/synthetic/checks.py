@@ -56,6 +56,8 @@ LOOKED_AT = 10
 """Passages in which the answer to a question that is to be refused is looked for."""
 TO_THE_POINT = 2
 """Best sentences of a passage that an answer must draw on, as a second try of service does."""
+MAX_CHARS = 2000
+"""Of a question or a reply."""
 SHOTS = 2
 """Examples that a model is shown: with none, the smallest one hardly ever keeps to the form."""
 _FIGURE = re.compile(r"\d+")
@@ -186,6 +188,8 @@ class Desk:
 
     def _words(self, one: Candidate) -> Rejection | None:
         """What the doctor says of the row by itself."""
+        if max(len(one.question), len(one.reply)) > MAX_CHARS:
+            return Rejection("wording", f"too_long: over {MAX_CHARS} characters")
         row = Row(Path(), 1, "completion", (Turn("user", one.question), Turn("assistant", one.reply)))
         said = [
             *wording.cut(row, wording.Manner()),

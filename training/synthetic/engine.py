@@ -46,7 +46,7 @@ class ChatEngine:
             waited: Tries of one request, at least 1.
 
         Raises:
-            EngineFailed: The address is none.
+            EngineFailed: The address is none, or the key.
         """
         try:
             address = httpx2.URL(url)
@@ -55,7 +55,11 @@ class ChatEngine:
         if address.scheme not in ("http", "https") or not address.host:
             raise EngineFailed(f"{url!r} is no address; name one such as http://127.0.0.1:8001/v1")
         self.url = str(address).rstrip("/") if address.path.strip("/") else f"{str(address).rstrip('/')}/v1"
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        key = (api_key or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            # Said here, because the client's own message would show the key.
+            raise EngineFailed(f"{KEY_VARIABLE} holds something that is no key; copy it again, without quotes")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         # Proxies of the environment are for other machines than this one.
         self._client = httpx2.Client(headers=headers, timeout=TIMEOUT_S, trust_env=not _is_here(address.host))
         self._sleep = sleep
@@ -117,7 +121,8 @@ class ChatEngine:
                 f"{self.url} answers, but not as the chat completions of OpenAI: {_shown(answer.text)}; "
                 "name the address that ends before /chat/completions"
             ) from error
-        return said if isinstance(said, str) else ""
+        # Half of a surrogate pair can be said in JSON and not be written to a file.
+        return said.encode(errors="replace").decode() if isinstance(said, str) else ""
 
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, tries: int | None = None

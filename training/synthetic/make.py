@@ -33,7 +33,7 @@ from training.conversations import AssistantMessage, Conversation, Synthetic, Us
 from training.errors import EngineFailed, TrainingError
 from training.progress import LineProgress, Progress, Report, silent
 from training.synthetic import prompts
-from training.synthetic.checks import Candidate, Desk, same_place
+from training.synthetic.checks import MAX_CHARS, Candidate, Desk, same_place
 from training.synthetic.engine import KEY_VARIABLE, ChatEngine
 from training.synthetic.files import Journal, Rejected, alone, read_rejected, read_rows, rejected_file
 from training.synthetic.prompts import KINDS, PROMPT_VERSION, Kind
@@ -190,7 +190,7 @@ class _Run:
         read = prompts.read(task.kind, text)
         if read is None:
             self._nonsense += 1
-            self._refuse(task, now, "unreadable", "no question and reply as they were asked for", text=text)
+            self._refuse(task, now, "unreadable", "no question and reply as they were asked for", text=text[:MAX_CHARS])
             if self._nonsense >= NONSENSE:
                 raise EngineFailed(
                     f"{self._wish.model} answered {NONSENSE} times in a row without a question and a reply, such as "

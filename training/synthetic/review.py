@@ -205,7 +205,9 @@ def _told(row: Conversation) -> str:
     voice = "" if made.voice is None else f", voice {made.voice:.2f}"
     passage = "\n".join(f"  | {line}" for line in made.passage_text.splitlines())
     said = "\n".join(f"  {'customer' if one.role == 'user' else 'reply   '}  {one.content}" for one in row.messages)
-    return f"{made.kind}  {row.id}  ({made.passage}, {made.model}{voice})\n{passage}\n{said}"
+    told = f"{made.kind}  {row.id}  ({made.passage}, {made.model}{voice})\n{passage}\n{said}"
+    # A model's words must not steer the terminal.
+    return "".join(one if one.isprintable() or one == "\n" else " " for one in told)
 
 
 class Rechecker:

@@ -16,19 +16,26 @@ import pytest
 
 from configs.brand import Brand
 from configs.load import load_config
+from configs.training import Data
 from retrieval.knowledge.store import add
 from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder, write_pages
 from training.conversations import AssistantMessage, Conversation, data_sha256, read_conversations
-from training.errors import DataInvalid, EngineFailed, TrainingFailed
+from training.data.general import with_general
+from training.errors import DataInvalid, EngineFailed, RecipeInvalid, TrainingFailed
+from training.examples import Built, Report
+from training.sources import trained_on
 from training.synthetic import engine as engines
-from training.synthetic import prompts
+from training.synthetic import make, prompts
 from training.synthetic.checks import Candidate, Desk
 from training.synthetic.engine import ChatEngine, retry_after
 from training.synthetic.files import alone, read_rejected, read_rows
 from training.synthetic.make import Wish, synthesize
 from training.synthetic.review import Review, in_editor, walk
 from training.synthetic.testing import Answer, FakeEngine, fake_engine
+from training.testing import tiny_examples
+from training.voice.brand import texts_of
+from training.voice.model import learn
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = "How many days may pass until an unopened item can be returned?"
@@ -224,6 +231,25 @@ def test_people_write_the_examples_that_a_model_is_shown(desk: Desk, good: FakeE
     assert [] in shown, "a passage is no example for itself"
 
 
+def test_the_only_model_is_taken_and_several_must_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Desk, "open", lambda *_, **__: opened(tmp_path))
+    words = ["make", "--brand", "velmora", "--out", str(tmp_path / "x.jsonl"), "--kinds", "answer", "--engine"]
+    with fake_engine(by_kind) as engine:
+        monkeypatch.setattr(sys, "argv", [*words, engine.url])
+        assert make.main() == 0
+        assert json.loads(capsys.readouterr().out)["accepted"] == 1
+        assert {body["model"] for body in engine.requests} == {"tiny"}
+    monkeypatch.setattr(sys, "argv", [*words, engine.url])
+    assert make.main() == 1
+    assert f"no model answers at {engine.url}" in capsys.readouterr().err
+    with fake_engine(by_kind, models=("a", "b")) as engine:
+        monkeypatch.setattr(sys, "argv", [*words, engine.url])
+        assert make.main() == 1
+        assert "has a, b; name one with --model" in capsys.readouterr().err
+
+
 # --- the checks
 
 
@@ -264,6 +290,16 @@ def test_an_answer_is_to_the_point(desk: Desk) -> None:
     found = desk.check(Candidate("answer", passage, asked, "Express delivery takes 1 business day."))
     assert found is not None
     assert (found.rule, "Standard delivery" in found.reason) == ("off_point", True)
+
+
+def test_a_true_answer_in_another_voice_is_no_example(desk: Desk, velmora: Brand) -> None:
+    desk.voice = learn(texts_of(velmora))
+    passage = passage_of(desk, "30 days")
+    own = f"We are pleased to confirm that {ANSWER[0].lower()}{ANSWER[1:]} We remain at your disposal."
+    assert desk.check(Candidate("answer", passage, QUESTION, own)) is None
+    found = desk.check(Candidate("answer", passage, QUESTION, f"Woohoo! {ANSWER[:-1]}! You rock!"))
+    assert found is not None
+    assert found.rule == "off_voice", found
 
 
 def test_a_refusal_is_refused_where_a_passage_answers(desk: Desk) -> None:
@@ -384,6 +420,20 @@ def test_an_address_that_is_none_is_named(url: str) -> None:
         ChatEngine(url)
 
 
+def test_a_key_that_is_none_is_not_shown() -> None:
+    for key in ("sk-secret\nsk-more", "sk-sécret"):
+        with pytest.raises(EngineFailed, match="no key") as caught:
+            ChatEngine("http://h:1", api_key=key)
+        assert "sk-" not in str(caught.value)
+
+
+def test_half_a_surrogate_pair_and_endless_replies_are_rows_like_others(desk: Desk, tmp_path: Path) -> None:
+    said = iter(["\ud800", f"Question: {QUESTION}\nReply: {'Yes. ' * 1000}", *["" for _ in range(9)]])
+    with fake_engine(lambda _: next(said)) as engine:
+        done = made(desk, engine, tmp_path / "x.jsonl", kinds=("answer",))
+    assert done["rules"] == {"unreadable": done["rows"] - 1, "wording": 1}
+
+
 def test_a_path_is_added_where_an_address_has_none() -> None:
     urls = ("http://h:1", "http://h:1/", "http://h:1/v1/", "https://h/openai/v3")
     assert [ChatEngine(one).url for one in urls] == [
@@ -419,6 +469,30 @@ def test_nothing_is_learnt_from_before_a_person_approves_it(rows: Path, tmp_path
     assert [row.id for row in good] == [first, second]
     assert good[0].synthetic is not None
     assert (good[0].synthetic.decided_by, good[0].synthetic.decided_at) == ("ada", NOW)
+
+
+def test_general_conversations_are_refused_likewise(rows: Path) -> None:
+    built = Built(tiny_examples(9), Report({"small_talk": 9}, 0, (), (), ()), "k1")
+    with pytest.raises(DataInvalid, match=r":1: synthetic, and nobody has approved it"):
+        with_general(built, rows, Data(general=rows, general_share=0.1), brand="velmora")
+
+
+def test_what_the_doctor_kept_for_evaluation_is_not_trained_on(velmora: Brand, rows: Path) -> None:
+    Review(rows).decide_all([row.id for row in read_rows(rows)], [], by="ada", now=NOW)
+    made_rows = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
+    for row, side in zip(made_rows, ("train", "evaluation", "train"), strict=True):
+        row["split"] = side
+    rows.write_text("".join(json.dumps(row) + "\n" for row in made_rows), "utf-8")
+    brand = velmora.model_copy(update={"conversations": rows})
+    assert [one.id for one in trained_on(brand)] == [made_rows[0]["id"], made_rows[2]["id"]]
+    rows.write_text(json.dumps(made_rows[1]) + "\n", "utf-8")
+    with pytest.raises(RecipeInvalid, match="all conversations of 'velmora' are kept for evaluation"):
+        trained_on(brand)
+
+
+def test_synthetic_replies_are_nobodys_voice(velmora: Brand, rows: Path) -> None:
+    Review(rows).decide_all([row.id for row in read_rows(rows)], [], by="ada", now=NOW)
+    assert texts_of(velmora.model_copy(update={"conversations": rows})) == []
 
 
 def test_an_approval_without_a_name_is_broken(rows: Path) -> None:
@@ -496,6 +570,13 @@ def test_question_and_reply_are_changed_in_the_persons_editor(tmp_path: Path, mo
     monkeypatch.setenv("EDITOR", str(script))
     assert in_editor("Within 30?", "30 days,\nyes.") == ("Within 40?", "40 nights,\nyes.")
     assert in_editor("Within?", "No.") is None
+
+
+def test_a_models_words_do_not_steer_the_terminal(rows: Path) -> None:
+    review, screen = Review(rows), list[str]()
+    review.edit(review.waiting[0].id, "\x1b[2JHow long?", ANSWER)
+    walk(review, by="ada", key=keys("q"), show=screen.append, edit=lambda *_: None, recheck=lambda _: None)
+    assert "\x1b" not in "".join(screen)
 
 
 def test_what_people_wrote_is_not_decided(tmp_path: Path) -> None:
