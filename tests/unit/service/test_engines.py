@@ -12,10 +12,12 @@ import pytest
 
 from configs.adapter_terms import Terms
 from configs.home import Home
+from configs.load import load_config
 from configs.service import Engine
 from retrieval.prompt import Message
 from service import engine as engine_module
 from service.engine import EngineState, RemoteEngine
+from service.engine_server import itself
 from service.engines import EnginePool, Member
 from service.errors import AdapterUnknown, EngineLost, ModelUnavailable
 from service.generation import VllmGenerator
@@ -237,6 +239,16 @@ async def test_a_slow_engine_keeps_nobody_waiting_who_can_be_answered_elsewhere(
         assert one.chats == one.turned_away == []
         gate.set()
         await until(lambda: slow.holds("demo@1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BRANDVOICE_ENGINE__URL", "http://a:1"), ("BRANDVOICE_ENGINE__URLS", "[http://a:1, http://b:1]")],
+)
+def test_an_engine_that_reads_the_gateways_configuration_is_not_elsewhere(name: str, value: str) -> None:
+    config = load_config(Path("configs"), {name: value})
+    assert config.service.engine.elsewhere[0] == "http://a:1"
+    assert itself(config).service.engine.elsewhere == ()
 
 
 def test_one_engine_or_several_are_named_and_none_twice() -> None:
