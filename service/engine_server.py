@@ -2,7 +2,8 @@
 
     python -m service.engine_server --host 0.0.0.0 --port 8001
 
-The gateway is told of it by `engine.url`, and shares the state folder: adapters are loaded from there by path.
+The gateway is told of it by `engine.url` or `engine.urls`, and shares the state folder: adapters are loaded from there
+by path.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from typing import NoReturn
 
 import aiohttp
@@ -25,6 +27,12 @@ from service.cli.failures import explain, show
 from service.demo import prepare
 from service.engine import EngineProcess
 from service.stages import Stages
+
+
+def itself(config: Config) -> Config:
+    """The configuration as the engine reads it: for itself no engine runs elsewhere, whatever the gateway is told."""
+    engine = config.service.engine.model_copy(update={"url": None, "urls": ()})
+    return replace(config, service=config.service.model_copy(update={"engine": engine}))
 
 
 async def command(config: Config, home: Home, *, host: str, port: int) -> tuple[list[str], dict[str, str]]:
@@ -67,7 +75,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8001)
     arguments = parser.parse_args()
     try:
-        config = load_config(configs_folder(os.environ), os.environ)
+        config = itself(load_config(configs_folder(os.environ), os.environ))
         home = Home.from_environment(os.environ)
         with Stages() as stages, Children() as children:
             prepare(config, home, stages, children)

@@ -35,6 +35,8 @@ class FakeEngine:
     """Every adapter that it was ever given: name, path."""
     chats: list[dict[str, Any]] = field(default_factory=list)
     """Bodies, with the moment that each came."""
+    turned_away: list[str] = field(default_factory=list)
+    """Models that were asked for a chat and are not here."""
     unproven: list[str] = field(default_factory=list)
     """Adapters that were asked for a chat before they were tried in this life."""
     most_at_once: int = 0
@@ -116,6 +118,7 @@ class FakeEngine:
         if self.refuses_with:
             return web.json_response({"error": {"message": "not now"}}, status=self.refuses_with)
         if not self._knows(model):
+            self.turned_away.append(model)
             return web.json_response({"error": {"message": "no such model"}}, status=404)
         if "@" in model and model not in self._tried:
             self.unproven.append(model)

@@ -12,10 +12,12 @@ import pytest
 
 from configs.adapter_terms import Terms
 from configs.home import Home
+from configs.load import load_config
 from configs.service import Engine
 from retrieval.prompt import Message
 from service import engine as engine_module
 from service.engine import EngineState, RemoteEngine
+from service.engine_server import itself
 from service.engines import EnginePool, Member
 from service.errors import AdapterUnknown, EngineLost, ModelUnavailable
 from service.generation import VllmGenerator
@@ -158,7 +160,7 @@ async def test_an_engine_that_died_is_left_out_and_comes_back_once_its_adapters_
         # It answers, but holds no adapter yet: what the gateway does whenever an engine comes back.
         for _ in range(4):
             await at.ask("demo@1")
-        assert one.chats == []
+        assert one.chats == one.turned_away == []
         await at.voices.warm(["demo"])
         await until(lambda: at.adapters[0].holds("demo@1"))
         for _ in range(4):
@@ -205,7 +207,7 @@ async def test_an_engine_that_ignores_an_adapter_gets_no_request_for_it(home: Ho
         assert (await at.voices.voice("demo")).version == "1"
         for _ in range(4):
             await at.ask("demo@1")
-        assert one.chats == []
+        assert one.chats == one.turned_away == []
         await at.ask()
         await at.ask()
         assert one.chats, "the base model is not concerned"
@@ -234,9 +236,19 @@ async def test_a_slow_engine_keeps_nobody_waiting_who_can_be_answered_elsewhere(
         slow.make_ready = held_back  # type: ignore[method-assign]
         assert (await asyncio.wait_for(at.voices.voice("demo"), 5)).version == "1"
         assert await at.ask("demo@1") == "demo@1 " * WORDS
-        assert one.chats == []
+        assert one.chats == one.turned_away == []
         gate.set()
         await until(lambda: slow.holds("demo@1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BRANDVOICE_ENGINE__URL", "http://a:1"), ("BRANDVOICE_ENGINE__URLS", "[http://a:1, http://b:1]")],
+)
+def test_an_engine_that_reads_the_gateways_configuration_is_not_elsewhere(name: str, value: str) -> None:
+    config = load_config(Path("configs"), {name: value})
+    assert config.service.engine.elsewhere[0] == "http://a:1"
+    assert itself(config).service.engine.elsewhere == ()
 
 
 def test_one_engine_or_several_are_named_and_none_twice() -> None:
