@@ -35,8 +35,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.chats import BITEXT, read_chats
 from benchmarks.goals import Goal, at_least, at_most, goal_table
-from benchmarks.training_rates import DATA, chats
 from configs.training import Recipe
 from training.errors import TrainingFailed
 from training.examples import Example
@@ -46,7 +46,7 @@ from training.runs import unfinished
 WARM_UP = 3
 RANK = 16
 RATE = 4e-3
-"""The best of `benchmarks.training_rates` for LoRA r16 at 32 chats a step."""
+"""The best of `benchmarks.adapter_rates` for LoRA r16 at 32 chats a step."""
 PEER_RATE = 2e-3
 """For TRL's 8 chats a step: the step is a quarter, the rate that suits it about half."""
 RANDOM_RATE = 1e-4
@@ -101,7 +101,7 @@ class Bench:
         self.base: Path = arguments.base
         self.tiny: bool = arguments.rehearse
         self.on_gpu = torch.cuda.is_available()
-        everything = chats(arguments.data, None)
+        everything = read_chats(arguments.data)
         random.Random(7).shuffle(everything)  # noqa: S311  (reproducible, not secret)
         # Chats of one intent are worded alike, so this is no test of what was learnt, but the same for both.
         self.held, self.chats = everything[: arguments.held], everything[arguments.held :]
@@ -590,7 +590,7 @@ def child(arguments: argparse.Namespace) -> int:
     sft = {"learning_rate": RATE, "max_steps": arguments.steps, "checkpoint_every": 2 if tiny else 10, **FAST}
     sft |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 1024}
     recipe = Recipe.model_validate({"name": "speed", "lora": {"r": RANK, "lora_dropout": 0.0}, "sft": sft})
-    examples = chats(arguments.data, 40 if tiny else 1200)
+    examples = read_chats(arguments.data)[: 40 if tiny else 1200]
     runs = folder / "runs"
     begun = next(runs.glob("*/origin.json"), None)
     resumed = unfinished(runs, json.loads(begun.read_text())) if begun else None
@@ -662,7 +662,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=[*parts, "child"])
     parser.add_argument("--base", type=Path, required=True, help="SmolLM2-135M-Instruct in Hugging Face layout")
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, default=BITEXT)
     parser.add_argument("--rows", type=int, default=1600, help="chats that both learn in `small`")
     parser.add_argument("--held", type=int, default=160, help="chats that the loss is measured on")
     parser.add_argument("--rounds", type=int, default=3, help="of `cpu`")
