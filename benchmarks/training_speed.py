@@ -315,8 +315,8 @@ def _trl(
     tokenizer = transformers.AutoTokenizer.from_pretrained(bench.base)
     with tempfile.TemporaryDirectory() as scratch:
         # Only what a run of this length needs, and what would write or print beside it.
-        told = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
-        counted = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
+        told: dict[str, Any] = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
+        counted: dict[str, Any] = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
         peer = SFTTrainer(
             model=make() if make else str(bench.base),
             args=SFTConfig(**told, **counted, **({} if bench.on_gpu else {"use_cpu": True}), **changed),
@@ -507,7 +507,7 @@ def memory(bench: Bench) -> list[Goal]:
 def _four_bits(form: dict[str, int], **given: Any) -> Any:
     """The shape with each layer's matrices in NF4, as `method: qlora` loads them."""
     import torch
-    from bitsandbytes import nn as four  # type: ignore[import-not-found]
+    from bitsandbytes import nn as four
 
     model = shaped(form, **{key: value for key, value in given.items() if key != "quantization_config"})
     for layer in model.model.layers:
