@@ -315,8 +315,8 @@ def _trl(
     tokenizer = transformers.AutoTokenizer.from_pretrained(bench.base)
     with tempfile.TemporaryDirectory() as scratch:
         # Only what a run of this length needs, and what would write or print beside it.
-        told = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
-        counted = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
+        told: dict[str, Any] = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
+        counted: dict[str, Any] = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
         peer = SFTTrainer(
             model=make() if make else str(bench.base),
             args=SFTConfig(**told, **counted, **({} if bench.on_gpu else {"use_cpu": True}), **changed),
@@ -345,9 +345,10 @@ def shaped(shape: dict[str, int], **given: Any) -> Any:
     import transformers
 
     given.setdefault("dtype", torch.bfloat16)
-    config = transformers.LlamaConfig(**shape, rope_theta=500000.0, max_position_embeddings=8192)
+    library: Any = transformers
+    config = library.LlamaConfig(**shape, rope_theta=500000.0, max_position_embeddings=8192)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        return transformers.AutoModelForCausalLM.from_config(config, **given)
+        return library.AutoModelForCausalLM.from_config(config, **given)
 
 
 @contextmanager
@@ -361,7 +362,8 @@ def based_on(make: Callable[..., Any]) -> Iterator[None]:
 
 def full_rows(examples: Sequence[Example], tokenizer: Any, count: int, tokens: int = 1024) -> list[Example]:
     """Examples that fill a row each: a reply is followed by others until it is full."""
-    made, place = [], 0
+    made: list[Example] = []
+    place = 0
     while len(made) < count:
         first, text = examples[place % len(examples)], ""
         while len(tokenizer(text)["input_ids"]) < tokens:
@@ -555,7 +557,7 @@ def resume(bench: Bench) -> list[Goal]:
     assert {len(one) for one in losses.values()} == {steps}
 
     def apart(one: str, other: str) -> float:
-        return max(abs(a - b) for a, b in zip(losses[one], losses[other], strict=True))
+        return max(abs(float(a) - float(b)) for a, b in zip(losses[one], losses[other], strict=True))
 
     return [
         at_most(f"largest difference of a step's loss, one seed twice, {steps} steps", 1e-3, apart("one", "two")),
@@ -584,7 +586,7 @@ def child(arguments: argparse.Namespace) -> int:
     import torch
 
     if arguments.arm == "exact":
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(True, warn_only=True)
     folder, tiny = arguments.out, arguments.rehearse
     sft = {"learning_rate": RATE, "max_steps": arguments.steps, "checkpoint_every": 2 if tiny else 10, **FAST}

@@ -130,7 +130,8 @@ def fuse_lora(model: nn.Module) -> int:
     from peft.tuners import lora
 
     fused = 0
-    for layer in model.modules():
+    layers: Any = model.modules()
+    for layer in layers:
         if isinstance(layer, lora.Linear) and type(layer.base_layer) is nn.Linear and not _special(layer):
             layer.forward = _fused_lora(layer, layer.forward)
             fused += 1
@@ -210,7 +211,7 @@ def _fused_gate(layer: Any, kernel: Any) -> Callable[[torch.Tensor], Any]:
 def _fuse_rotation(model: nn.Module, kernel: Callable[..., Any]) -> None:
     """The rotation is a function of the model's module: it is exchanged there, for what is being trained only."""
     base = next(one for one in model.modules() if hasattr(one, "rotary_emb"))
-    module = sys.modules[type(base).__module__]
+    module: Any = sys.modules[type(base).__module__]
     plain = module.apply_rotary_pos_emb
     if getattr(plain, "fused", False):
         return
