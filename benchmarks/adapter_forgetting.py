@@ -168,7 +168,8 @@ def _recipe(share: float, general: Path, place: Place, seed: int) -> Recipe:
     row, count = recipe.sft.per_device_train_batch_size // 2, recipe.sft.gradient_accumulation_steps * 2
     if place.steps > 0:
         row, count = 1, 1
-    halves = {"per_device_train_batch_size": row, "gradient_accumulation_steps": count}
+    # General conversations are longer than a support chat.
+    halves = {"per_device_train_batch_size": row, "gradient_accumulation_steps": count, "max_length": 1408}
     sft = recipe.sft.model_copy(update={"max_steps": place.steps, "seed": seed, **halves})
     return recipe.model_copy(update={"data": data, "sft": sft})
 
