@@ -82,7 +82,7 @@ def prepare(place: Place) -> Iterator[str]:
         if brand.questions is None or brand.shipped_adapter is None:
             continue
         source = Source.open(name, os.environ)
-        questions = []
+        questions: list[dict[str, Any]] = []
         for asked in read_questions(brand.questions):
             if asked.document is None:
                 continue

@@ -18,13 +18,13 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from training.preferences import Pair, Shop, hold_pairs_back, read_pairs
 
 from benchmarks.chats import REPLY_TOKENS, Page, Place, Rows, Run, halved, load
 from benchmarks.goals import at_least, goal_table
 from configs.training import DpoRecipe, Preferences
 from training.evaluation import generate
 from training.gate import improvement_bound
+from training.preferences import Pair, Shop, hold_pairs_back, read_pairs
 from training.progress import LineProgress
 from training.recipes import dpo
 from training.testing import WordSearch

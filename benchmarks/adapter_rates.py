@@ -62,7 +62,7 @@ def one(run: Run, place: Place) -> dict[str, Any]:
         model, tokenizer = load(place.base)
         return {**asdict(run), **task_scores(model, tokenizer, asked, tokens)}
     made = recipe(run, place.steps, held_back=HELD_BACK, every=114)
-    return train(run, place, made, examples, lambda *trained: task_scores(*trained, asked, tokens))
+    return train(run, place, made, examples, lambda model, tokenizer: task_scores(model, tokenizer, asked, tokens))
 
 
 def pages(rows: Rows, _: Place, results: Path) -> Iterator[Page]:
@@ -125,8 +125,8 @@ def _shares(rows: Rows, bases: Mapping[int, Mapping[str, Any]]) -> Iterator[tupl
     for name, words in MEASURES.items():
         shares = []
         for seed in sorted(lora.keys() & full.keys() & bases.keys()):
-            values = [side.get(name) for side in (lora[seed], full[seed], bases[seed])]
-            if None not in values and values[1] != values[2]:
+            values = [side[name] for side in (lora[seed], full[seed], bases[seed]) if side.get(name) is not None]
+            if len(values) == 3 and values[1] != values[2]:
                 shares.append((values[0] - values[2]) / (values[1] - values[2]))
         if shares:
             spread = f", {min(shares):.3f} to {max(shares):.3f}" if len(shares) > 1 else ""

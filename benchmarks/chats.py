@@ -15,6 +15,7 @@ from typing import Any
 
 from configs.training import Recipe
 from retrieval.prompt import Message
+from training.adapter_run import Metrics
 from training.campaign import likeness
 from training.evaluation import generate
 from training.examples import Example
@@ -125,7 +126,7 @@ def train(
     place: Place,
     made: Recipe,
     examples: Sequence[Example],
-    evaluate: Callable[[Any, Any], lora_sft.Metrics],
+    evaluate: Callable[[Any, Any], Metrics],
 ) -> dict[str, Any]:
     """Train once, in this process; the weights are thrown away.
 

@@ -304,7 +304,7 @@ def _trl(
 
     seen: list[tuple[int, float, int]] = []
 
-    class Watch(transformers.TrainerCallback):  # type: ignore[misc]
+    class Watch(transformers.TrainerCallback):
         """Notes the clock when the trainer tells its tokens."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -316,10 +316,11 @@ def _trl(
     with tempfile.TemporaryDirectory() as scratch:
         # Only what a run of this length needs, and what would write or print beside it.
         told: dict[str, Any] = {"output_dir": scratch, "report_to": "none", "disable_tqdm": True, "save_strategy": "no"}
+        machine: dict[str, Any] = {} if bench.on_gpu else {"use_cpu": True}
         counted: dict[str, Any] = {"num_train_epochs": 1, "max_steps": steps, "logging_steps": 1}
         peer = SFTTrainer(
             model=make() if make else str(bench.base),
-            args=SFTConfig(**told, **counted, **({} if bench.on_gpu else {"use_cpu": True}), **changed),
+            args=SFTConfig(**told, **counted, **machine, **changed),
             train_dataset=datasets.Dataset.from_list([lora_sft._row(one) for one in examples]),
             processing_class=tokenizer,
             peft_config=_like_ours(LoraConfig) if adapter else None,
