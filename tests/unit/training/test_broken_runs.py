@@ -1,6 +1,5 @@
 """What breaks a training: losses that are no numbers, memory, disk, two at once, nothing to watch."""
 
-import multiprocessing
 import os
 import resource
 import subprocess
@@ -174,32 +173,34 @@ def test_a_share_that_leaves_nothing_to_watch_is_refused(base: Path, tmp_path: P
         lora_sft.main(one)
 
 
-def _hold(runs: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
-    with one_at_a_time(runs, "acme"):
-        held.set()
-        done.wait(30)
+HOLDS = """
+import sys, time
+from pathlib import Path
+from training.runs import one_at_a_time
+
+with one_at_a_time(Path(sys.argv[1]), "acme"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_brand_is_trained_by_one_at_a_time(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    held, done = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, held, done))
-    other.start()
-    try:
-        assert held.wait(30)
-        with pytest.raises(TrainingFailed, match=rf"acme is being trained by process {other.pid} already"):
-            with one_at_a_time(tmp_path, "acme"):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(TrainingFailed, match=rf"acme is being trained by process {other.pid} already"):
+                with one_at_a_time(tmp_path, "acme"):
+                    pass
+            with one_at_a_time(tmp_path, "other"):
                 pass
-        with one_at_a_time(tmp_path, "other"):
-            pass
-        # One that is killed holds nothing.
-        other.kill()
-        other.join()
-        with one_at_a_time(tmp_path, "acme"):
-            pass
-    finally:
-        done.set()
-        other.join()
+        finally:
+            other.kill()
+    # One that was killed holds nothing.
+    with one_at_a_time(tmp_path, "acme"):
+        pass
 
 
 def child(code: str, *arguments: object) -> str:
