@@ -164,7 +164,8 @@ from pathlib import Path
 from training.synthetic import make
 from training.synthetic.checks import Desk
 from tests.unit.training import test_synthetic as here
-make.Desk = type("Opened", (), {"open": lambda *_, **__: here.opened(Path(sys.argv[1]))})
+folder = Path(sys.argv[1])
+make.Desk = type("Opened", (), {"open": lambda *_, **__: here.opened(folder)})
 sys.argv[1:] = sys.argv[2:]
 sys.exit(make.main())
 """
