@@ -1,8 +1,9 @@
 """The first look at a message: a question for the knowledge base, small talk, or something for a person.
 
-Rules decide the clear cases. The rest is compared with a few phrases of each kind, questions among them; only a message
-that is clearly nearer to another kind leaves the way of questions, because a question answered with small talk is
-worse than small talk answered from the help pages.
+Rules decide the clear cases, then a model says what belongs to a person (`retrieval.routing.person`). The rest is
+compared with a few phrases of each kind, questions among them; only a message that is clearly nearer to another kind
+leaves the way of questions, because a question answered with small talk is worse than small talk answered from the help
+pages.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from retrieval.encoder import Encoder, Vectors
 from retrieval.language.small_talk import without_courtesies
 from retrieval.language.words import fold, words
+from retrieval.routing.person import MATTERS, matter
 
 RouteKind = Literal["question", "small_talk", "hand_over", "empty"]
 
@@ -136,8 +138,24 @@ _WANT_PERSON = re.compile(
     r"|^(?:a |an |real |live )*" + _PERSON + r"(?: (?:now|please|pls|plz|asap))*$"
     r"|\b(?:call|ring|phone) me (?:back|now|today|please)\b|^(?:please )?(?:call|ring|phone) me\b"
 )
+_TALK_TO_ANYBODY = re.compile(
+    r"^(?!(?:do|does|did|will|must|should|when|which|why|what) ).*\b(?:(?:speak|talk|chat|connect me|transfer me|"
+    r"put (?:me |us )?through|pass (?:me|us)(?: on| over)?|switch me(?: over)?|hand me over|forward (?:me|this)|"
+    r"escalate(?: this)?|let me through|a word) (?:to|with) (?:(?:a|an|the|your|one of|some|any) )*"
+    r"(?:someone|somebody|anyone|anybody|boss|owner|humans?|people|staff|colleagues?|agents?|employees|supervisors?|"
+    r"support|customer (?:service|care|support)|service desk|team))\b"
+)
+_MACHINE = r"(?:bots?|chat ?bots?|robots?|machines?|computers?|software|(?:computer )?programs?|ai|answering machine)"
+_NO_MACHINE = re.compile(
+    r"\b(?:don ?'?t|do not|won ?'?t|will not|can ?'?t|can ?not|refuse|hate|sick of|tired of|rather than|instead of|"
+    r"no longer|stop|enough of|fed up with|not) (?:\w+ ){0,4}?(?:talk|speak|chat|writ|deal|discuss|argu|typ)\w* "
+    r"(?:\w+ ){0,2}?(?:to|with) (?:\w+ ){0,2}?"
+    + _MACHINE
+    + r"\b|(?:^not|\b(?:no|enough|rather than|instead of)) (?:a |an |more |another |of )*(?:chat ?)?bots?\b"
+)
 _LEGAL = re.compile(
-    r"\b(?:(?:my|a|our) (?:lawyer|attorney|solicitor)|sue you|suing you|legal action|take you to court|see you in "
+    r"\b(?:(?:my|our) (?:lawyer|attorney|solicitor)|(?:get|hire|see|take|involve|instruct|contact|call) a "
+    r"(?:lawyer|attorney|solicitor)|sue you|suing you|legal action|take you to court|see you in "
     r"court|"
     r"press charges|consumer protection|class action)\b"
 )
@@ -148,19 +166,23 @@ _COMPLAINT = re.compile(
     r"(?:was|were|is|are|so|very|really|extremely) (?:rude|insulting|disrespectful) to (?:me|us|my)|"
     r"nobody (?:answers|replies|responds|helps|cares)|no one (?:answers|replies|responds|helps|cares))\b"
 )
-_OWN_CASE = re.compile(
+_MONEY = re.compile(
     r"\b(?:charged|billed|debited) (?:me )?(?:twice|double|two times|three times|again)\b"
-    r"|\b(?:you|they) (?:sent|delivered|shipped|gave) me (?:the|a) wrong\b"
+    r"|\b(?:account|card) (?:was|is|has been|got) (?:hacked|stolen|misused)\b"
+    r"|\b(?:someone|somebody) (?:else )?(?:has )?(?:hacked|logged in ?to|got into|used) my account\b"
+)
+_INJURY = re.compile(
+    r"\b(?:burn(?:ed|t)|hurt|injured|cut) (?:me|my (?:hand|finger|arm|leg|foot|face|eye|skin|neck|child|son|"
+    r"daughter|baby)s?)\b|\b(?:gave|given|got|caused) me (?:a |an )?(?:rash|allergic "
+    r"reaction|allergy|burn|injury|infection)\b"
+)
+_OWN_CASE = re.compile(
+    r"\b(?:you|they) (?:sent|delivered|shipped|gave) me (?:the|a) wrong\b"
     r"|\b(?:my|the) (?:order|parcel|package|refund|return) (?:has )?(?:never|still not|still hasn't|hasn't|has not|"
     r"didn't|did not) "
     r"(?:arriv|come|came|show|been|turn)\w*"
     r"|\b(?:still|have|got|received|with) (?:still )?no (?:refund|parcel|package|money|reply|answer|response)\b"
-    r"|\b(?:account|card) (?:was|is|has been|got) (?:hacked|stolen|misused)\b"
-    r"|\b(?:someone|somebody) (?:else )?(?:has )?(?:hacked|logged in ?to|got into|used) my account\b"
     r"|\border (?:number |no\.? ?|nr\.? ?|#)?(?:[a-z]{1,4}[- ]?)?\d{4,}\b"
-    r"|\b(?:burn(?:ed|t)|hurt|injured|cut) (?:me|my (?:hand|finger|arm|leg|foot|face|eye|skin|neck|child|son|"
-    r"daughter|baby)s?)\b|\b(?:gave|given|got|caused) me (?:a |an )?(?:rash|allergic "
-    r"reaction|allergy|burn|injury|infection)\b"
 )
 _DO_IT_FOR_ME = re.compile(
     r"^(?:please )?(?:(?:can|could|would|will) (?:you|u|someone|somebody) (?:please )?)?(?:go and )?"
@@ -203,9 +225,9 @@ class Route:
 
     kind: RouteKind
     reason: str
-    """The rule or the phrase that decided."""
+    """What decided, in words for the team: the rule, the matter or the phrase."""
     score: float
-    """1 for a rule; else the cosine to the nearest phrase of the kind."""
+    """1 for a rule; the model's score for a matter of a person; else the cosine to the nearest phrase of the kind."""
 
 
 def route(text: str, encoder: Encoder | None = None) -> Route:
@@ -234,21 +256,28 @@ def route(text: str, encoder: Encoder | None = None) -> Route:
         return Route("small_talk", "a compliment", 1.0)
     if encoder is None:
         return Route("question", "no rule matched", 1.0)
+    if found := matter(text, encoder):
+        return Route("hand_over", found.reason, found.score)
     return _by_neighbours(text, encoder)
 
 
 def _hand_over_rule(text: str, bare: str, rest: str) -> str | None:
     if _LEGAL.search(bare):
-        return "speaks of legal steps"
+        return "a matter for a person: legal steps"
     if _GENERAL_CASE.search(bare):
         return None
     if _COMPLAINT.search(bare):
-        return "a complaint"
+        return "a matter for a person: a complaint"
+    if _INJURY.search(text):
+        return MATTERS["safety"]
+    if _MONEY.search(text):
+        return MATTERS["money"]
     if _OWN_CASE.search(text) or _DO_IT_FOR_ME.search(rest):
-        return "a case of one's own"
+        return MATTERS["own"]
     asks_what_i_am = _WHO_ARE_YOU.match(bare)
-    if not asks_what_i_am and (_WANT_PERSON.search(bare) or _WANT_PERSON.search(rest)):
-        return "asks for a person"
+    wishes = (_WANT_PERSON, _TALK_TO_ANYBODY, _NO_MACHINE)
+    if not asks_what_i_am and any(wish.search(bare) or wish.search(rest) for wish in wishes):
+        return MATTERS["person"]
     return None
 
 

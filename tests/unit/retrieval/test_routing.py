@@ -44,6 +44,11 @@ def test_courtesies_are_small_talk(text: str) -> None:
         "Someone else has logged in to my account.",
         "my perfume gave me a rash",
         "can you cancel my order for me",
+        "let me talk to somebody from your team",
+        "could you put me through to a colleague",
+        "I refuse to discuss this with a chatbot",
+        "no more bots",
+        "I will get a lawyer",
     ],
 )
 def test_what_a_person_must_see_is_handed_over(text: str) -> None:
@@ -64,6 +69,10 @@ def test_what_a_person_must_see_is_handed_over(text: str) -> None:
         "How do I contact customer care?",
         "return window??",
         "Will a person call me before the delivery of the table?",
+        "Do I have to talk to someone to close my account?",
+        "I am looking for a present for a lawyer.",
+        "How do I get the software to talk to my printer?",
+        "Can I connect it to my computer?",
     ],
 )
 def test_question_stays_a_question_whatever_words_are_around_it(text: str) -> None:
