@@ -115,7 +115,7 @@ def test_the_quick_recipe_trains_in_minutes_and_is_skipped_when_nothing_changed(
 
 
 def test_a_better_adapter_is_passed_by_the_gate_and_speaks(tmp_path: Path) -> None:
-    """All held-out questions, twice: ten minutes on two quiet cores."""
+    """All held-out questions, twice: half an hour on two cores."""
     configs = tmp_path / "configs"
     shutil.copytree("configs", configs)
     (tmp_path / "samples").symlink_to(Path("samples").absolute())
