@@ -159,11 +159,13 @@ def test_half_a_line_of_a_killed_run_is_written_again(desk: Desk, good: FakeEngi
 
 def test_ctrl_c_ends_the_command_at_once_and_leaves_whole_files(tmp_path: Path) -> None:
     code = """
-import sys
+import signal, sys
 from pathlib import Path
 from training.synthetic import make
 from training.synthetic.checks import Desk
 from tests.unit.training import test_synthetic as here
+# As on a terminal; what a shell runs in the background begins with the signal ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path(sys.argv[1])
 make.Desk = type("Opened", (), {"open": lambda *_, **__: here.opened(folder)})
 sys.argv[1:] = sys.argv[2:]
