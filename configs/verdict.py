@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from configs.adapter_manifest import Digest, read_form
+from configs.adapter_manifest import AdapterManifest, Digest, read_adapter, read_form
 from configs.brand import Brand, Gate, Strict
 
 VERDICT_FILE = "verdict.json"
@@ -32,6 +32,31 @@ class Conditions(Strict):
     base_sha256: Digest | None = Field(description="Of the base model; null where another machine serves it.")
     questions_sha256: Digest = Field(description="Of the file of held-out questions.")
     gate_sha256: Digest = Field(description="Of margins and floors.")
+
+
+def conditions(
+    adapters: Path, brand: Brand, candidate: AdapterManifest, current: str, base_sha256: str | None
+) -> Conditions:
+    """What a verdict on this candidate holds for as things stand.
+
+    Args:
+        adapters: The folder of the brand's versions.
+        brand: With its held-out questions and its gate.
+        candidate: The manifest of the version that is judged.
+        current: The version that speaks now; `BASE_VERSION` where the base model does.
+        base_sha256: Digest of the base model that serves.
+
+    Raises:
+        AdapterInvalid: The version that speaks now is not whole.
+    """
+    speaking = None if current == BASE_VERSION else read_adapter(adapters / current, verify=False).weights_sha256
+    return Conditions(
+        candidate=Judged(version=candidate.version, weights_sha256=candidate.weights_sha256),
+        current=Judged(version=current, weights_sha256=speaking),
+        base_sha256=base_sha256,
+        questions_sha256=questions_sha256(brand),
+        gate_sha256=gate_sha256(brand.gate),
+    )
 
 
 class RecordedVerdict(Strict):

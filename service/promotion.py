@@ -6,19 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from configs.adapter_manifest import AdapterManifest, Approval, read_adapter
+from configs.adapter_manifest import AdapterManifest, Approval
 from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
-from configs.verdict import (
-    BASE_VERSION,
-    Conditions,
-    Judged,
-    RecordedVerdict,
-    gate_sha256,
-    questions_sha256,
-    read_verdict,
-)
+from configs.verdict import BASE_VERSION, Conditions, RecordedVerdict, conditions, read_verdict
 from service.errors import PromotionRefused, RequestInvalid
 
 GATE = "gate"
@@ -85,26 +77,14 @@ def _against(
         return PromotionRefused(f"The gate's verdict on {name} cannot be used: {error}. {ask}", (str(error),))
     if found is None:
         return PromotionRefused(f"The gate has not judged {name} yet. {ask}", ("not judged yet",))
-    stale = _changed(found.conditions, _conditions(home, brand, manifest, active, base_sha256))
+    now = conditions(home.adapters / brand.name, brand, manifest, active or BASE_VERSION, base_sha256)
+    stale = _changed(found.conditions, now)
     if stale:
         return PromotionRefused(f"The gate's verdict on {name} is out of date: {stale}. {ask}", (stale,))
     if found.verdict != "passed":
         why = "; ".join(found.reasons)
         return PromotionRefused(f"The gate says of {name}: {found.verdict}: {why}", found.reasons)
     return found
-
-
-def _conditions(
-    home: Home, brand: Brand, manifest: AdapterManifest, active: str | None, base_sha256: str | None
-) -> Conditions:
-    weights = read_adapter(home.adapters / brand.name / active, verify=False).weights_sha256 if active else None
-    return Conditions(
-        candidate=Judged(version=manifest.version, weights_sha256=manifest.weights_sha256),
-        current=Judged(version=active or BASE_VERSION, weights_sha256=weights),
-        base_sha256=base_sha256,
-        questions_sha256=questions_sha256(brand),
-        gate_sha256=gate_sha256(brand.gate),
-    )
 
 
 def _changed(then: Conditions, now: Conditions) -> str:

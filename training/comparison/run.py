@@ -16,15 +16,7 @@ import httpx2
 
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.base_manifest import BaseInvalid, base_folder, read_base
-from configs.verdict import (
-    BASE_VERSION,
-    VERDICT_FILE,
-    Conditions,
-    Judged,
-    RecordedVerdict,
-    gate_sha256,
-    questions_sha256,
-)
+from configs.verdict import BASE_VERSION, VERDICT_FILE, RecordedVerdict, conditions
 from training.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
 from training.comparison.measuring import Scorers, in_common, means, measure, to_judge
 from training.comparison.report import render
@@ -93,12 +85,14 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
     current = _speaking(request, key)
     if current == request.candidate:
         raise RecipeInvalid(f"{brand.name}@{current} speaks already; name another version as candidate")
-    conditions, candidate = _conditions(source, request.candidate, current)
+    adapters = source.home.adapters / brand.name
+    candidate = read_adapter(adapters / request.candidate)
+    holds_for = conditions(adapters, brand, candidate, current, _base_sha256(source))
     folder = source.home.evaluations / brand.name / request.candidate
     versions = [current, request.candidate]
     if request.baseline and current != BASE_VERSION:
         versions.insert(0, BASE_VERSION)
-    of = {**conditions.model_dump(mode="json", exclude={"gate_sha256"}), "knowledge": source.knowledge.version}
+    of = {**holds_for.model_dump(mode="json", exclude={"gate_sha256"}), "knowledge": source.knowledge.version}
     asked = asyncio.run(_ask(request, key, questions, versions, AnswerFile(folder / ANSWERS_FILE, of), progress))
     progress(Report("reading the answers", 0, 1))
     scorers = _scorers(source)
@@ -118,7 +112,7 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
     )
     recorded = RecordedVerdict(
         brand=brand.name,
-        conditions=conditions,
+        conditions=holds_for,
         knowledge_version=source.knowledge.version,
         verdict=verdict.verdict,
         cases=verdict.cases,
@@ -160,22 +154,11 @@ def _speaking(request: Request, key: str | None) -> str:
     return next((str(one["version"]) for one in told["adapters"] if one["active"]), BASE_VERSION)
 
 
-def _conditions(source: Source, candidate: str, current: str) -> tuple[Conditions, AdapterManifest]:
-    adapters = source.home.adapters / source.brand.name
-    manifest = read_adapter(adapters / candidate)
-    speaking = None if current == BASE_VERSION else read_adapter(adapters / current, verify=False).weights_sha256
+def _base_sha256(source: Source) -> str | None:
     try:
-        base = read_base(base_folder(source.home.models, source.config.service.models.base)).sha256
+        return read_base(base_folder(source.home.models, source.config.service.models.base)).sha256
     except BaseInvalid:
-        base = None
-    conditions = Conditions(
-        candidate=Judged(version=candidate, weights_sha256=manifest.weights_sha256),
-        current=Judged(version=current, weights_sha256=speaking),
-        base_sha256=base,
-        questions_sha256=questions_sha256(source.brand),
-        gate_sha256=gate_sha256(source.brand.gate),
-    )
-    return conditions, manifest
+        return None
 
 
 def _general(source: Source, version: str, request: Request, progress: Progress) -> Measured:
@@ -229,9 +212,7 @@ def _report(
         **recorded.model_dump(mode="json", by_alias=True),
         "questions": len(questions),
         "decisions": decisions,
-        "means": {
-            version: {name: {**asdict(one)} for name, one in means(values[version]).items()} for version in versions
-        },
+        "means": {version: {name: asdict(one) for name, one in means(values[version]).items()} for version in versions},
         "trained": {"created_at": str(candidate.created_at), "metrics": candidate.metrics},
     }
 
