@@ -176,7 +176,42 @@ def computes_in_bfloat16(precision: str, *, on_gpu: bool) -> bool:
     return probe is not None and bool(probe())
 
 
-def watching(sft: Sft, *, watched: bool) -> dict[str, Any]:
+def trainer_arguments(job: Job[Any, Any], run: Run, *, half: bool, on_gpu: bool, watched: bool) -> dict[str, Any]:
+    """What the trainers of both recipes are told alike, in their own words.
+
+    Raises:
+        RecipeInvalid: The tracker is not installed.
+    """
+    _, sft = settings(job.recipe)
+    return {
+        "output_dir": str(run.folder / "trainer"),
+        "learning_rate": sft.learning_rate,
+        "num_train_epochs": sft.num_train_epochs,
+        "max_steps": sft.max_steps,
+        "per_device_train_batch_size": sft.per_device_train_batch_size,
+        "per_device_eval_batch_size": sft.per_device_train_batch_size,
+        "gradient_accumulation_steps": sft.gradient_accumulation_steps,
+        "lr_scheduler_type": sft.lr_scheduler_type,
+        "warmup_steps": sft.warmup_ratio,
+        "weight_decay": sft.weight_decay,
+        "max_grad_norm": sft.max_grad_norm,
+        "max_length": sft.max_length,
+        "bf16": half,
+        "use_cpu": not on_gpu,
+        "seed": sft.seed,
+        "data_seed": sft.seed,
+        "gradient_checkpointing": sft.gradient_checkpointing,
+        "dataloader_pin_memory": on_gpu,
+        "logging_steps": 1,
+        **_watching(sft, watched=watched),
+        **_reporting(job, run),
+        # A loss that is not a number is to be seen, not left out of the mean.
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+    }
+
+
+def _watching(sft: Sft, *, watched: bool) -> dict[str, Any]:
     """When the trainer looks at what is held back and when it keeps its state, in its own words."""
     if watched:
         looks = {"eval_strategy": "steps", "eval_steps": sft.evaluate_every, "eval_on_start": True}
@@ -188,7 +223,7 @@ def watching(sft: Sft, *, watched: bool) -> dict[str, Any]:
     return {"save_strategy": "no"}
 
 
-def reporting(job: Job[Any, Any], run: Run) -> dict[str, Any]:
+def _reporting(job: Job[Any, Any], run: Run) -> dict[str, Any]:
     """Whom the trainer reports to, in its own words: nobody, or a tracker that keeps what it hears on this machine.
 
     Raises:

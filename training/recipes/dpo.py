@@ -31,10 +31,9 @@ from training.adapter_run import (
     enough_memory,
     finish,
     lora_config,
-    reporting,
     show,
     steps,
-    watching,
+    trainer_arguments,
 )
 from training.errors import RecipeInvalid
 from training.preferences import Pair, hold_pairs_back
@@ -90,33 +89,10 @@ def _train(job: Job, run: Run) -> Trained:
 
     # 3. Adapter and optimisation, all from the recipe.
     arguments = DPOConfig(
-        output_dir=str(run.folder / "trainer"),
+        **trainer_arguments(job, run, half=half, on_gpu=on_gpu, watched=bool(watched)),
         beta=dpo.beta,
         # The reference never changes: what it finds of each reply is worked out once, before the first step.
         precompute_ref_log_probs=True,
-        learning_rate=dpo.learning_rate,
-        num_train_epochs=dpo.num_train_epochs,
-        max_steps=dpo.max_steps,
-        per_device_train_batch_size=dpo.per_device_train_batch_size,
-        per_device_eval_batch_size=dpo.per_device_train_batch_size,
-        gradient_accumulation_steps=dpo.gradient_accumulation_steps,
-        lr_scheduler_type=dpo.lr_scheduler_type,
-        warmup_steps=dpo.warmup_ratio,
-        weight_decay=dpo.weight_decay,
-        max_grad_norm=dpo.max_grad_norm,
-        max_length=dpo.max_length,
-        bf16=half,
-        use_cpu=not on_gpu,
-        seed=dpo.seed,
-        data_seed=dpo.seed,
-        gradient_checkpointing=dpo.gradient_checkpointing,
-        dataloader_pin_memory=on_gpu,
-        logging_steps=1,
-        **watching(dpo, watched=bool(watched)),
-        **reporting(job, run),
-        # A loss that is not a number is to be seen, not left out of the mean.
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
     )
     log = run.log(job.progress)
     callbacks = [log.callback()]

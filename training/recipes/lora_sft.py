@@ -37,10 +37,9 @@ from training.adapter_run import (
     enough_memory,
     finish,
     lora_config,
-    reporting,
     show,
     steps,
-    watching,
+    trainer_arguments,
 )
 from training.errors import RecipeInvalid, TrainingError
 from training.example_files import read_examples
@@ -97,33 +96,10 @@ def _train(job: Job, run: Run) -> Trained:
 
     # 3. Adapter and optimisation, all from the recipe.
     arguments = SFTConfig(
-        output_dir=str(run.folder / "trainer"),
-        learning_rate=sft.learning_rate,
-        num_train_epochs=sft.num_train_epochs,
-        max_steps=sft.max_steps,
-        per_device_train_batch_size=sft.per_device_train_batch_size,
-        per_device_eval_batch_size=sft.per_device_train_batch_size,
-        gradient_accumulation_steps=sft.gradient_accumulation_steps,
-        lr_scheduler_type=sft.lr_scheduler_type,
-        warmup_steps=sft.warmup_ratio,
-        weight_decay=sft.weight_decay,
-        max_grad_norm=sft.max_grad_norm,
-        max_length=sft.max_length,
+        **trainer_arguments(job, run, half=half, on_gpu=on_gpu, watched=bool(watched)),
         completion_only_loss=True,
-        bf16=half,
-        use_cpu=not on_gpu,
-        seed=sft.seed,
-        data_seed=sft.seed,
         packing=sft.packing,
         eval_packing=False,
-        gradient_checkpointing=sft.gradient_checkpointing,
-        dataloader_pin_memory=on_gpu,
-        logging_steps=1,
-        **watching(sft, watched=bool(watched)),
-        **reporting(job, run),
-        # A loss that is not a number is to be seen, not left out of the mean.
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
     )
     log = run.log(job.progress)
     callbacks = [log.callback()]
