@@ -20,6 +20,7 @@ from configs.adapter_terms import Terms, verified
 from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
+from configs.whole_file import replace_text
 from service.errors import AdapterUnknown
 from service.promotion import Override, approval
 
@@ -111,7 +112,7 @@ def promote(
     let = approval(home, brand, manifest, active=before, base_sha256=terms.base_sha256, override=override)
     manifest = manifest.model_copy(update={"approvals": (*manifest.approvals, let)})
     folder = home.adapters / brand.name / version
-    _replace(folder / MANIFEST_FILE, manifest.to_json())
+    replace_text(folder / MANIFEST_FILE, manifest.to_json())
     if terms.keys:
         sign_adapter(folder, terms.keys)
     _activate(home, brand.name, version)
@@ -135,7 +136,7 @@ def _activate(home: Home, brand: str, version: str) -> None:
             history.write(before + "\n")
             history.flush()
             os.fsync(history.fileno())
-    _replace(home.adapters / brand / "active", version)
+    replace_text(home.adapters / brand / "active", version)
 
 
 def rollback(home: Home, brand: str, *, terms: Terms) -> str:
@@ -151,8 +152,8 @@ def rollback(home: Home, brand: str, *, terms: Terms) -> str:
         raise AdapterUnknown(f"Brand {brand!r} has no earlier adapter to go back to. See `brandvoice adapter list`.")
     version = lines.pop()
     verified(home.adapters / brand / version, brand=brand, terms=terms)
-    _replace(home.adapters / brand / "active", version)
-    _replace(history_file, "\n".join(lines) + "\n" if lines else "")
+    replace_text(home.adapters / brand / "active", version)
+    replace_text(history_file, "\n".join(lines) + "\n" if lines else "")
     return version
 
 
@@ -212,13 +213,3 @@ def _folders(home: Home, brand: str) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a small file so that a reader sees the old or the new text, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".tmp-", delete=False, encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ import httpx2
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.base_manifest import BaseInvalid, base_folder, read_base
 from configs.verdict import BASE_VERSION, VERDICT_FILE, RecordedVerdict, conditions
+from configs.whole_file import replace_text
 from training.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
 from training.comparison.measuring import Scorers, in_common, means, measure, to_judge
 from training.comparison.report import render
@@ -122,10 +121,10 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
     )
     report = _report(recorded, candidate, values, versions, questions, asked)
     page = render(report, questions, asked, values, current=current, candidate=request.candidate)
-    _write(folder / REPORT_FILE, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    _write(folder / PAGE_FILE, page)
+    replace_text(folder / REPORT_FILE, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    replace_text(folder / PAGE_FILE, page)
     # Last, so that there is no verdict without its report.
-    _write(folder / VERDICT_FILE, recorded.to_json())
+    replace_text(folder / VERDICT_FILE, recorded.to_json())
     progress(Report("reading the answers", 1, 1))
     return Compared(verdict, folder, report)
 
@@ -219,10 +218,3 @@ def _report(
 
 def _name(brand: str, version: str) -> str:
     return "base + voice guide" if version == BASE_VERSION else f"{brand}@{version}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole, or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".tmp-", delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.replace(file.name, path)
