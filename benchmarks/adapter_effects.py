@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,7 @@ def main() -> int:
     place = Place(arguments.base, arguments.data, rehearsed, arguments.steps)
     if arguments.do == "one":
         one = Run(**json.loads(arguments.run))
+        place = replace(place, keep=arguments.work / one.name)
         keep_result(arguments.work / one.name, {"run": one.name, **table(one.table).one(one, place)})
         return 0
     if arguments.do == "run":

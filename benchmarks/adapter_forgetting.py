@@ -1,9 +1,11 @@
-"""What a brand's adapter costs in general ability, with and without general conversations mixed into its training.
+"""What a brand's adapter costs in general ability, and what helps: general conversations, learnt or held to the base.
 
-The base, the shipped adapter of each sample brand, and adapters of the shipped recipe with a fifth of general
-conversations: multiple choice, instructions that code can check, loss on general text (`training.general`); and
-whether the model with its adapter off is its base, token by token. What is mixed in are the better replies of public
-preference pairs, of which none is asked here.
+The base, the shipped adapter of each sample brand, and adapters trained in several ways (`WAYS`): multiple choice,
+instructions that code can check, loss on general text (`training.general`); whether the model with its adapter off is
+its base, token by token; and what the adapter is for, the loss on the brand's own conversations that were held back,
+voice and right facts of the replies to its held-out questions, as in `benchmarks.adapter_answers`. General
+conversations are the better replies of public preference pairs ("people's"), or prompts of ours with the base's own
+replies (samples/general.jsonl); none is asked here.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.chats import Page, Place, Rows, Run
+from benchmarks import adapter_answers
+from benchmarks.chats import Page, Place, Rows, Run, halved, load, reply_loss
 from benchmarks.goals import at_least, at_most, goal_table
 from configs.training import Recipe, read_recipe
+from training.data.split import hold_back
+from training.evaluation import generate
 from training.example_files import read_examples, write_examples
+from training.examples import Example, select
 from training.general import adapter_off, measure_general, read_cases
 from training.progress import LineProgress
 from training.recipes import lora_sft
@@ -31,8 +37,50 @@ NAME = "forgetting"
 SHARED = Path("../shared/data")
 GENERAL = "general.jsonl"
 MIXED_IN = ("preferences/dpo_en_demo.jsonl", "preferences/pandalm_pairs.jsonl")
-SHARES = (0.2,)
-RECIPE = Path("configs/training/lora_sft.yaml")
+OWN = Path("samples/general.jsonl")
+RECIPE = Path("configs/training/lora.yaml")
+MOST = 0.4
+"""Share of general conversations, at most."""
+TOGETHER = "adapter+"
+"""The arm of `benchmarks.adapter_answers` in which a trained adapter answers here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How general conversations take part in a training."""
+
+    words: str
+    share: float = 0.0
+    """Of all examples."""
+    whose: str = "own"
+    """`own`: the base's replies; `people`: other ones."""
+    held: float = 0.0
+    """Weight by which the adapter is held to the base (`sft.distillation`); 0 learns the conversations."""
+    rate: float = 1e-3
+
+
+EPOCHS = 4
+FAST = {
+    "packing": True,
+    "weights": "bfloat16",
+    "fused_lora": True,
+    "fused_layers": True,
+    "per_device_train_batch_size": 4,
+    "gradient_accumulation_steps": 1,
+}
+"""Rows of 1,024 tokens, four a step: about 13 of a brand's examples."""
+WAYS: Mapping[str, Way] = {
+    "none": Way("nothing mixed in"),
+    "people": Way("20 % of people's, learnt", 0.2, "people"),
+    "own": Way("20 % of the base's own, learnt", 0.2),
+    "held": Way("20 % of the base's own, held to the base", 0.2, held=1.0),
+    "held-more": Way("40 %, held", 0.4, held=1.0),
+    "held-slow": Way("40 %, held, half the rate", 0.4, held=1.0, rate=5e-4),
+    "held-tight": Way("40 %, held four times as dearly", 0.4, held=4.0),
+    "own-more": Way("40 % of the base's own, learnt", 0.4),
+    "slow": Way("nothing mixed in, a third of the rate", rate=3e-4),
+    "held-people": Way("40 % of people's, held", 0.4, "people", held=1.0),
+}
 HIGHER = 0.03
 """Share by which the loss on general text may rise."""
 OFF_PROMPTS = 32
@@ -50,85 +98,118 @@ def prepare(place: Place) -> Iterator[str]:
 
     cases = [*_lines("general/multiple_choice.jsonl"), *_lines("general/ifeval.jsonl"), *_texts()]
     (place.data / GENERAL).write_text("".join(json.dumps(one) + "\n" for one in cases), encoding="utf-8")
-    mixed = place.data / "mixed_in.jsonl"
+    mixed = place.data / "people.jsonl"
     rows = [{"messages": [*_chat(row), {"role": "assistant", "content": row["chosen"]}]} for row in _lines(*MIXED_IN)]
     mixed.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
-    yield f"{len(cases)} general cases; {len(rows)} general conversations"
-    data = read_recipe(RECIPE).data.model_copy(update={"general": mixed, "general_share": max(SHARES)})
-    for name in _brands():
-        source = Source.open(name, os.environ)
-        built = build(source, data)
-        plain = place.data / f"{name}.jsonl"
-        write_examples(plain, built, data_sha256=data_digest(source, data))
-        with plain.open("rb") as read, gzip.open(place.data / f"{name}.jsonl.gz", "wb") as packed:
-            shutil.copyfileobj(read, packed)
-        plain.unlink()
-        yield f"{name}: {len(built.examples)} examples, {dict(built.report.kinds)}"
+    yield f"{len(cases)} general cases; {len(rows)} general conversations of people"
+    for whose, path in (("people", mixed), ("own", OWN)):
+        data = read_recipe(RECIPE).data.model_copy(update={"general": path, "general_share": MOST})
+        for name in _brands():
+            source = Source.open(name, os.environ)
+            built = build(source, data)
+            plain = place.data / f"{name}.jsonl"
+            write_examples(plain, built, data_sha256=data_digest(source, data))
+            with plain.open("rb") as read, gzip.open(_examples(place, name, whose), "wb") as packed:
+                shutil.copyfileobj(read, packed)
+            plain.unlink()
+            yield f"{name}: {len(built.examples)} examples, {dict(built.report.kinds)}"
     mixed.unlink()
 
 
 def runs(place: Place) -> list[Run]:
-    """What is trained first, because it takes longest."""
-    names = sorted(path.name.removesuffix(".jsonl.gz") for path in place.data.glob("*.jsonl.gz"))
-    recipe = read_recipe(RECIPE)
-    how: dict[str, Any] = {
-        "rate": recipe.sft.learning_rate,
-        "rank": recipe.lora.r,
-        "epochs": recipe.sft.num_train_epochs,
-    }
-    trained = [Run(NAME, f"{name}/{share:g}", **how) for share in SHARES for name in names]
-    return [*trained, *(Run(NAME, f"{name}/shipped") for name in names), Run(NAME, "base")]
+    """The base first, because all is compared with it."""
+    names = sorted(path.name.split(".")[0] for path in place.data.glob("*.own.jsonl.gz"))
+    made = [Run(NAME, f"{name}/{way}", rate=how.rate, epochs=EPOCHS) for way, how in WAYS.items() for name in names]
+    return [Run(NAME, "base"), *made, *(Run(NAME, f"{name}/shipped") for name in names)]
 
 
 def one(run: Run, place: Place) -> dict[str, Any]:
-    """Train where the arm is a share, then measure."""
+    """Train where the arm is a way, then measure."""
     name, _, what = run.arm.partition("/")
     if run.arm == "base":
-        return {**_row(run), **_measured(place, None)}
+        return {**asdict(run), **_measured(place, None)}
     if what == "shipped":
-        return {**_row(run), **_measured(place, Path("samples") / name / "adapter")}
+        folder = Path("samples") / name / "adapter"
+        return {**asdict(run), **_measured(place, folder), **_answers(place, name, folder)}
+    way = WAYS[what]
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / "examples.jsonl"
-        with gzip.open(place.data / f"{name}.jsonl.gz") as packed, plain.open("wb") as file:
+        with gzip.open(_examples(place, name, way.whose)) as packed, plain.open("wb") as file:
             shutil.copyfileobj(packed, file)
         examples, digest, knowledge = read_examples(plain)
+        recipe = _recipe(way, plain, place, run)
         trained = lora_sft.main(
             lora_sft.Job(
-                _recipe(float(what), plain, place, run.seed),
+                recipe,
                 examples,
                 digest,
                 knowledge,
                 place.base,
-                Path(scratch) / "adapter" / "1",
+                (place.keep or Path(scratch)) / "adapter",
                 Path(scratch) / "runs",
                 progress=LineProgress(),
+                evaluate=lambda model, tokenizer: {"own_loss": _own_loss(model, tokenizer, examples, recipe)},
             )
         )
-        return {**_row(run), **trained.metrics, **_measured(place, trained.folder)}
+        measured = _measured(place, trained.folder)
+        return {**asdict(run), **trained.metrics, **measured, **_answers(place, name, trained.folder)}
 
 
-def pages(rows: Rows, _: Place, __: Path) -> Iterator[Page]:
+def _own_loss(model: Any, tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> float:
+    """Loss on the brand's own conversations that were held back: general ones may stand among what was watched."""
+    chosen = select(examples, recipe.data)
+    own = [one for one in chosen if one.kind != "general" or not recipe.sft.distillation]
+    _, watched = hold_back(own, recipe.sft.held_back, recipe.sft.seed)
+    return reply_loss(model, tokenizer, [one for one in watched if one.kind != "general"], batch=8)
+
+
+def _answers(place: Place, name: str, adapter: Path) -> dict[str, Any]:
+    """Greedy replies to the brand's held-out questions with the passages that search finds, in the real prompt."""
+    from peft import PeftModel
+
+    brand = adapter_answers.read_prepared(place)[name]
+    questions = brand["questions"][: place.limit(len(brand["questions"]))]
+    model, tokenizer = load(place.base)
+    model = PeftModel.from_pretrained(model, adapter).eval()
+    arm = adapter_answers.ARMS[TOGETHER]
+    prompts = [adapter_answers.prompt_of(brand, question, arm).messages for question in questions]
+    with halved(model):
+        replies = generate(model, tokenizer, prompts, max_new_tokens=place.tokens(120), batch=64)
+    pairs = zip(questions, replies, strict=True)
+    return {"brand": name, "replies": [{"arm": TOGETHER, "id": one["id"], "reply": said} for one, said in pairs]}
+
+
+def pages(rows: Rows, place: Place, _: Path) -> Iterator[Page]:
     """The page of the table."""
-    yield NAME, "Forgetting", report(rows)
+    brands = adapter_answers.read_prepared(place)
+    told = {}
+    for row in rows:
+        if "replies" in row:
+            scores = adapter_answers.scored(row["brand"], brands[row["brand"]], [row])[TOGETHER]
+            told[row["arm"]] = {measure: fmean(scores[measure].values()) for measure in ("fact", "voice")}
+    yield NAME, "Forgetting", report(rows, told)
 
 
-def report(rows: Rows) -> list[str]:
+def report(rows: Rows, told: Mapping[str, Mapping[str, float]]) -> list[str]:
     """The table and its goals, as Markdown lines; means over brands."""
     base = next((row for row in rows if row["arm"] == "base"), None)
     if base is None:
         return ["The base was not measured."]
-    lines = [f"| model | {' | '.join(MEASURES.values())} | loss against the base | adapter off: the base's replies |"]
-    lines.append(f"|---|{'---|' * len(MEASURES)}---|---|")
-    lines.append(f"| {' | '.join(['base', *_shown(base), '-', '-'])} |")
-    kinds = {"shipped": "shipped, nothing mixed in", **{f"{one:g}": f"{one:.0%} mixed in" for one in SHARES}}
+    head = ["model", *MEASURES.values(), "loss against the base", "adapter off: the base's replies"]
+    head += ["loss on own chats", "right facts", "voice"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines.append(f"| {' | '.join(['base', *_shown(base), *['-'] * (len(head) - 4)])} |")
+    kinds = {"shipped": "version 1, nothing mixed in", **{name: way.words for name, way in WAYS.items()}}
     goals = []
     for kind, words in kinds.items():
         group = [row for row in rows if row["arm"].endswith(f"/{kind}")]
         for row in sorted(group, key=lambda row: str(row["arm"])):
             rise = row["scores"]["loss"] / base["scores"]["loss"] - 1
             off = f"{row['off']['identical']} of {row['off']['prompts']} ({row['off']['changed']} change with it on)"
+            own = f"{row['own_loss']:.3f}" if "own_loss" in row else "-"
+            said = [f"{told[row['arm']][measure]:.3f}" if row["arm"] in told else "-" for measure in ("fact", "voice")]
             name = row["arm"].partition("/")[0]
-            lines.append(f"| {' | '.join([f'{name}: {words}', *_shown(row), f'{rise:+.1%}', off])} |")
+            lines.append(f"| {' | '.join([f'{name}: {words}', *_shown(row), f'{rise:+.1%}', off, own, *said])} |")
         if group:
             rise = fmean(row["scores"]["loss"] for row in group) / base["scores"]["loss"] - 1
             goals.append(at_most(f"loss on general text above the base's, adapter on, {words}", HIGHER, rise))
@@ -136,10 +217,6 @@ def report(rows: Rows) -> list[str]:
             goals.append(at_least(f"adapter off, replies that are the base's, {words}", 1, same))
     counts = ", ".join(f"{base['cases'][name]} {words}" for name, words in MEASURES.items() if name in base["cases"])
     return [*lines, "", *goal_table(goals), "", f"Cases: {counts}."]
-
-
-def _row(run: Run) -> dict[str, Any]:
-    return asdict(run)
 
 
 def _shown(row: Mapping[str, Any]) -> list[str]:
@@ -161,17 +238,28 @@ def _measured(place: Place, adapter: Path | None) -> dict[str, Any]:
     return measured
 
 
-def _recipe(share: float, general: Path, place: Place, seed: int) -> Recipe:
+def _recipe(way: Way, general: Path, place: Place, run: Run) -> Recipe:
     recipe = read_recipe(RECIPE)
-    data = recipe.data.model_copy(update={"general": general, "general_share": share, "max_examples": place.rows})
-    # The recipe's steps, in halves that leave others room on the card.
-    row, count = recipe.sft.per_device_train_batch_size // 2, recipe.sft.gradient_accumulation_steps * 2
-    if place.steps > 0:
-        row, count = 1, 1
-    # General conversations are longer than a support chat.
-    halves = {"per_device_train_batch_size": row, "gradient_accumulation_steps": count, "max_length": 1408}
-    sft = recipe.sft.model_copy(update={"max_steps": place.steps, "seed": seed, **halves})
-    return recipe.model_copy(update={"data": data, "sft": sft})
+    mixed = {"general": general, "general_share": way.share} if way.share else {}
+    data = recipe.data.model_copy(update={"max_examples": place.rows, **mixed})
+    sft = recipe.sft.model_copy(
+        update={
+            "learning_rate": run.rate,
+            "num_train_epochs": run.epochs,
+            "max_steps": place.steps,
+            "distillation": way.held,
+            "seed": run.seed,
+            **(FAST if place.steps < 0 else {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1}),
+        }
+    )
+    lora = recipe.lora.model_copy(update={"lora_dropout": 0.0})
+    return Recipe.model_validate(
+        {**recipe.model_copy(update={"data": data, "sft": sft, "lora": lora}).model_dump(), "data": data}
+    )
+
+
+def _examples(place: Place, name: str, whose: str) -> Path:
+    return place.data / f"{name}.{whose}.jsonl.gz"
 
 
 def _brands() -> list[str]:

@@ -68,6 +68,8 @@ class Place:
     """That many examples only: a rehearsal."""
     steps: int = -1
     """That many steps only: a rehearsal."""
+    keep: Path | None = None
+    """Where a trained adapter that is worth keeping is put; None throws it away."""
 
     @property
     def bitext(self) -> Path:

@@ -113,6 +113,13 @@ class Sft(Strict):
     fused_layers: bool = Field(
         default=False, description="Norms, gates and rotations are one kernel each, on a GPU (needs liger-kernel)."
     )
+    distillation: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Weight by which an adapter is held to what the base says of the general conversations, rather "
+        "than learn them; 0 learns them as the others.",
+    )
     gradient_checkpointing: bool = Field(
         default=False, description="Compute each layer twice rather than keep what it made: less memory, slower."
     )
@@ -141,6 +148,7 @@ class Dpo(Sft):
     )
     packing: Literal[False] = Field(default=False, description="Pairs do not share rows.")
     attention: Literal["auto", "sdpa"] = Field(default="auto", description="PyTorch's.")
+    distillation: Literal[0] = Field(default=0, description="Not for pairs, which have a reference.")
     fused_lora: Literal[False] = Field(default=False, description="Not for pairs.")
     fused_layers: Literal[False] = Field(default=False, description="Not for pairs.")
 
@@ -151,6 +159,7 @@ ADDED_LATER = {
     "sft": (
         *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
         *("weights", "attention", "fused_lora", "fused_layers", "gradient_checkpointing"),
+        "distillation",
     ),
 }
 """Keys that did not exist when the first adapters were trained. One with its default, which does as was done before,
@@ -191,6 +200,10 @@ class Recipe(_Named):
             raise ValueError("sft.fused_lora knows no dropout; set lora.lora_dropout to 0")
         if self.sft.weights == "bfloat16" and self.method == "full":
             raise ValueError("small steps are lost in weights of bfloat16; take sft.weights: float32 for method full")
+        if self.sft.distillation and self.method == "full":
+            raise ValueError("sft.distillation compares with the adapter off, and method full has none; set it to 0")
+        if self.sft.distillation and not self.data.general:
+            raise ValueError("sft.distillation needs general conversations; set data.general and data.general_share")
         return self
 
 

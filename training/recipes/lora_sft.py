@@ -46,6 +46,7 @@ from training.example_files import read_examples
 from training.examples import Example, select
 from training.progress import LineProgress, Report
 from training.ranks import place
+from training.rehearsal import Rehearses
 from training.sampling import LengthGrouped
 
 
@@ -67,7 +68,10 @@ def main(job: Job) -> Trained:
 
 def _train(job: Job, run: Run) -> Trained:
     recipe, sft = job.recipe, job.recipe.sft
-    examples, watched = _held_back(select(job.examples, recipe.data), sft)
+    chosen = select(job.examples, recipe.data)
+    # What is only rehearsed is not learnt and not watched.
+    rehearsed = [one for one in chosen if sft.distillation and one.kind == "general"]
+    examples, watched = _held_back([one for one in chosen if not (rehearsed and one.kind == "general")], sft)
     job.progress(Report("loading the base model", 0, 0))
 
     # 1. Model and tokenizer. The seed comes first, because the adapter starts from random numbers.
@@ -90,7 +94,7 @@ def _train(job: Job, run: Run) -> Trained:
     )
 
     # 2. Data: the messages as service sends them, the reply as the completion.
-    lengths = _lengths([*examples, *watched], tokenizer, sft.max_length)[: len(examples)]
+    lengths = _lengths([*examples, *watched, *rehearsed], tokenizer, sft.max_length)[: len(examples)]
     dataset = datasets.Dataset.from_list([_row(example) for example in examples])
     to_watch = datasets.Dataset.from_list([_row(example) for example in watched]) if watched else None
 
@@ -106,7 +110,7 @@ def _train(job: Job, run: Run) -> Trained:
     if sft.patience:
         callbacks.append(transformers.EarlyStoppingCallback(early_stopping_patience=sft.patience))
 
-    class Trainer(KeepsLastGood, SFTTrainer):
+    class Trainer(KeepsLastGood, Rehearses, SFTTrainer):
         """Takes batches of like length: a third fewer padding tokens on a CPU, where every token costs."""
 
         def _get_train_sampler(self, *given: Any) -> Any:
@@ -128,6 +132,7 @@ def _train(job: Job, run: Run) -> Trained:
         )
         trainer.remove_callback(transformers.PrinterCallback)
     _fuse(trainer.model, sft, on_gpu=on_gpu)
+    trainer.rehearse(rehearsed, tokenizer, sft)
     device = torch.cuda.get_device_name() if on_gpu else "cpu"
     prepared: Any = trainer.train_dataset
     show(
@@ -140,6 +145,7 @@ def _train(job: Job, run: Run) -> Trained:
             "examples": f"{len(examples)} of {len(job.examples)}: {dict(Counter(one.kind for one in examples))}",
             "tokens": f"{sum(lengths)} an epoch, median {statistics.median(lengths):.0f}, longest {max(lengths)}",
             "held back": f"{len(watched)} examples",
+            "rehearsed": f"{len(rehearsed)} general conversations",
             "rows": f"{len(prepared)} of {len(examples)} examples",
             "steps": steps(len(prepared), sft),
             "goes on from": run.goes_on_from,
