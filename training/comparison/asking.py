@@ -52,6 +52,18 @@ class Answer(Strict):
     generate_ms: float | None
 
 
+class Given(Strict):
+    """What one voice was shown for one question, and what it did: a line of `answers.jsonl`."""
+
+    id: str
+    """Of the question."""
+    decision: str
+    """As in `Asked`."""
+    passages: tuple[str, ...]
+    """Texts that were shown."""
+    answer: Answer
+
+
 class Asked(Strict):
     """One question with the answer of each voice."""
 
@@ -115,14 +127,21 @@ class HttpBench:
 async def ask_all(
     bench: Bench,
     questions: Sequence[Question],
-    versions: Sequence[str],
-    kept: AnswerFile,
+    kept: Mapping[str, AnswerFile],
     progress: Progress,
     *,
     patience_s: float = PATIENCE_S,
     between_tries_s: float = BETWEEN_TRIES_S,
 ) -> list[Asked]:
-    """Put every question to every voice; what was kept by an earlier run is not asked again.
+    """Put every question to every voice; what a voice answered before, under the same conditions, is not asked again.
+
+    Args:
+        bench: Where they are put.
+        questions: What is asked.
+        kept: Of each version, where its answers are kept.
+        progress: Told of the questions that all have answered.
+        patience_s: How long no answer may come.
+        between_tries_s: After a try that failed.
 
     Returns:
         In the order of the questions.
@@ -130,35 +149,39 @@ async def ask_all(
     Raises:
         EvaluationBroken: A voice cannot answer, or nothing came for `patience_s`; what was answered is kept.
     """
-    found = kept.read()
-    waiting = [one for one in questions if one.id not in found]
-    slots, began, answered = asyncio.Semaphore(AT_ONCE), time.monotonic(), len(found)
-    last = began
+    found = {version: file.read() for version, file in kept.items()}
+    waiting = [one for one in questions if any(one.id not in given for given in found.values())]
+    slots, began, left = asyncio.Semaphore(AT_ONCE), time.monotonic(), len(waiting)
+    patient = _Patient(bench, patience_s, between_tries_s)
 
     def show() -> None:
-        fresh = len(found) - answered
-        eta = (time.monotonic() - began) / fresh * (len(questions) - len(found)) if fresh else None
-        progress(Report("asking", len(found), len(questions), eta_s=eta))
+        fresh = len(waiting) - left
+        eta = (time.monotonic() - began) / fresh * left if fresh else None
+        progress(Report("asking", len(questions) - left, len(questions), eta_s=eta))
+
+    async def put(question: Question, versions: Sequence[str]) -> None:
+        try:
+            body = await patient.ask(question.question, versions)
+        except EngineAway as error:
+            raise EvaluationBroken(
+                f"no answer came for {patience_s:.0f} s: {error}; {len(questions) - left} of {len(questions)} "
+                "questions are answered and kept. See that the engine runs (`brandvoice doctor`), then run the same "
+                "command again"
+            ) from error
+        for version, given in _given(question, body).items():
+            found[version][question.id] = given
+            kept[version].add(given)
 
     async def ask(question: Question) -> None:
-        nonlocal last
+        nonlocal left
         async with slots:
-            while True:
-                try:
-                    body = await bench.ask(question.question, versions)
-                    break
-                except EngineAway as error:
-                    if time.monotonic() - last > patience_s:
-                        raise EvaluationBroken(
-                            f"no answer came for {patience_s:.0f} s: {error}; {len(found)} of {len(questions)} "
-                            "questions are answered and kept. See that the engine runs (`brandvoice doctor`), then run "
-                            "the same command again"
-                        ) from error
-                    await asyncio.sleep(between_tries_s)
-            last = time.monotonic()
-            found[question.id] = _asked(question, body)
-            kept.add(found[question.id])
-            show()
+            await put(question, [version for version, given in found.items() if question.id not in given])
+            shown = {(given[question.id].decision, given[question.id].passages) for given in found.values()}
+            if len(shown) > 1:
+                # Some was kept from a time when search found something else.
+                await put(question, list(found))
+        left -= 1
+        show()
 
     show()
     try:
@@ -167,39 +190,62 @@ async def ask_all(
                 group.create_task(ask(question))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
-    return [found[one.id] for one in questions]
+    return [_together({version: given[one.id] for version, given in found.items()}) for one in questions]
+
+
+class _Patient:
+    """Asks again while the engine is away, for as long as some question was answered not too long ago."""
+
+    def __init__(self, bench: Bench, patience_s: float, between_tries_s: float) -> None:
+        self._bench = bench
+        self._patience_s = patience_s
+        self._between_tries_s = between_tries_s
+        self._answered = time.monotonic()
+
+    async def ask(self, question: str, versions: Sequence[str]) -> Mapping[str, Any]:
+        """As `Bench.ask`."""
+        while True:
+            try:
+                body = await self._bench.ask(question, versions)
+            except EngineAway:
+                if time.monotonic() - self._answered > self._patience_s:
+                    raise
+                await asyncio.sleep(self._between_tries_s)
+            else:
+                self._answered = time.monotonic()
+                return body
 
 
 class AnswerFile:
-    """Answers of one comparison as JSON lines, the first line saying of what; of another one, nothing is taken."""
+    """Answers of one voice as JSON lines, the first saying under what conditions; of others nothing is taken."""
 
     def __init__(self, path: Path, of: Mapping[str, Any]) -> None:
         self._path = path
         self._of = dict(of)
 
-    def read(self) -> dict[str, Asked]:
+    def read(self) -> dict[str, Given]:
         """What is there already, by question; a line that a crash cut is asked again."""
         try:
             first, *lines = self._path.read_text(encoding="utf-8").splitlines() or [""]
         except FileNotFoundError:
             first, lines = "", []
-        found: dict[str, Asked] = {}
+        found: dict[str, Given] = {}
         if _json(first) == self._of:
             for line in lines:
                 try:
-                    asked = Asked.model_validate_json(line)
+                    given = Given.model_validate_json(line)
                 except ValidationError:
                     continue
-                found[asked.id] = asked
+                found[given.id] = given
         self._path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(one.model_dump_json() + "\n" for one in found.values())
         self._path.write_text(f"{json.dumps(self._of)}\n{text}", encoding="utf-8")
         return found
 
-    def add(self, asked: Asked) -> None:
+    def add(self, given: Given) -> None:
         """Keep one more."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(asked.model_dump_json() + "\n")
+            file.write(given.model_dump_json() + "\n")
 
 
 def _json(text: str) -> Any:
@@ -209,14 +255,22 @@ def _json(text: str) -> Any:
         return None
 
 
-def _asked(question: Question, body: Mapping[str, Any]) -> Asked:
+def _given(question: Question, body: Mapping[str, Any]) -> dict[str, Given]:
+    """By version."""
     columns: Sequence[Mapping[str, Any]] = body["columns"]
-    return Asked(
-        id=question.id,
-        decision=columns[0]["decision"]["kind"],
-        passages=tuple(f"{one['title']} {one['heading']} {one['text']}" for one in body["passages"]),
-        answers={column["version"]: _answer(column) for column in columns},
-    )
+    passages = tuple(f"{one['title']} {one['heading']} {one['text']}" for one in body["passages"])
+    return {
+        column["version"]: Given(
+            id=question.id, decision=column["decision"]["kind"], passages=passages, answer=_answer(column)
+        )
+        for column in columns
+    }
+
+
+def _together(given: Mapping[str, Given]) -> Asked:
+    one = next(iter(given.values()))
+    answers = {version: other.answer for version, other in given.items()}
+    return Asked(id=one.id, decision=one.decision, passages=one.passages, answers=answers)
 
 
 def _answer(column: Mapping[str, Any]) -> Answer:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ import httpx2
 
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.base_manifest import BaseInvalid, base_folder, read_base
-from configs.verdict import BASE_VERSION, VERDICT_FILE, RecordedVerdict, conditions
+from configs.verdict import BASE_VERSION, VERDICT_FILE, Conditions, RecordedVerdict, conditions
 from configs.whole_file import replace_text
+from retrieval.prompt import template_sha256
 from training.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
 from training.comparison.measuring import Scorers, in_common, means, measure, to_judge
 from training.comparison.report import render
@@ -38,7 +41,7 @@ class Compared:
 
     verdict: Verdict
     folder: Path
-    """Holds the verdict, the report as a page and as JSON, and every answer."""
+    """Holds the verdict, the report as a page and as JSON, and the candidate's answers."""
     report: Mapping[str, Any]
 
 
@@ -91,8 +94,8 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
     versions = [current, request.candidate]
     if request.baseline and current != BASE_VERSION:
         versions.insert(0, BASE_VERSION)
-    of = {**holds_for.model_dump(mode="json", exclude={"gate_sha256"}), "knowledge": source.knowledge.version}
-    asked = asyncio.run(_ask(request, key, questions, versions, AnswerFile(folder / ANSWERS_FILE, of), progress))
+    kept = {version: _answer_file(source, version, holds_for) for version in versions}
+    asked = asyncio.run(_ask(request, key, questions, kept, progress))
     progress(Report("reading the answers", 0, 1))
     scorers = _scorers(source)
     values: dict[str, dict[str, Mapping[str, float]]] = {
@@ -177,12 +180,28 @@ async def _ask(
     request: Request,
     key: str | None,
     questions: Sequence[Question],
-    versions: Sequence[str],
-    kept: AnswerFile,
+    kept: Mapping[str, AnswerFile],
     progress: Progress,
 ) -> list[Asked]:
     async with HttpBench(request.url, request.brand, api_key=key) as bench:
-        return await ask_all(bench, questions, versions, kept, progress)
+        return await ask_all(bench, questions, kept, progress)
+
+
+def _answer_file(source: Source, version: str, holds_for: Conditions) -> AnswerFile:
+    """The answers of a version, which hold as long as nothing changes of what makes them."""
+    brand = source.brand
+    weights = {one.version: one.weights_sha256 for one in (holds_for.current, holds_for.candidate)}
+    told = brand.model_dump_json(include={"display_name", "language", "words", "retrieval", "check", "intents_routes"})
+    made_by = "\n".join((metadata.version("brandvoice"), template_sha256(), source.guide, told))
+    of = {
+        "version": version,
+        "weights_sha256": weights.get(version),
+        "base_sha256": holds_for.base_sha256,
+        "questions_sha256": holds_for.questions_sha256,
+        "knowledge_version": source.knowledge.version,
+        "made_by": hashlib.sha256(made_by.encode()).hexdigest(),
+    }
+    return AnswerFile(source.home.evaluations / brand.name / version / ANSWERS_FILE, of)
 
 
 def _scorers(source: Source) -> Scorers:

@@ -51,10 +51,12 @@ def column(version: str, text: str, outcome: str, **changes: Any) -> dict[str, A
 class Bench:
     """Answers every question in the same way, and can be away for some calls."""
 
-    def __init__(self, *, away: int = 0, broken: bool = False) -> None:
+    def __init__(self, *, away: int = 0, broken: bool = False, found: str = "Within 30 days.") -> None:
         self.away = away
+        self.found = found
         self.broken = broken
         self.questions: list[str] = []
+        self.voices: list[tuple[str, ...]] = []
 
     async def ask(self, question: str, versions: Sequence[str]) -> Mapping[str, Any]:
         if self.broken:
@@ -63,20 +65,22 @@ class Bench:
             self.away -= 1
             raise EngineAway("starting")
         self.questions.append(question)
-        passages = [{"title": "Returns", "heading": "", "text": "Within 30 days."}]
+        self.voices.append(tuple(versions))
+        passages = [{"title": "Returns", "heading": "", "text": self.found}]
         return {
             "passages": passages,
             "columns": [column(version, "Within 30 days [1].", "answered") for version in versions],
         }
 
 
-def file(folder: Path, **of: str) -> AnswerFile:
-    return AnswerFile(folder / "answers.jsonl", of or {"candidate": "v2"})
+def files(folder: Path, *versions: str) -> dict[str, AnswerFile]:
+    versions = versions or ("v1", "v2")
+    return {one: AnswerFile(folder / one / "answers.jsonl", {"version": one}) for one in versions}
 
 
 async def test_every_question_is_put_once_to_all_voices(tmp_path: Path) -> None:
     bench, seen = Bench(), list[Report]()
-    found = await ask_all(bench, QUESTIONS, ("v1", "v2"), file(tmp_path), seen.append)
+    found = await ask_all(bench, QUESTIONS, files(tmp_path), seen.append)
     assert [one.id for one in found] == ["q1", "q2", "q3"]
     assert sorted(bench.questions) == sorted(one.question for one in QUESTIONS)
     assert found[0].answers["v2"].cited == ("returns.md",)
@@ -89,35 +93,49 @@ async def test_every_question_is_put_once_to_all_voices(tmp_path: Path) -> None:
 
 async def test_an_engine_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> None:
     bench = Bench(away=4)
-    found = await ask_all(bench, QUESTIONS, ("v1", "v2"), file(tmp_path), silent, between_tries_s=0)
+    found = await ask_all(bench, QUESTIONS, files(tmp_path), silent, between_tries_s=0)
     assert len(found) == 3
 
 
 async def test_an_engine_that_stays_away_ends_the_comparison_and_what_was_answered_is_kept(tmp_path: Path) -> None:
-    await ask_all(Bench(), QUESTIONS[:2], ("v1", "v2"), file(tmp_path), silent)
+    await ask_all(Bench(), QUESTIONS[:2], files(tmp_path), silent)
     with pytest.raises(EvaluationBroken, match=r"2 of 3 questions are answered and kept.*the same command again"):
-        await ask_all(
-            Bench(away=10**6), QUESTIONS, ("v1", "v2"), file(tmp_path), silent, patience_s=0, between_tries_s=0
-        )
+        await ask_all(Bench(away=10**6), QUESTIONS, files(tmp_path), silent, patience_s=0, between_tries_s=0)
     again = Bench()
-    found = await ask_all(again, QUESTIONS, ("v1", "v2"), file(tmp_path), silent)
+    found = await ask_all(again, QUESTIONS, files(tmp_path), silent)
     assert again.questions == [PERSON.question]
     assert len(found) == 3
 
 
 async def test_a_candidate_that_cannot_speak_ends_the_comparison_with_the_gateways_reason(tmp_path: Path) -> None:
     with pytest.raises(EvaluationBroken, match="not what was trained"):
-        await ask_all(Bench(broken=True), QUESTIONS, ("v1", "v2"), file(tmp_path), silent)
+        await ask_all(Bench(broken=True), QUESTIONS, files(tmp_path), silent)
 
 
 async def test_answers_of_other_weights_and_cut_lines_are_asked_again(tmp_path: Path) -> None:
-    await ask_all(Bench(), QUESTIONS, ("v1", "v2"), file(tmp_path), silent)
-    assert len(file(tmp_path).read()) == 3
-    path = tmp_path / "answers.jsonl"
+    await ask_all(Bench(), QUESTIONS, files(tmp_path), silent)
+    assert len(files(tmp_path)["v1"].read()) == 3
+    path = tmp_path / "v1" / "answers.jsonl"
     path.write_text(path.read_text()[:-30])
-    assert len(file(tmp_path).read()) == 2
-    assert file(tmp_path, candidate="v3").read() == {}
+    assert len(files(tmp_path)["v1"].read()) == 2
+    assert AnswerFile(path, {"version": "v1", "weights_sha256": "0" * 64}).read() == {}
     assert len(path.read_text().splitlines()) == 1
+
+
+async def test_what_a_voice_answered_beside_another_candidate_is_not_asked_again(tmp_path: Path) -> None:
+    await ask_all(Bench(), QUESTIONS, files(tmp_path, "base", "v1"), silent)
+    bench = Bench()
+    found = await ask_all(bench, QUESTIONS, files(tmp_path, "base", "v2"), silent)
+    assert bench.voices == [("v2",)] * 3
+    assert all(set(one.answers) == {"base", "v2"} for one in found)
+
+
+async def test_answers_from_other_passages_are_not_compared_but_asked_again(tmp_path: Path) -> None:
+    await ask_all(Bench(found="Within 14 days."), QUESTIONS, files(tmp_path, "base", "v1"), silent)
+    bench = Bench()
+    found = await ask_all(bench, QUESTIONS, files(tmp_path, "base", "v2"), silent)
+    assert sorted(bench.voices) == sorted([("v2",), ("base", "v2")] * 3)
+    assert {one.passages for one in found} == {("Returns  Within 30 days.",)}
 
 
 def answer(text: str, outcome: str = "answered", cited: tuple[str, ...] = ("returns.md",), **changes: Any) -> Answer:
