@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +23,7 @@ from configs.brand import Strict
 from configs.errors import AdapterInvalid, ConfigError
 from configs.secrets import read_secret
 from configs.service import ServiceConfig
+from configs.whole_file import replace_text
 
 SIGNATURE_FILE = "signature.json"
 MIN_KEY_CHARS = 32
@@ -72,10 +71,7 @@ def sign_adapter(folder: Path, keys: Sequence[Key]) -> AdapterSignature:
     """
     key = keys[0]
     signature = AdapterSignature(key=key_name(key), hmac_sha256=_hmac(key, SIGNED + _said(folder)))
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".tmp-", delete=False, encoding="utf-8") as file:
-        file.write(json.dumps(signature.model_dump(by_alias=True)) + "\n")
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, folder / SIGNATURE_FILE)
+    replace_text(folder / SIGNATURE_FILE, json.dumps(signature.model_dump(by_alias=True)) + "\n")
     return signature
 
 

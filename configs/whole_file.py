@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a small file so that a reader sees the old or the new text, also after a crash."""
+    """Replace a small file so that a reader sees the old or the new text, also after a crash.
+
+    It may be read by whom the process's umask lets read, like any file that is written plainly.
+
+    Raises:
+        OSError: It cannot be written; the old one stands, and nothing lies beside it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".tmp-", delete=False, encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+    new = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    try:
+        with new.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

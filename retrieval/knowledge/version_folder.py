@@ -24,6 +24,7 @@ import numpy as np
 import orjson
 
 from configs.brand import BRAND_NAME
+from configs.whole_file import replace_text
 from retrieval.documents.splitting import MAX_CHARS, OVERLAP_CHARS
 from retrieval.encoder import Encoder
 from retrieval.errors import IndexCorrupt, IndexMismatch, RetrievalError
@@ -243,15 +244,7 @@ def prune(folder: Path) -> None:
 
 
 def _replace(file: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".new-", delete=False) as new:
-        new.write(text)
-        new.flush()
-        os.fsync(new.fileno())
-    try:
-        os.replace(new.name, file)
-    except OSError:
-        Path(new.name).unlink(missing_ok=True)
-        raise
+    replace_text(file, text)
     sync(file.parent)
 
 

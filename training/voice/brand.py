@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
-from pathlib import Path
 
 from configs.brand import Brand
 from configs.home import Home
+from configs.whole_file import replace_text
 from training.conversations import AssistantMessage, read_conversations
 from training.errors import VoiceUnlearnable
 from training.voice.model import Text, VoiceModel, inputs_sha256, learn, read_model
@@ -32,7 +30,7 @@ def voice_of(brand: Brand, home: Home) -> VoiceModel:
         return kept
     model = learn(texts, guide=guide, brand_terms=terms, pages=pages)
     with contextlib.suppress(OSError):
-        _write(path, model)
+        replace_text(path, model.model_dump_json(by_alias=True))
     return model
 
 
@@ -64,15 +62,3 @@ def page_texts(brand: Brand) -> list[str]:
         for path in sorted(brand.pages.rglob("*"))
         if path.suffix.lower() in {".md", ".txt"} and path.is_file()
     ]
-
-
-def _write(path: Path, model: VoiceModel) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(model.model_dump_json(by_alias=True))
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
