@@ -25,22 +25,22 @@ from benchmarks import adapter_answers
 from benchmarks.chats import Page, Place, Rows, Run, halved, load, reply_loss
 from benchmarks.goals import at_least, at_most, goal_table
 from configs.training import Recipe, read_recipe
+from training.data.general import general_examples, general_sha256
 from training.data.split import hold_back
 from training.evaluation import generate
 from training.example_files import read_examples, write_examples
-from training.examples import Example, select
+from training.examples import Example, general_count, select
 from training.general import adapter_off, measure_general, read_cases
 from training.progress import LineProgress
 from training.recipes import lora_sft
 
 NAME = "forgetting"
 SHARED = Path("../shared/data")
-GENERAL = "general.jsonl"
-MIXED_IN = ("preferences/dpo_en_demo.jsonl", "preferences/pandalm_pairs.jsonl")
+GENERAL = "general_cases.jsonl"
+PEOPLE = "people.jsonl"
 OWN = Path("samples/general.jsonl")
+MIXED_IN = ("preferences/dpo_en_demo.jsonl", "preferences/pandalm_pairs.jsonl")
 RECIPE = Path("configs/training/lora.yaml")
-MOST = 0.4
-"""Share of general conversations, at most."""
 TOGETHER = "adapter+"
 """The arm of `benchmarks.adapter_answers` in which a trained adapter answers here."""
 
@@ -76,12 +76,12 @@ WAYS: Mapping[str, Way] = {
     "people": Way("20 % of people's, learnt", 0.2, "people"),
     "own": Way("20 % of the base's own, learnt", 0.2),
     "held": Way("20 % of the base's own, held to the base", 0.2, held=1.0),
-    "held-more": Way("40 %, held", 0.4, held=1.0),
-    "held-slow": Way("40 %, held, half the rate", 0.4, held=1.0, rate=5e-4),
-    "held-tight": Way("40 %, held four times as dearly", 0.4, held=4.0),
-    "own-more": Way("40 % of the base's own, learnt", 0.4),
+    "held-more": Way("35 %, held", 0.35, held=1.0),
+    "held-slow": Way("35 %, held, half the rate", 0.35, held=1.0, rate=5e-4),
+    "held-tight": Way("35 %, held four times as dearly", 0.35, held=4.0),
+    "own-more": Way("35 % of the base's own, learnt", 0.35),
     "slow": Way("nothing mixed in, a third of the rate", rate=3e-4),
-    "held-people": Way("40 % of people's, held", 0.4, "people", held=1.0),
+    "held-people": Way("35 % of people's, held", 0.35, "people", held=1.0),
 }
 HIGHER = 0.03
 """Share by which the loss on general text may rise."""
@@ -100,27 +100,24 @@ def prepare(place: Place) -> Iterator[str]:
 
     cases = [*_lines("general/multiple_choice.jsonl"), *_lines("general/ifeval.jsonl"), *_texts()]
     (place.data / GENERAL).write_text("".join(json.dumps(one) + "\n" for one in cases), encoding="utf-8")
-    mixed = place.data / "people.jsonl"
     rows = [{"messages": [*_chat(row), {"role": "assistant", "content": row["chosen"]}]} for row in _lines(*MIXED_IN)]
-    mixed.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    (place.data / PEOPLE).write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
     yield f"{len(cases)} general cases; {len(rows)} general conversations of people"
-    for whose, path in (("people", mixed), ("own", OWN)):
-        data = read_recipe(RECIPE).data.model_copy(update={"general": path, "general_share": MOST})
-        for name in _brands():
-            source = Source.open(name, os.environ)
-            built = build(source, data)
-            plain = place.data / f"{name}.jsonl"
-            write_examples(plain, built, data_sha256=data_digest(source, data))
-            with plain.open("rb") as read, gzip.open(_examples(place, name, whose), "wb") as packed:
-                shutil.copyfileobj(read, packed)
-            plain.unlink()
-            yield f"{name}: {len(built.examples)} examples, {dict(built.report.kinds)}"
-    mixed.unlink()
+    for name in _brands():
+        source = Source.open(name, os.environ)
+        data = read_recipe(RECIPE).data.model_copy(update={"general": None, "general_share": 0})
+        built = build(source, data)
+        plain = place.data / f"{name}.jsonl"
+        write_examples(plain, built, data_sha256=data_digest(source, data))
+        with plain.open("rb") as read, gzip.open(_packed(place, name), "wb") as packed:
+            shutil.copyfileobj(read, packed)
+        plain.unlink()
+        yield f"{name}: {len(built.examples)} examples, {dict(built.report.kinds)}"
 
 
 def runs(place: Place) -> list[Run]:
     """The base first, because all is compared with it."""
-    names = sorted(path.name.split(".")[0] for path in place.data.glob("*.own.jsonl.gz"))
+    names = sorted(path.name.split(".")[0] for path in place.data.glob("*.examples.gz"))
     made = [
         Run(NAME, f"{name}/{way}", SEED, rate=how.rate, epochs=EPOCHS) for way, how in WAYS.items() for name in names
     ]
@@ -137,11 +134,12 @@ def one(run: Run, place: Place) -> dict[str, Any]:
         return {**asdict(run), **_measured(place, folder), **_answers(place, name, folder)}
     way = WAYS[what]
     with tempfile.TemporaryDirectory() as scratch:
-        plain = Path(scratch) / "examples.jsonl"
-        with gzip.open(_examples(place, name, way.whose)) as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
-        examples, digest, knowledge = read_examples(plain)
-        recipe = _recipe(way, plain, place, run)
+        examples, digest, knowledge = _examples(place, name, Path(scratch))
+        recipe = _recipe(way, place, run)
+        if recipe.data.general is not None:
+            count = general_count(len(examples), way.share)
+            examples += general_examples(recipe.data.general, recipe.data, count, name)[0]
+            digest = general_sha256(digest, recipe.data.general)
         trained = lora_sft.main(
             lora_sft.Job(
                 recipe,
@@ -242,9 +240,10 @@ def _measured(place: Place, adapter: Path | None) -> dict[str, Any]:
     return measured
 
 
-def _recipe(way: Way, general: Path, place: Place, run: Run) -> Recipe:
+def _recipe(way: Way, place: Place, run: Run) -> Recipe:
     recipe = read_recipe(RECIPE)
-    mixed = {"general": general, "general_share": way.share} if way.share else {}
+    general = place.data / PEOPLE if way.whose == "people" else _own(place)
+    mixed = {"general": general, "general_share": way.share} if way.share else {"general": None, "general_share": 0}
     data = recipe.data.model_copy(update={"max_examples": place.rows, **mixed})
     sft = recipe.sft.model_copy(
         update={
@@ -264,8 +263,23 @@ def _recipe(way: Way, general: Path, place: Place, run: Run) -> Recipe:
     )
 
 
-def _examples(place: Place, name: str, whose: str) -> Path:
-    return place.data / f"{name}.{whose}.jsonl.gz"
+def _own(place: Place) -> Path:
+    """The base's own replies; where they were made beside the runs, those."""
+    made = place.data / OWN.name
+    return made if made.is_file() else OWN
+
+
+def _packed(place: Place, name: str) -> Path:
+    return place.data / f"{name}.examples.gz"
+
+
+def _examples(place: Place, name: str, scratch: Path) -> tuple[tuple[Example, ...], str, str | None]:
+    """A brand's own examples, the digest of what they were made from, and the version of its knowledge."""
+    plain = scratch / "examples.jsonl"
+    with gzip.open(_packed(place, name)) as packed, plain.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    examples, digest, knowledge = read_examples(plain)
+    return tuple(examples), digest, knowledge
 
 
 def _brands() -> list[str]:

@@ -35,17 +35,27 @@ def with_general(built: Built, path: Path, data: Data, *, brand: str) -> Built:
     Raises:
         DataInvalid: A row is broken, or there are too few rows for the share.
     """
+    general, left_out = general_examples(path, data, general_count(len(built.examples), data.general_share), brand)
+    report = replace(
+        built.report,
+        kinds=dict(sorted({**built.report.kinds, "general": len(general)}.items())),
+        general_left_out=left_out,
+    )
+    return Built((*built.examples, *general), report, built.knowledge_version)
+
+
+def general_examples(path: Path, data: Data, count: int, brand: str) -> tuple[tuple[Example, ...], int]:
+    """So many conversations of a file as examples of a brand, and how many rows of it cannot be used.
+
+    Raises:
+        DataInvalid: As `with_general`.
+    """
     rows, left_out = _rows(path)
-    count = general_count(len(built.examples), data.general_share)
     if len(rows) < count:
         reason = f"{len(rows)} conversations can be used, a share of {data.general_share:g} needs {count}"
         raise DataInvalid([BadLine(path, 0, f"{reason}; lower data.general_share or add some")])
     drawn = random.Random(data.seed).sample(rows, count)  # noqa: S311  (reproducible, not secret)
-    general = tuple(_example(row, brand) for row in drawn)
-    report = replace(
-        built.report, kinds=dict(sorted({**built.report.kinds, "general": count}.items())), general_left_out=left_out
-    )
-    return Built((*built.examples, *general), report, built.knowledge_version)
+    return tuple(_example(row, brand) for row in drawn), left_out
 
 
 def general_sha256(own: str, path: Path) -> str:
