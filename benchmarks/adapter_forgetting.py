@@ -1,8 +1,8 @@
 """What a brand's adapter costs in general ability, and what helps: general conversations, learnt or held to the base.
 
 The base, the shipped adapter of each sample brand, and adapters trained in several ways (`WAYS`): multiple choice,
-instructions that code can check, loss on general text (`training.general`); whether the model with its adapter off is
-its base, token by token; and what the adapter is for, the loss on the brand's own conversations that were held back,
+instructions that code can check, loss on general text (`training.judging.general`); if a model with its adapter off
+is its base, token by token; and what the adapter is for, the loss on the brand's own conversations that were held back,
 voice and right facts of the replies to its held-out questions, as in `benchmarks.adapter_answers`. General
 conversations are the better replies of public preference pairs ("people's"), or prompts of ours with the base's own
 replies (samples/general.jsonl); none is asked here.
@@ -26,12 +26,12 @@ from benchmarks.chats import Page, Place, Rows, Run, halved, load, reply_loss
 from benchmarks.goals import at_least, at_most, goal_table
 from configs.training import Recipe, read_recipe
 from training.data.split import hold_back
-from training.evaluation import generate
-from training.example_files import read_examples, write_examples
-from training.examples import Example, select
-from training.general import adapter_off, measure_general, read_cases
+from training.examples.files import read_examples, write_examples
+from training.examples.rendering import Example, select
+from training.judging.evaluation import generate
+from training.judging.general import adapter_off, measure_general, read_cases
 from training.progress import LineProgress
-from training.recipes import lora_sft
+from training.recipes import sft
 
 NAME = "forgetting"
 SHARED = Path("../shared/data")
@@ -95,8 +95,8 @@ MEASURES: Mapping[str, str] = {
 
 def prepare(place: Place) -> Iterator[str]:
     """Write the cases, and each brand's examples with general ones, where shared data and knowledge base are."""
-    from training.example_command import build, data_digest
-    from training.sources import Source
+    from training.examples.command import build, data_digest
+    from training.examples.sources import Source
 
     cases = [*_lines("general/multiple_choice.jsonl"), *_lines("general/ifeval.jsonl"), *_texts()]
     (place.data / GENERAL).write_text("".join(json.dumps(one) + "\n" for one in cases), encoding="utf-8")
@@ -142,8 +142,8 @@ def one(run: Run, place: Place) -> dict[str, Any]:
             shutil.copyfileobj(packed, file)
         examples, digest, knowledge = read_examples(plain)
         recipe = _recipe(way, plain, place, run)
-        trained = lora_sft.main(
-            lora_sft.Job(
+        trained = sft.main(
+            sft.Job(
                 recipe,
                 examples,
                 digest,
