@@ -2,7 +2,7 @@
 
 Direct preference optimisation (Rafailov et al., 2023) of a LoRA adapter, a new one on the base or one that goes on from
 an earlier version. The reference is where it starts: the base with the adapter off, or that version. Started by
-`python -m training.train`; the run folder and the adapter's folder are those of `lora_sft`.
+`python -m training.train`; the run folder and the adapter's folder are those of `training.recipes.sft`.
 """
 
 from __future__ import annotations
