@@ -24,8 +24,8 @@ from benchmarks.chats import Page, Place, Rows, Run, halved, load
 from benchmarks.goals import at_least, goal_table
 from retrieval.passages import Passage
 from retrieval.prompt import Prompt, build_prompt
-from training.evaluation import SENTENCE_END, generate
-from training.gate import improvement_bound
+from training.judging.evaluation import SENTENCE_END, generate
+from training.judging.gate import improvement_bound
 
 NAME = "answers"
 FILE = "answers.json"
@@ -75,7 +75,7 @@ def prepare(place: Place) -> Iterator[str]:
     """Search passages and distractors for all questions, where the knowledge base is; writes `answers.json`."""
     from configs.load import configs_folder, load_config
     from training.conversations import read_questions
-    from training.sources import Source
+    from training.examples.sources import Source
 
     brands: dict[str, Any] = {}
     for name, brand in load_config(configs_folder(os.environ), os.environ).brands.items():
@@ -163,7 +163,7 @@ Scores = dict[str, dict[str, dict[str, float]]]
 
 def scored(name: str, brand: Mapping[str, Any], rows: Rows) -> Scores:
     """Measure all replies of one brand; needs its knowledge and encoder."""
-    from training.sources import Source, brand_terms, grounding_check
+    from training.examples.sources import Source, brand_terms, grounding_check
     from training.voice.brand import page_texts, texts_of
     from training.voice.model import learn
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chats import Place, Run
-from training.beside import Task, keep_result, run_beside
+from training.runs.beside import Task, keep_result, run_beside
 
 TABLES = ("answers", "forgetting", "preferences", "rates", "noise")
 """In the order in which their runs are started; `benchmarks/adapter_<table>.py` each."""

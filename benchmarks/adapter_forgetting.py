@@ -1,8 +1,8 @@
 """What a brand's adapter costs in general ability, and what helps: general conversations, learnt or held to the base.
 
 The base, the shipped adapter of each sample brand, and adapters trained in several ways (`WAYS`): multiple choice,
-instructions that code can check, loss on general text (`training.general`); whether the model with its adapter off is
-its base, token by token; and what the adapter is for, the loss on the brand's own conversations that were held back,
+instructions that code can check, loss on general text (`training.judging.general`); if a model with its adapter off
+is its base, token by token; and what the adapter is for, the loss on the brand's own conversations that were held back,
 voice and right facts of the replies to its held-out questions, as in `benchmarks.adapter_answers`. General
 conversations are the better replies of public preference pairs ("people's"), or prompts of ours with the base's own
 replies (samples/general.jsonl); none is asked here.
@@ -27,12 +27,12 @@ from benchmarks.goals import at_least, at_most, goal_table
 from configs.training import Recipe, read_recipe
 from training.data.general import general_examples, general_sha256
 from training.data.split import hold_back
-from training.evaluation import generate
-from training.example_files import read_examples, write_examples
-from training.examples import Example, general_count, select
-from training.general import adapter_off, measure_general, read_cases
+from training.examples.files import read_examples, write_examples
+from training.examples.rendering import Example, general_count, select
+from training.judging.evaluation import generate
+from training.judging.general import adapter_off, measure_general, read_cases
 from training.progress import LineProgress
-from training.recipes import lora_sft
+from training.recipes import sft
 
 NAME = "forgetting"
 SHARED = Path("../shared/data")
@@ -95,8 +95,8 @@ MEASURES: Mapping[str, str] = {
 
 def prepare(place: Place) -> Iterator[str]:
     """Write the cases, and each brand's examples with general ones, where shared data and knowledge base are."""
-    from training.example_command import build, data_digest
-    from training.sources import Source
+    from training.examples.command import build, data_digest
+    from training.examples.sources import Source
 
     cases = [*_lines("general/multiple_choice.jsonl"), *_lines("general/ifeval.jsonl"), *_texts()]
     (place.data / GENERAL).write_text("".join(json.dumps(one) + "\n" for one in cases), encoding="utf-8")
@@ -140,8 +140,8 @@ def one(run: Run, place: Place) -> dict[str, Any]:
             count = general_count(len(examples), way.share)
             examples += general_examples(recipe.data.general, recipe.data, count, name)[0]
             digest = general_sha256(digest, recipe.data.general)
-        trained = lora_sft.main(
-            lora_sft.Job(
+        trained = sft.main(
+            sft.Job(
                 recipe,
                 examples,
                 digest,
@@ -245,7 +245,7 @@ def _recipe(way: Way, place: Place, run: Run) -> Recipe:
     general = place.data / PEOPLE if way.whose == "people" else _own(place)
     mixed = {"general": general, "general_share": way.share} if way.share else {"general": None, "general_share": 0}
     data = recipe.data.model_copy(update={"max_examples": place.rows, **mixed})
-    sft = recipe.sft.model_copy(
+    settings = recipe.sft.model_copy(
         update={
             "learning_rate": run.rate,
             "num_train_epochs": run.epochs,
@@ -259,7 +259,7 @@ def _recipe(way: Way, place: Place, run: Run) -> Recipe:
     )
     lora = recipe.lora.model_copy(update={"lora_dropout": 0.0})
     return Recipe.model_validate(
-        {**recipe.model_copy(update={"data": data, "sft": sft, "lora": lora}).model_dump(), "data": data}
+        {**recipe.model_copy(update={"data": data, "sft": settings, "lora": lora}).model_dump(), "data": data}
     )
 
 

@@ -35,7 +35,7 @@ from benchmarks.chats import (
 )
 from training.data.doctor import examine
 from training.data.split import hold_back
-from training.examples import Example
+from training.examples.rendering import Example
 from training.progress import LineProgress
 
 NAME = "noise"

@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks.chats import REPLY_TOKENS, Page, Place, Rows, Run, halved, load
 from benchmarks.goals import at_least, goal_table
 from configs.training import DpoRecipe, Preferences
-from training.evaluation import generate
-from training.gate import improvement_bound
-from training.preferences import Pair, Shop, hold_pairs_back, read_pairs
+from training.data.preferences import Pair, Shop, hold_pairs_back, read_pairs
+from training.judging.evaluation import generate
+from training.judging.gate import improvement_bound
 from training.progress import LineProgress
 from training.recipes import dpo
 from training.testing import WordSearch

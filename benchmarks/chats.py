@@ -15,12 +15,12 @@ from typing import Any
 
 from configs.training import Recipe
 from retrieval.prompt import Message
-from training.adapter_run import Metrics
 from training.campaign import likeness
-from training.evaluation import generate
-from training.examples import Example
+from training.examples.rendering import Example
+from training.judging.evaluation import generate
 from training.progress import LineProgress
-from training.recipes import lora_sft
+from training.recipes import sft
+from training.runs.adapter_run import Metrics
 
 BITEXT = Path("../shared/data/support_chat/bitext_singleturn.jsonl.gz")
 SLOT = re.compile(r"\{\{[^{}]*\}\}|\d+(?:[.,:]\d+)*")
@@ -137,8 +137,8 @@ def train(
     """
     digest = hashlib.sha256("\n".join(f"{one.messages}{one.completion}" for one in examples).encode()).hexdigest()
     with tempfile.TemporaryDirectory() as scratch:
-        trained = lora_sft.main(
-            lora_sft.Job(
+        trained = sft.main(
+            sft.Job(
                 made,
                 examples,
                 digest,

@@ -27,7 +27,7 @@ from retrieval.grounding.fence import fence
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 from service.grounded import GroundedText
-from training.evaluation import generate
+from training.judging.evaluation import generate
 
 DATA = Path("../shared/data/safety/indirect_injection.jsonl")
 BRAND, ADAPTER = "Maison Velmora", Path("samples/velmora/adapter")

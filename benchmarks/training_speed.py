@@ -6,7 +6,7 @@
     python -m benchmarks.training_speed resume --base FOLDER     kill -9 and the same seed twice
     python -m benchmarks.training_speed cpu    --base FOLDER     two CPU cores, in turns
 
-Ours is `training.recipes.lora_sft` from end to end. Tokens are those without padding; the first steps, in which kernels
+Ours is `training.recipes.sft` from end to end. Tokens are those without padding; the first steps, in which kernels
 are compiled, are left out. A token of LoRA is counted as 4 FLOP a weight (6 where all weights learn), work that
 checkpointing repeats as none; the limit is a product of matrices in bfloat16 that is measured in the same call. Rows
 are printed, and kept with `--out`, as they come. `--rehearse` makes everything tiny, for a machine without a GPU and a
@@ -39,9 +39,9 @@ from benchmarks.chats import BITEXT, read_chats
 from benchmarks.goals import Goal, at_least, at_most, goal_table
 from configs.training import Recipe
 from training.errors import TrainingFailed
-from training.examples import Example
-from training.recipes import lora_sft
-from training.runs import unfinished
+from training.examples.rendering import Example
+from training.recipes import sft
+from training.runs.folder import unfinished
 
 WARM_UP = 3
 RANK = 16
@@ -199,7 +199,7 @@ def held_back_loss(model: Any, tokenizer: Any, held: Sequence[Example]) -> float
     for start in range(0, len(held), 16):
         ids, labels = [], []
         for one in held[start : start + 16]:
-            row = lora_sft._row(one)
+            row = sft._row(one)
             asked, whole = (
                 tokenizer(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=open_end))[
                     "input_ids"
@@ -229,7 +229,7 @@ def _ours(
     judged: bool = False,
     method: str = "lora",
     rate: float = RATE,
-    **sft: Any,
+    **named: Any,
 ) -> Row:
     found: dict[str, Any] = {}
 
@@ -240,7 +240,7 @@ def _ours(
             found["held_back_loss"] = held_back_loss(model, tokenizer, bench.held)
         return {}
 
-    settings = {"num_train_epochs": 1, "per_device_train_batch_size": 8, "max_length": 1024, **PLAIN, **sft}
+    settings = {"num_train_epochs": 1, "per_device_train_batch_size": 8, "max_length": 1024, **PLAIN, **named}
     recipe = Recipe.model_validate(
         {
             "name": "speed",
@@ -251,7 +251,7 @@ def _ours(
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        job = lora_sft.Job(
+        job = sft.Job(
             recipe,
             examples,
             bench.digest,
@@ -263,7 +263,7 @@ def _ours(
             evaluate=look,
         )
         try:
-            trained = lora_sft.main(job)
+            trained = sft.main(job)
         except TrainingFailed as error:
             return Row(what, failed=str(error).split(";")[0][:90])
         seen = [(row["step"], row["seconds"], int(row["tokens"])) for row in map(json.loads, _log(trained.run))]
@@ -321,7 +321,7 @@ def _trl(
         peer = SFTTrainer(
             model=make() if make else str(bench.base),
             args=SFTConfig(**told, **counted, **machine, **changed),
-            train_dataset=datasets.Dataset.from_list([lora_sft._row(one) for one in examples]),
+            train_dataset=datasets.Dataset.from_list([sft._row(one) for one in examples]),
             processing_class=tokenizer,
             peft_config=_like_ours(LoraConfig) if adapter else None,
             callbacks=[Watch()],
@@ -590,15 +590,15 @@ def child(arguments: argparse.Namespace) -> int:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(True, warn_only=True)
     folder, tiny = arguments.out, arguments.rehearse
-    sft = {"learning_rate": RATE, "max_steps": arguments.steps, "checkpoint_every": 2 if tiny else 10, **FAST}
-    sft |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 1024}
-    recipe = Recipe.model_validate({"name": "speed", "lora": {"r": RANK, "lora_dropout": 0.0}, "sft": sft})
+    settings = {"learning_rate": RATE, "max_steps": arguments.steps, "checkpoint_every": 2 if tiny else 10, **FAST}
+    settings |= {"per_device_train_batch_size": 1 if tiny else 4, "max_length": 1024}
+    recipe = Recipe.model_validate({"name": "speed", "lora": {"r": RANK, "lora_dropout": 0.0}, "sft": settings})
     examples = read_chats(arguments.data)[: 40 if tiny else 1200]
     runs = folder / "runs"
     begun = next(runs.glob("*/origin.json"), None)
     resumed = unfinished(runs, json.loads(begun.read_text())) if begun else None
-    lora_sft.main(
-        lora_sft.Job(
+    sft.main(
+        sft.Job(
             recipe, examples, "d" * 64, None, arguments.base, folder / "a" / "1", runs, progress=kill, resume=resumed
         )
     )

@@ -90,9 +90,9 @@ def model_replies(name: str, count: int) -> dict[str, list[str]]:
     from peft import PeftModel
 
     from configs.base_manifest import base_folder
-    from training.evaluation import generate
-    from training.example_command import probes
-    from training.sources import Source
+    from training.examples.command import probes
+    from training.examples.sources import Source
+    from training.judging.evaluation import generate
 
     source = Source.open(name, os.environ)
     folder = base_folder(source.home.models, source.config.service.models.base)

@@ -62,7 +62,7 @@ class Home:
 
     @property
     def general(self) -> Path:
-        """What `training.general` measured, a file for each model and set of cases; may be deleted at any time."""
+        """What `training.judging.general` measured, a file a model and set of cases; may be deleted at any time."""
         return self.root / "general"
 
     @property

@@ -29,16 +29,16 @@ from typing import Any
 
 from configs.base_manifest import BASE_FILE
 from configs.training import Recipe, read_recipe
-from training.adapter_run import Metrics
 from training.base_model import DEFAULT, PACKAGED, describe_base
-from training.beside import Task, keep_result, run_beside
 from training.errors import TrainingError, TrainingFailed
-from training.evaluation import Judge, generate, score
-from training.example_files import read_examples, read_probes
-from training.examples import Example
+from training.examples.files import read_examples, read_probes
+from training.examples.rendering import Example
+from training.judging.evaluation import Judge, generate, score
 from training.progress import LineProgress
-from training.recipes import lora_sft
-from training.recipes.lora_sft import Job
+from training.recipes import sft
+from training.recipes.sft import Job
+from training.runs.adapter_run import Metrics
+from training.runs.beside import Task, keep_result, run_beside
 from training.voice import VoiceClassifier, mask
 
 HELD_BACK = 8
@@ -126,7 +126,7 @@ def run_one(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
         return metrics
 
     recipe = recipe_of(run, read_recipe(arguments.recipe), arguments.max_steps)
-    trained = lora_sft.main(
+    trained = sft.main(
         Job(
             recipe,
             everything if run.final else [one for one in everything if not held_back(one)],

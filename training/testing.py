@@ -12,10 +12,10 @@ from configs.training import DpoRecipe, Recipe
 from retrieval.passages import Passage, SearchResult
 from retrieval.prompt import build_prompt
 from training.base_model import describe_base
-from training.examples import Example
-from training.preferences import Pair, Shop, read_pairs
+from training.data.preferences import Pair, Shop, read_pairs
+from training.examples.rendering import Example
 from training.recipes import dpo
-from training.recipes.lora_sft import Job
+from training.recipes.sft import Job
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"

@@ -31,21 +31,21 @@ from configs.errors import AdapterInvalid, ConfigError
 from configs.load import configs_folder
 from configs.training import AdapterRecipe, DpoRecipe, Recipe, read_adapter_recipe
 from retrieval.errors import RetrievalError
-from training.adapter_run import Metrics, Trained
 from training.base_model import prepare_base_model
 from training.conversations import read_questions
+from training.data.preferences import Shop, pairs_sha256, read_pairs
 from training.data.split import assert_no_overlap
 from training.errors import RecipeInvalid, TrainingError, TrainingFailed
-from training.evaluation import generate, score
-from training.example_command import build, data_digest, probes
-from training.examples import Built
-from training.packaging import Origin, adapter_matches
-from training.preferences import Shop, pairs_sha256, read_pairs
+from training.examples.command import build, data_digest, probes
+from training.examples.rendering import Built
+from training.examples.sources import Source
+from training.judging.evaluation import generate, score
 from training.progress import LineProgress, Progress, Report, silent
-from training.ranks import is_main
-from training.recipes import dpo, lora_sft
-from training.runs import one_at_a_time, unfinished
-from training.sources import Source
+from training.recipes import dpo, sft
+from training.runs.adapter_run import Metrics, Trained
+from training.runs.folder import one_at_a_time, unfinished
+from training.runs.packaging import Origin, adapter_matches
+from training.trainer.ranks import is_main
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _from_chats(source: Source, recipe: Recipe, run: Mapping[str, Any]) -> Train
     run["progress"](Report(f"building the examples of {source.brand.name}", 0, 0))
     built = build(source, recipe.data)
     keep_apart(source, built)
-    return lora_sft.main(lora_sft.Job(recipe=recipe, examples=built.examples, **run))
+    return sft.main(sft.Job(recipe=recipe, examples=built.examples, **run))
 
 
 def _from_pairs(source: Source, recipe: DpoRecipe, run: Mapping[str, Any]) -> Trained:

@@ -16,7 +16,7 @@ from service.cli.deployment import open_deployment, run_module
 from service.cli.failures import REFUSED, Failure
 from service.cli.gateway import Gateway
 
-MODULE = "training.comparison"
+MODULE = "training.judging.comparison"
 
 
 def run_eval(

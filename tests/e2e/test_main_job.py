@@ -264,9 +264,9 @@ def test_the_engine_reads_training_prompts_as_the_tokens_that_the_trainer_saw(ga
     import transformers
 
     from configs.training import Data
-    from training.example_command import build
+    from training.examples.command import build
+    from training.examples.sources import Source
     from training.proof import prompt_tokens
-    from training.sources import Source
 
     source = Source.open("velmora", gateway.environment)
     examples = [one for one in build(source, Data(variants=2)).examples if one.passages][:40:2]

@@ -14,7 +14,7 @@ from training.data.doctor import Examined
 from training.data.rows import Row
 from training.data.score import Score
 from training.data.split import Split
-from training.plot import histogram
+from training.runs.plot import histogram
 
 CARD, FACTS, PICTURE = "card.md", "card.json", "lengths.svg"
 _EXAMPLES = 3

@@ -34,9 +34,9 @@ from training.data.rows import Row
 from training.data.score import Score, score
 from training.data.split import Split, split_rows
 from training.errors import DataInvalid, TrainingError
-from training.example_files import write_lines
+from training.examples.files import write_lines
+from training.examples.sources import configured, pages_of
 from training.progress import LineProgress
-from training.sources import configured, pages_of
 from training.voice.brand import voice_of
 from training.voice.model import VoiceScore
 

@@ -17,7 +17,7 @@ from retrieval.prompt import Message
 from training.data.doctor import read_rows
 from training.data.rows import Finding, Row
 from training.errors import DataInvalid
-from training.examples import Built, Example, general_count
+from training.examples.rendering import Built, Example, general_count
 
 MAX_CHARS = 3000
 """Of one conversation: about 750 tokens, as long as the brand's own prompts are at most."""

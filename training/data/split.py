@@ -13,7 +13,7 @@ from training.data.repeats import question_groups
 from training.data.rows import Row
 from training.data.similar import NEAR, groups, join, resemblance, root
 from training.errors import DataOverlap
-from training.examples import Example
+from training.examples.rendering import Example
 
 EVALUATION = 0.2
 """Share of the rows that are evaluated on."""

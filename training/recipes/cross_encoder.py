@@ -15,9 +15,9 @@ from typing import Any
 from configs.training import CrossEntropy
 from retrieval.encoder import MAX_TOKENS
 from training.errors import RecipeInvalid
-from training.fitting import Job, NoCard, arguments, fit, keep, seeded, show
 from training.progress import Report
-from training.retriever_pairs import Pair
+from training.retriever.fitting import Job, NoCard, arguments, fit, keep, seeded, show
+from training.retriever.pairs import Pair
 
 
 def main(job: Job[CrossEntropy]) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 Direct preference optimisation (Rafailov et al., 2023) of a LoRA adapter, a new one on the base or one that goes on from
 an earlier version. The reference is where it starts: the base with the adapter off, or that version. Started by
-`python -m training.train`; the run folder and the adapter's folder are those of `lora_sft`.
+`python -m training.train`; the run folder and the adapter's folder are those of `training.recipes.sft`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from typing import Any
 
 from configs.adapter_manifest import base_mismatch, read_adapter
 from configs.training import DpoRecipe
-from training import adapter_run
-from training.adapter_run import (
+from training.data.preferences import Pair, hold_pairs_back
+from training.errors import RecipeInvalid
+from training.progress import Report
+from training.runs import adapter_run
+from training.runs.adapter_run import (
     KeepsLastGood,
     Run,
     Trained,
@@ -35,11 +38,8 @@ from training.adapter_run import (
     steps,
     trainer_arguments,
 )
-from training.errors import RecipeInvalid
-from training.preferences import Pair, hold_pairs_back
-from training.progress import Report
-from training.ranks import of_main
-from training.sampling import LengthGrouped
+from training.trainer.ranks import of_main
+from training.trainer.sampling import LengthGrouped
 
 
 class Job(adapter_run.Job[DpoRecipe, Pair]):

@@ -31,7 +31,7 @@ from training.data.check import evaluation_questions
 from training.data.rows import Row, Turn
 from training.data.similar import NEAR, resemblance, without_figures
 from training.errors import RecipeInvalid, VoiceUnlearnable
-from training.sources import configured, encoder_folder, pages_of
+from training.examples.sources import configured, encoder_folder, pages_of
 from training.synthetic.prompts import Kind, Shot
 from training.voice.brand import voice_of
 from training.voice.model import VoiceModel

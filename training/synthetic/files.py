@@ -18,7 +18,7 @@ from retrieval.errors import BadLine
 from retrieval.json_lines import read_lines
 from training.conversations import Conversation
 from training.errors import DataInvalid, TrainingFailed
-from training.example_files import write_lines
+from training.examples.files import write_lines
 from training.synthetic.prompts import Kind
 
 

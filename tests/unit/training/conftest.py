@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.recipes import lora_sft
+from training.recipes import sft
 from training.testing import tiny_base, tiny_job
 
 
@@ -16,5 +16,5 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> lora_sft.Trained:
-    return lora_sft.main(tiny_job(base, tmp_path_factory.mktemp("trained")))
+def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> sft.Trained:
+    return sft.main(tiny_job(base, tmp_path_factory.mktemp("trained")))

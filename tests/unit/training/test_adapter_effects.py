@@ -10,7 +10,7 @@ from benchmarks import adapter_answers, adapter_noise, adapter_rates
 from benchmarks.adapter_curves import draw
 from benchmarks.chats import Place, Run, facts_f1, load, reply_loss
 from retrieval.prompt import Message
-from training.examples import Example
+from training.examples.rendering import Example
 from training.testing import tiny_examples
 
 

@@ -9,11 +9,11 @@ from configs.adapter_manifest import base_mismatch, read_adapter
 from configs.base_manifest import BaseInvalid, base_folder, read_base
 from configs.errors import AdapterInvalid
 from configs.safetensors_file import SafetensorsInvalid, read_header, tensors_sha256
-from training.recipes import lora_sft
+from training.recipes import sft
 
 
 @pytest.fixture
-def folder(trained: lora_sft.Trained, tmp_path: Path) -> Path:
+def folder(trained: sft.Trained, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained.folder, tmp_path / "copy"))
 
 

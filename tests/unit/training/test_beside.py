@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.beside import Task, keep_result, run_beside
+from training.runs.beside import Task, keep_result, run_beside
 
 SCRIPT = """
 import json, os, pathlib, sys, time

@@ -15,8 +15,8 @@ import torch
 from configs.training import Recipe, Sft
 from training.errors import RecipeInvalid, TrainingFailed
 from training.progress import Report
-from training.recipes import dpo, lora_sft
-from training.runs import last_checkpoint, one_at_a_time
+from training.recipes import dpo, sft
+from training.runs.folder import last_checkpoint, one_at_a_time
 from training.testing import TINY_RECIPE, tiny_dpo_job, tiny_examples, tiny_job
 
 
@@ -51,7 +51,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_state(
     with pytest.raises(
         TrainingFailed, match=r"not a number at step 7: lower sft\.learning_rate \(now 0\.9\)"
     ) as raised:
-        lora_sft.main(job)
+        sft.main(job)
     (run,) = job.runs.iterdir()
     # It stops at once and does not train to the end of its 30 steps.
     assert len((run / "losses.jsonl").read_text().splitlines()) == 7
@@ -73,10 +73,10 @@ def test_a_gpu_without_memory_is_told_with_what_to_lower(base: Path, tmp_path: P
     with pytest.raises(
         TrainingFailed, match=r"lower sft.per_device_train_batch_size \(now 2\).*max_length \(now 400\)"
     ):
-        lora_sft.main(job)
+        sft.main(job)
     single = tiny_job(base, tmp_path / "one", recipe(per_device_train_batch_size=1))
     with pytest.raises(TrainingFailed, match=r"one row already, so lower data.max_source_tokens \(now 700\)"):
-        lora_sft.main(replace(single, progress=at_step(2, full)))
+        sft.main(replace(single, progress=at_step(2, full)))
     pairs = replace(tiny_dpo_job(base, tmp_path / "dpo"), progress=at_step(2, full))
     with pytest.raises(TrainingFailed, match=r"lower dpo.per_device_train_batch_size \(now 4\)"):
         dpo.main(pairs)
@@ -88,7 +88,7 @@ from dataclasses import replace
 from pathlib import Path
 from tests.unit.training.test_broken_runs import at_step, recipe
 from training.errors import TrainingFailed
-from training.recipes import lora_sft
+from training.recipes import sft
 from training.testing import tiny_examples, tiny_job
 
 def limit():
@@ -101,7 +101,7 @@ examples = tuple(replace(one, completion="on and on " * (1 if number else 380)) 
 job = replace(tiny_job(Path(sys.argv[1]), Path(sys.argv[2]), long), examples=examples)
 limited = replace(job, progress=lambda report: limit() if report.stage.startswith("training") else None)
 try:
-    lora_sft.main(limited)
+    sft.main(limited)
 except TrainingFailed as error:
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     print(error)
@@ -119,7 +119,7 @@ from dataclasses import replace
 from pathlib import Path
 from tests.unit.training.test_broken_runs import at_step, recipe
 from training.errors import TrainingFailed
-from training.recipes import lora_sft
+from training.recipes import sft
 from training.testing import tiny_job
 
 def limit():
@@ -129,7 +129,7 @@ def limit():
 
 job = tiny_job(Path(sys.argv[1]), Path(sys.argv[2]), recipe(checkpoint_every=5, max_steps=20))
 try:
-    lora_sft.main(replace(job, progress=at_step(7, limit)))
+    sft.main(replace(job, progress=at_step(7, limit)))
 except TrainingFailed as error:
     print(error)
 """
@@ -146,7 +146,7 @@ def test_a_state_that_the_disk_does_not_take_leaves_the_one_before(base: Path, t
     assert not (tmp_path / "adapters").exists()
     # With room again the same run goes on and ends.
     job = tiny_job(base, tmp_path, recipe(checkpoint_every=5, max_steps=20))
-    assert len(lora_sft.main(replace(job, resume=run)).losses) == 20
+    assert len(sft.main(replace(job, resume=run)).losses) == 20
 
 
 def test_weights_that_the_disk_does_not_take_leave_no_adapter(base: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_weights_that_the_disk_does_not_take_leave_no_adapter(base: Path, tmp_pa
     job = replace(tiny_job(base, tmp_path, recipe(max_steps=1)), progress=limit)
     try:
         with pytest.raises(TrainingFailed, match="the adapter could not be written"):
-            lora_sft.main(job)
+            sft.main(job)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(job.out.parent.iterdir()) == []
@@ -167,16 +167,16 @@ def test_weights_that_the_disk_does_not_take_leave_no_adapter(base: Path, tmp_pa
 
 def test_a_share_that_leaves_nothing_to_watch_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid, match="leaves nothing to watch"):
-        lora_sft.main(tiny_job(base, tmp_path, recipe(held_back=0.001)))
+        sft.main(tiny_job(base, tmp_path, recipe(held_back=0.001)))
     one = replace(tiny_job(base, tmp_path / "one", recipe(held_back=0.5)), examples=tiny_examples(1))
     with pytest.raises(RecipeInvalid, match=r"leaves nothing to (watch|learn)"):
-        lora_sft.main(one)
+        sft.main(one)
 
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from training.runs import one_at_a_time
+from training.runs.folder import one_at_a_time
 
 with one_at_a_time(Path(sys.argv[1]), "acme"):
     print("held", flush=True)

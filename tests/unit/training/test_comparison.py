@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from configs.brand import Gate
-from training.comparison.asking import Answer, AnswerFile, Asked, EngineAway, Said, ask_all
-from training.comparison.measuring import Scorers, in_common, means, measure, to_judge
-from training.comparison.report import most_changed, render
 from training.conversations import Question
 from training.errors import EvaluationBroken
-from training.overlap import Overlap
+from training.judging.comparison.asking import Answer, AnswerFile, Asked, EngineAway, Said, ask_all
+from training.judging.comparison.measuring import Scorers, in_common, means, measure, to_judge
+from training.judging.comparison.report import most_changed, render
+from training.judging.overlap import Overlap
 from training.progress import Report, silent
 
 ANSWERABLE = Question(

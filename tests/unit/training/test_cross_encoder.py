@@ -21,10 +21,10 @@ from retrieval.reranker import OnnxReranker
 from retrieval.reranker_export import Probe, export_reranker, same_order
 from retrieval.testing import PAGES, Fond, HashEncoder
 from training.errors import RecipeInvalid
-from training.fitting import Job
 from training.recipes.cross_encoder import main
-from training.retriever_gate import HELD_OUT, Exam, Searching, examine, judge
-from training.retriever_pairs import ask_about, make_pairs, with_negatives
+from training.retriever.fitting import Job
+from training.retriever.gate import HELD_OUT, Exam, Searching, examine, judge
+from training.retriever.pairs import ask_about, make_pairs, with_negatives
 
 RECIPE = CrossEncoderRecipe.model_validate({"name": "cross_encoder", "trains": "cross_encoder"})
 DOCUMENTS = tuple(document_from_text(name, text) for name, text in PAGES.items())

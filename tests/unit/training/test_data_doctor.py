@@ -22,8 +22,8 @@ from training.data.similar import NEAR, groups, resemblance
 from training.data.split import assert_no_overlap, hold_back, split_rows
 from training.data.wording import placeholders_in
 from training.errors import DataInvalid, DataOverlap
-from training.examples import Built, Report, select
-from training.recipes import lora_sft
+from training.examples.rendering import Built, Report, select
+from training.recipes import sft
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
 from training.train import keep_apart
 from training.voice.model import Text, learn
@@ -238,7 +238,7 @@ def test_general_conversations_are_learnt_beside_the_brands_own(base: Path, tmp_
     mixed = with_general(built(6), tmp_path / "x.jsonl", data, brand="acme")
     job = tiny_job(base, tmp_path, TINY_RECIPE.model_copy(update={"data": data}))
     said: list[str] = []
-    trained = lora_sft.main(replace(job, examples=mixed.examples, say=said.append))
+    trained = sft.main(replace(job, examples=mixed.examples, say=said.append))
     assert trained.metrics["examples"] == 10
     assert "'general': 4" in "".join(said)
 

@@ -15,10 +15,10 @@ from configs.adapter_manifest import read_adapter
 from configs.errors import ConfigError
 from configs.training import Dpo, DpoRecipe, Preferences, Recipe, read_adapter_recipe, read_any_recipe, read_recipe
 from retrieval.passages import Passage
+from training.data.preferences import Shop, hold_pairs_back, read_pairs
 from training.errors import DataInvalid, RecipeInvalid
-from training.preferences import Shop, hold_pairs_back, read_pairs
-from training.recipes import dpo, lora_sft
-from training.runs import unfinished
+from training.recipes import dpo, sft
+from training.runs.folder import unfinished
 from training.testing import TINY_DPO, WordSearch, tiny_dpo_job, tiny_shop, write_tiny_pairs
 from training.train import pairs_file, starting, with_pairs
 
@@ -92,7 +92,7 @@ def test_the_weights_on_disk_prefer_the_chosen_reply_by_the_margin_that_was_logg
     assert min(margins) > 0
 
 
-def test_it_goes_on_from_an_adapter_and_is_held_to_it(base: Path, tmp_path: Path, trained: lora_sft.Trained) -> None:
+def test_it_goes_on_from_an_adapter_and_is_held_to_it(base: Path, tmp_path: Path, trained: sft.Trained) -> None:
     job = tiny_dpo_job(base, tmp_path, recipe(learning_rate=1e-9, max_steps=1), start=trained.folder)
     still = dpo.main(job)
     assert still.losses[0] == pytest.approx(0.6931, abs=1e-3)
@@ -105,7 +105,7 @@ def test_it_goes_on_from_an_adapter_and_is_held_to_it(base: Path, tmp_path: Path
     assert further.losses[-1] < 0.6
 
 
-def test_an_adapter_of_another_base_is_no_start(base: Path, tmp_path: Path, trained: lora_sft.Trained) -> None:
+def test_an_adapter_of_another_base_is_no_start(base: Path, tmp_path: Path, trained: sft.Trained) -> None:
     job = tiny_dpo_job(base, tmp_path, start=trained.folder)
     assert trained.manifest is not None
     other = trained.manifest.base.model_copy(update={"sha256": "0" * 64})
@@ -135,9 +135,7 @@ dpo.main(replace(job, progress=kill))
 """
 
 
-def test_a_run_that_was_killed_goes_on_with_the_same_losses(
-    base: Path, tmp_path: Path, trained: lora_sft.Trained
-) -> None:
+def test_a_run_that_was_killed_goes_on_with_the_same_losses(base: Path, tmp_path: Path, trained: sft.Trained) -> None:
     expected = dpo.main(tiny_dpo_job(base, tmp_path / "whole", recipe(max_steps=20), trained.folder))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", KILLED, str(base), str(tmp_path / "cut"), str(trained.folder)]

@@ -5,10 +5,10 @@ import pytest
 
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
-from training.evaluation import Judge, complete_all, generate, numbers_stand, score
-from training.examples import Probe
-from training.plot import draw_losses, terminal_plot
+from training.examples.rendering import Probe
+from training.judging.evaluation import Judge, complete_all, generate, numbers_stand, score
 from training.progress import LineProgress, Report
+from training.runs.plot import draw_losses, terminal_plot
 from training.voice import VoiceClassifier
 
 PASSAGE = Passage("returns.md", "Returns", "", "An unopened item can be returned within 30 days.", 1.0)

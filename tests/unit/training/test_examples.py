@@ -4,8 +4,8 @@ from configs.training import Data
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 from training.conversations import AssistantMessage, Conversation, Question, UserMessage
-from training.example_files import read_examples, read_probes, write_examples, write_probes
-from training.examples import Built, build_examples, build_probes, select
+from training.examples.files import read_examples, read_probes, write_examples, write_probes
+from training.examples.rendering import Built, build_examples, build_probes, select
 from training.testing import WordSearch
 
 PAGES = {

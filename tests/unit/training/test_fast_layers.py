@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from configs.training import Recipe, Sft
 from tests.unit.training.test_long_runs import different_examples, recipe
 from training.errors import RecipeInvalid
-from training.recipes import lora_sft
+from training.recipes import sft
 from training.testing import TINY_RECIPE, tiny_job
 
 FAST = {
@@ -52,7 +52,7 @@ def gradients(model: Any, tokens: Any) -> tuple[Any, dict[str, Any]]:
 def test_a_fused_adapter_has_the_outputs_and_gradients_of_pefts(base: Path, checkpointing: bool) -> None:
     import torch
 
-    from training.fast_layers import fuse_lora
+    from training.trainer.fast_layers import fuse_lora
 
     model = adapted(base)
     tokens = torch.arange(3, 27).view(2, 12)
@@ -73,7 +73,7 @@ def test_a_fused_adapter_has_the_outputs_and_gradients_of_pefts(base: Path, chec
 def test_a_fused_adapter_that_is_off_is_the_base(base: Path) -> None:
     import torch
 
-    from training.fast_layers import fuse_lora
+    from training.trainer.fast_layers import fuse_lora
 
     model = adapted(base).eval()
     tokens = torch.arange(3, 15).view(1, 12)
@@ -90,7 +90,7 @@ def test_a_fused_adapter_that_is_off_is_the_base(base: Path) -> None:
 
 
 def test_an_adapter_with_dropout_stays_as_it_is(base: Path) -> None:
-    from training.fast_layers import fuse_lora
+    from training.trainer.fast_layers import fuse_lora
 
     assert fuse_lora(adapted(base, dropout=0.1)) == 0
 
@@ -100,7 +100,7 @@ def test_packed_attention_is_given_the_bounds_of_each_example(base: Path, monkey
     import torch
     from transformers import AutoModelForCausalLM
 
-    from training import fast_layers
+    from training.trainer import fast_layers
 
     def kernel(q: Any, k: Any, v: Any, starts: Any, ends: Any, longest: int, _: int, *rest: Any, scale: float) -> Any:
         assert rest == (0.0, True, False)
@@ -154,7 +154,7 @@ def test_the_settings_of_a_gpu_fall_back_on_a_cpu(base: Path, tmp_path: Path) ->
     examples = different_examples()
     plain = tiny_job(base, tmp_path / "plain", recipe(packing=True, max_steps=4))
     fast = tiny_job(base, tmp_path / "fast", recipe(**FAST, max_steps=4))
-    one, other = (lora_sft.main(replace(job, examples=examples)) for job in (plain, fast))
+    one, other = (sft.main(replace(job, examples=examples)) for job in (plain, fast))
     assert one.losses == other.losses
     rows = [json.loads(line) for line in (other.run / "losses.jsonl").read_text().splitlines()]
     assert [row["tokens"] for row in rows] == sorted(row["tokens"] for row in rows)
@@ -162,7 +162,7 @@ def test_the_settings_of_a_gpu_fall_back_on_a_cpu(base: Path, tmp_path: Path) ->
 
 def test_checkpointing_changes_no_loss(base: Path, tmp_path: Path) -> None:
     jobs = [tiny_job(base, tmp_path / str(on), recipe(gradient_checkpointing=on, max_steps=4)) for on in (False, True)]
-    one, other = (lora_sft.main(job).losses for job in jobs)
+    one, other = (sft.main(job).losses for job in jobs)
     assert other == pytest.approx(one, abs=1e-6)
 
 
@@ -185,7 +185,7 @@ def test_settings_at_their_defaults_leave_the_digest_as_it_was() -> None:
 def test_fused_layers_name_what_is_missing(base: Path) -> None:
     import importlib.util
 
-    from training.fast_layers import fuse_layers
+    from training.trainer.fast_layers import fuse_layers
 
     if importlib.util.find_spec("liger_kernel"):
         pytest.skip("liger-kernel is there")
@@ -198,7 +198,7 @@ def test_fused_layers_stand_where_norms_and_gates_stood(base: Path, monkeypatch:
     import torch
     from transformers.models.llama import modeling_llama
 
-    from training.fast_layers import fuse_layers
+    from training.trainer.fast_layers import fuse_layers
 
     asked: list[str] = []
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.brand import Gate, GateFloors, GateMargins
-from training.gate import ALPHA, ALWAYS, KINDS, Measured, improvement_bound, judge
+from training.judging.gate import ALPHA, ALWAYS, KINDS, Measured, improvement_bound, judge
 
 CASES = 160
 Draw = Callable[[np.random.Generator], tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
@@ -212,7 +212,7 @@ def heavy(generator: np.random.Generator) -> tuple[np.ndarray[Any, Any], np.ndar
 def test_a_candidate_that_is_worse_by_the_margin_passes_about_one_time_in_twenty(
     draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.gate.RESAMPLES", 800)
+    monkeypatch.setattr("training.judging.gate.RESAMPLES", 800)
     generator = np.random.default_rng(7)
     passed = sum(improvement_bound(*draw(generator), seed=number) > -0.05 for number in range(400))
     # Three standard errors of a share of 0.05 among 400 are 0.033.
@@ -220,7 +220,7 @@ def test_a_candidate_that_is_worse_by_the_margin_passes_about_one_time_in_twenty
 
 
 def test_a_candidate_that_is_as_good_mostly_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.gate.RESAMPLES", 800)
+    monkeypatch.setattr("training.judging.gate.RESAMPLES", 800)
     generator = np.random.default_rng(7)
     passed = 0
     for number in range(200):

@@ -12,13 +12,13 @@ import torch
 
 from configs.errors import AdapterInvalid
 from training.errors import DataInvalid, TrainingError
-from training.general import adapter_off, measure_general, read_cases
-from training.general import measure as measuring
-from training.general.cases import Choice, some
-from training.general.instructions import CHECKS, Constraint, fits, holds
-from training.general.measure import choose
-from training.general.model import Prefixed, greedy, load, mean_logprobs
-from training.recipes import lora_sft
+from training.judging.general import adapter_off, measure_general, read_cases
+from training.judging.general import measure as measuring
+from training.judging.general.cases import Choice, some
+from training.judging.general.instructions import CHECKS, Constraint, fits, holds
+from training.judging.general.measure import choose
+from training.judging.general.model import Prefixed, greedy, load, mean_logprobs
+from training.recipes import sft
 from training.testing import tiny_base
 
 PUBLIC = Path(__file__).parents[4] / "shared/data/general"
@@ -212,7 +212,7 @@ def test_greedy_replies_do_not_depend_on_their_neighbours(base: Path) -> None:
 
 
 def test_base_and_adapter_are_asked_the_same_and_measured_once(
-    base: Path, trained: lora_sft.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, trained: sft.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "own.jsonl"
     file.write_text(json.dumps({"prompt": "Go.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}))
@@ -237,7 +237,7 @@ def test_base_and_adapter_are_asked_the_same_and_measured_once(
         measure(None)
 
 
-def test_an_adapter_of_another_base_is_refused(trained: lora_sft.Trained, tmp_path: Path) -> None:
+def test_an_adapter_of_another_base_is_refused(trained: sft.Trained, tmp_path: Path) -> None:
     other = tmp_path / "base"
     manifest = tiny_base(other)
     (other / "base.json").write_text(manifest.model_copy(update={"sha256": "0" * 64}).model_dump_json())
@@ -245,7 +245,7 @@ def test_an_adapter_of_another_base_is_refused(trained: lora_sft.Trained, tmp_pa
         measure_general(other, trained.folder, device="cpu", limit=1)
 
 
-def test_an_adapter_switched_off_is_the_base(base: Path, trained: lora_sft.Trained) -> None:
+def test_an_adapter_switched_off_is_the_base(base: Path, trained: sft.Trained) -> None:
     found = adapter_off(base, trained.folder, ["hello 1", "hello 2", "good day"], device="cpu", max_new_tokens=8)
     assert (found.prompts, found.identical) == (3, 3)
     assert found.changed

@@ -10,7 +10,7 @@ import pytest
 
 from retrieval.language.words import words
 from training.conversations import Conversation, read_conversations
-from training.leak import STOCK_TIMES, THRESHOLD, TrainingText, leak_values, plant, secrets
+from training.judging.leak import STOCK_TIMES, THRESHOLD, TrainingText, leak_values, plant, secrets
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 STORY = "the blue heron on the mill pond flew off at dawn and left three grey feathers behind"

@@ -13,9 +13,9 @@ import pytest
 from configs.training import Recipe, Sft
 from training.data.split import hold_back
 from training.errors import RecipeInvalid
-from training.examples import Example
-from training.recipes import lora_sft
-from training.runs import last_checkpoint, unfinished
+from training.examples.rendering import Example
+from training.recipes import sft
+from training.runs.folder import last_checkpoint, unfinished
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
 
 
@@ -32,7 +32,7 @@ def different_examples(count: int = 6) -> tuple[Example, ...]:
     )
 
 
-def weights(trained: lora_sft.Trained) -> str:
+def weights(trained: sft.Trained) -> str:
     assert trained.manifest is not None
     return trained.manifest.weights_sha256
 
@@ -45,7 +45,7 @@ def test_packed_examples_share_rows_and_do_not_see_each_other(base: Path, tmp_pa
     shown: list[str] = []
     job = replace(tiny_job(base, tmp_path / "plain", plain), examples=different_examples())
     other = replace(tiny_job(base, tmp_path / "packed", packed), examples=different_examples(), say=shown.append)
-    assert lora_sft.main(other).losses[0] == pytest.approx(lora_sft.main(job).losses[0], abs=1e-4)
+    assert sft.main(other).losses[0] == pytest.approx(sft.main(job).losses[0], abs=1e-4)
     assert "rows 1 of 6 examples" in " ".join("".join(shown).split())
 
 
@@ -53,7 +53,7 @@ def test_the_best_state_is_taken_and_training_stops_early(base: Path, tmp_path: 
     settings = {"learning_rate": 0.3, "lr_scheduler_type": "constant", "held_back": 0.5, "evaluate_every": 2}
     job = tiny_job(base, tmp_path / "long", recipe(**settings, patience=2, max_steps=60))
     job = replace(job, examples=different_examples(8))
-    trained = lora_sft.main(job)
+    trained = sft.main(job)
     watched = {
         row["step"]: row["held_back_loss"]
         for row in map(json.loads, (trained.run / "losses.jsonl").read_text().splitlines())
@@ -66,7 +66,7 @@ def test_the_best_state_is_taken_and_training_stops_early(base: Path, tmp_path: 
     assert len(trained.losses) == best + 4 < 60
     # Weights of the best step, not of the last: the same as of a run that ends there.
     short = replace(tiny_job(base, tmp_path / "short", recipe(**settings, max_steps=best)), examples=job.examples)
-    assert weights(lora_sft.main(short)) == weights(trained)
+    assert weights(sft.main(short)) == weights(trained)
 
 
 def test_conversations_are_held_back_whole() -> None:
@@ -80,7 +80,7 @@ def test_conversations_are_held_back_whole() -> None:
 
 def test_all_weights_can_be_trained_to_compare_with(base: Path, tmp_path: Path) -> None:
     job = tiny_job(base, tmp_path, TINY_RECIPE.model_copy(update={"method": "full"}))
-    trained = lora_sft.main(job)
+    trained = sft.main(job)
     assert trained.manifest is None
     assert not job.out.exists()
     assert trained.losses[-1] < trained.losses[0] - 0.2
@@ -97,7 +97,7 @@ def test_four_bits_without_a_gpu_are_refused(base: Path, tmp_path: Path) -> None
     if torch.cuda.is_available():
         pytest.skip("a GPU is there")
     with pytest.raises(RecipeInvalid, match="a GPU is needed"):
-        lora_sft.main(tiny_job(base, tmp_path, TINY_RECIPE.model_copy(update={"method": "qlora"})))
+        sft.main(tiny_job(base, tmp_path, TINY_RECIPE.model_copy(update={"method": "qlora"})))
 
 
 KILLED = """
@@ -105,7 +105,7 @@ import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.unit.training.test_long_runs import different_examples, recipe
-from training.recipes import lora_sft
+from training.recipes import sft
 from training.testing import tiny_job
 
 def kill(report):
@@ -113,13 +113,13 @@ def kill(report):
         os.kill(os.getpid(), signal.SIGKILL)
 
 job = tiny_job(Path(sys.argv[1]), Path(sys.argv[2]), recipe(checkpoint_every=5, max_steps=20))
-lora_sft.main(replace(job, examples=different_examples(), progress=kill))
+sft.main(replace(job, examples=different_examples(), progress=kill))
 """
 
 
 def test_a_run_that_was_killed_goes_on_with_the_same_losses(base: Path, tmp_path: Path) -> None:
     whole = replace(tiny_job(base, tmp_path / "whole", recipe(max_steps=20)), examples=different_examples())
-    expected = lora_sft.main(whole)
+    expected = sft.main(whole)
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", KILLED, str(base), str(tmp_path / "cut")]
@@ -135,7 +135,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_losses(base: Path, tmp_path
     assert checkpoint.name == "checkpoint-10"
     assert unfinished(job.runs, {**made_of, "data_sha256": "0" * 64}) is None
 
-    resumed = lora_sft.main(replace(job, examples=different_examples(), resume=run))
+    resumed = sft.main(replace(job, examples=different_examples(), resume=run))
     assert resumed.losses == pytest.approx(expected.losses, abs=1e-6)
     assert weights(resumed) == weights(expected)
     assert resumed.run == run

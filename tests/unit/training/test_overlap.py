@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.overlap import overlap, rouge_l
+from training.judging.overlap import overlap, rouge_l
 
 SAID = "An unopened item can be returned within 30 days of delivery."
 

@@ -12,9 +12,9 @@ import pytest
 from configs.adapter_manifest import read_adapter
 from configs.adapter_proof import MIN_DIFFERENCE, AdapterProof, Canary, CanaryMessage, Probe, read_proof
 from configs.training import Recipe
-from training import adapter_run
 from training.proof import prompt_tokens, record
-from training.recipes import lora_sft
+from training.recipes import sft
+from training.runs import adapter_run
 from training.testing import TINY_RECIPE, tiny_examples, tiny_job
 
 SHIPPED = {"velmora": "Maison Velmora", "dicehollow": "Dicehollow Games"}
@@ -63,7 +63,7 @@ def test_a_proof_is_packaged_beside_the_weights_that_it_is_of(
         return AdapterProof(weights_sha256=weights_sha256, canaries=(canary,))
 
     monkeypatch.setattr(adapter_run, "record", made_up)
-    trained = lora_sft.main(replace(tiny_job(base, tmp_path, brief()), display_name="Acme"))
+    trained = sft.main(replace(tiny_job(base, tmp_path, brief()), display_name="Acme"))
     assert trained.manifest is not None
     assert asked == [("Acme", trained.manifest.weights_sha256)]
     proof = read_proof(trained.folder, trained.manifest.weights_sha256)
@@ -79,7 +79,7 @@ def brief(**sft: object) -> Recipe:
 def test_an_adapter_that_does_next_to_nothing_has_no_proof_and_says_so(base: Path, tmp_path: Path) -> None:
     said: list[str] = []
     job = replace(tiny_job(base, tmp_path, brief(learning_rate=1e-9)), display_name="Acme", say=said.append)
-    trained = lora_sft.main(job)
+    trained = sft.main(job)
     assert not (trained.folder / "proof.json").exists()
     assert "hardly changes the base model" in "".join(said)
     assert record(trained.folder, base, "Acme", "0" * 64) is None
@@ -99,7 +99,7 @@ def test_the_trainer_saw_the_prompts_as_these_tokens(
         return real(self, *given, **named)
 
     monkeypatch.setattr(SFTTrainer, "train", train)
-    lora_sft.main(tiny_job(base, tmp_path, brief()))
+    sft.main(tiny_job(base, tmp_path, brief()))
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
     assert len(seen) == len(tiny_examples())
     for row, example in zip(seen, tiny_examples(), strict=True):

@@ -10,12 +10,12 @@ import pytest
 from configs.adapter_manifest import Provenance, read_adapter
 from configs.training import Recipe, read_recipe
 from training.errors import RecipeInvalid
-from training.provenance import commit, provenance
-from training.recipes import lora_sft
+from training.recipes import sft
+from training.runs.provenance import commit, provenance
 from training.testing import TINY_RECIPE, tiny_job
 
 
-def test_the_manifest_and_the_run_say_what_it_was_made_with(trained: lora_sft.Trained) -> None:
+def test_the_manifest_and_the_run_say_what_it_was_made_with(trained: sft.Trained) -> None:
     made = read_adapter(trained.folder).provenance
     assert made is not None
     assert Recipe.model_validate(made.recipe) == TINY_RECIPE
@@ -71,4 +71,4 @@ def test_a_tracker_that_is_not_installed_is_named_before_anything_is_loaded(base
     # Who watches changes nothing of what is trained.
     assert tracked.sha256() == TINY_RECIPE.sha256()
     with pytest.raises(RecipeInvalid, match="`pip install trackio`"):
-        lora_sft.main(tiny_job(base, tmp_path, tracked))
+        sft.main(tiny_job(base, tmp_path, tracked))

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from configs.training import Recipe
 from retrieval.prompt import Message
-from training.examples import Example
-from training.recipes import lora_sft
-from training.rehearsal import Rehearsal
+from training.examples.rendering import Example
+from training.recipes import sft
 from training.testing import TINY_RECIPE, tiny_base, tiny_examples, tiny_job
+from training.trainer.rehearsal import Rehearsal
 
 GENERAL_REPLY = "The sun is a star, and the moon goes round the earth in a month."
 
@@ -48,9 +48,9 @@ def held(weight: float, tmp_path: Path) -> Recipe:
     return TINY_RECIPE.model_copy(update={"data": data, "sft": sft})
 
 
-def train(base: Path, folder: Path, recipe: Recipe) -> lora_sft.Trained:
+def train(base: Path, folder: Path, recipe: Recipe) -> sft.Trained:
     examples = (*tiny_examples(), *general(4))
-    return lora_sft.main(replace(tiny_job(base, folder, recipe), examples=examples))
+    return sft.main(replace(tiny_job(base, folder, recipe), examples=examples))
 
 
 def apart(base: Path, adapter: Path) -> float:
@@ -67,7 +67,7 @@ def apart(base: Path, adapter: Path) -> float:
 def test_an_adapter_that_is_held_moves_the_base_less(base: Path, tmp_path: Path) -> None:
     free = train(base, tmp_path / "free", TINY_RECIPE.model_copy(update={"data": held(0, tmp_path).data}))
     held_tight = train(base, tmp_path / "held", held(20, tmp_path))
-    alone = lora_sft.main(tiny_job(base, tmp_path / "alone"))
+    alone = sft.main(tiny_job(base, tmp_path / "alone"))
     # Learning the conversations moves it too: towards them, and not to the base.
     assert apart(base, held_tight.folder) < 0.3 * apart(base, alone.folder)
     assert apart(base, held_tight.folder) < 0.3 * apart(base, free.folder)

@@ -20,10 +20,11 @@ from retrieval.documents.loading import document_from_text
 from retrieval.documents.splitting import split
 from retrieval.evaluation.question_sets import Asked
 from retrieval.testing import PAGES, HashEncoder
-from training import retriever, retriever_material
 from training.conversations import Question
 from training.errors import RecipeInvalid, TrainingFailed
-from training.retriever_gate import (
+from training.retriever import material as retriever_material
+from training.retriever import train as retriever
+from training.retriever.gate import (
     DECISIONS,
     HELD_OUT,
     KEPT_OUT,
@@ -35,9 +36,9 @@ from training.retriever_gate import (
     examine,
     judge,
 )
-from training.retriever_material import Material, gather, searched_for
-from training.retriever_models import Model
-from training.retriever_pairs import (
+from training.retriever.material import Material, gather, searched_for
+from training.retriever.models import Model
+from training.retriever.pairs import (
     ask_about,
     batches,
     digest,
@@ -310,8 +311,8 @@ def test_two_steps_move_the_weights_and_leave_a_whole_model(tmp_path: Path) -> N
     from safetensors.numpy import load_file
 
     from retrieval.encoder_export import packaged_model
-    from training.fitting import Job as RecipeJob
     from training.recipes.retriever import main
+    from training.retriever.fitting import Job as RecipeJob
 
     settings = RECIPE.contrastive.model_copy(update={"max_steps": 2, "per_device_train_batch_size": 2})
     pairs = with_negatives(make_pairs(DOCUMENTS, PAIRS), DOCUMENTS, HashEncoder(), 1)

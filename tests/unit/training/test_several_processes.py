@@ -11,7 +11,7 @@ import pytest
 
 from configs.adapter_manifest import read_adapter
 from configs.training import Recipe
-from training.recipes import lora_sft
+from training.recipes import sft
 from training.testing import TINY_RECIPE, tiny_job
 
 WORKER = """
@@ -20,14 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 from tests.unit.training.test_dpo import recipe as preferring
 from tests.unit.training.test_long_runs import different_examples, recipe
-from training.ranks import is_main
-from training.recipes import dpo, lora_sft
+from training.trainer.ranks import is_main
+from training.recipes import dpo, sft
 from training.testing import tiny_dpo_job, tiny_job
 
 base, folder, start, kind = *map(Path, sys.argv[1:4]), sys.argv[4]
 if kind == "sft":
     job = tiny_job(base, folder, recipe(max_steps=6, per_device_train_batch_size=1, held_back=0.3, evaluate_every=3))
-    trained = lora_sft.main(replace(job, examples=different_examples(8), say=print))
+    trained = sft.main(replace(job, examples=different_examples(8), say=print))
 else:
     job = tiny_dpo_job(base, folder, preferring(max_steps=6, per_device_train_batch_size=1), start)
     trained = dpo.main(replace(job, say=print))
@@ -52,7 +52,7 @@ def launch(tmp_path: Path, *arguments: object) -> str:
 
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
 def test_two_processes_leave_one_run_and_one_adapter(
-    base: Path, tmp_path: Path, trained: lora_sft.Trained, kind: str
+    base: Path, tmp_path: Path, trained: sft.Trained, kind: str
 ) -> None:
     said = launch(tmp_path, base, tmp_path, trained.folder, kind)
     # What is resolved is said once.
@@ -68,7 +68,7 @@ def test_two_processes_leave_one_run_and_one_adapter(
 
 
 def test_two_processes_with_half_a_batch_learn_what_one_with_a_whole_one_does(
-    base: Path, tmp_path: Path, trained: lora_sft.Trained
+    base: Path, tmp_path: Path, trained: sft.Trained
 ) -> None:
     launch(tmp_path, base, tmp_path / "two", trained.folder, "sft")
     (run,) = (one for one in (tmp_path / "two" / "runs").iterdir() if one.is_dir())
@@ -76,7 +76,7 @@ def test_two_processes_with_half_a_batch_learn_what_one_with_a_whole_one_does(
     from tests.unit.training.test_long_runs import different_examples, recipe
 
     whole: Recipe = recipe(max_steps=6, per_device_train_batch_size=2, held_back=0.3, evaluate_every=3)
-    alone = lora_sft.main(replace(tiny_job(base, tmp_path / "one", whole), examples=different_examples(8)))
+    alone = sft.main(replace(tiny_job(base, tmp_path / "one", whole), examples=different_examples(8)))
     together = [row["loss"] for row in rows if "loss" in row]
     # A step's loss is the mean over its tokens in one process, and over the processes' means in two.
     assert together == pytest.approx(alone.losses, rel=0.02)

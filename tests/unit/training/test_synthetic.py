@@ -23,8 +23,8 @@ from retrieval.testing import HashEncoder, write_pages
 from training.conversations import AssistantMessage, Conversation, data_sha256, read_conversations
 from training.data.general import with_general
 from training.errors import DataInvalid, EngineFailed, RecipeInvalid, TrainingFailed
-from training.examples import Built, Report
-from training.sources import trained_on
+from training.examples.rendering import Built, Report
+from training.examples.sources import trained_on
 from training.synthetic import engine as engines
 from training.synthetic import make, prompts
 from training.synthetic.checks import Candidate, Desk

@@ -7,15 +7,15 @@ import pytest
 from configs.base_manifest import read_base
 from training.campaign import Run, best, facts_kept, held_back, likeness, recipe_of
 from training.errors import TrainingFailed
-from training.packaging import Origin, package_adapter
 from training.progress import Report
-from training.recipes import lora_sft
+from training.recipes import sft
+from training.runs.packaging import Origin, package_adapter
 from training.testing import TINY_RECIPE, tiny_examples
 from training.train import BarProgress, JsonProgress, up_to_date
 
 
 @pytest.fixture
-def adapters(trained: lora_sft.Trained, tmp_path: Path) -> Path:
+def adapters(trained: sft.Trained, tmp_path: Path) -> Path:
     shutil.copytree(trained.folder, tmp_path / "acme" / "v1")
     return tmp_path / "acme"
 

@@ -1,7 +1,7 @@
 """Measure general ability: of a base model, and of an adapter beside it.
 
-    python -m training.general --base FOLDER [--adapter FOLDER] [--files FILE ...] [--limit N] [--device cpu|cuda]
-                               [--off N] [--json]
+    python -m training.judging.general --base FOLDER [--adapter FOLDER] [--files FILE ...] [--limit N]
+                               [--device cpu|cuda] [--off N] [--json]
 
 Results are kept in the state folder, so that a base is measured once.
 """
@@ -18,15 +18,17 @@ from pathlib import Path
 from configs.errors import ConfigError
 from configs.home import Home
 from training.errors import TrainingError
-from training.general import General, Off, adapter_off, measure_general, read_cases
-from training.general.cases import some
+from training.judging.general import General, Off, adapter_off, measure_general, read_cases
+from training.judging.general.cases import some
 from training.progress import LineProgress
 
 
 def main() -> int:
     """Print a table, or JSON, of what was measured."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.general", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m training.judging.general",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
     parser.add_argument("--adapter", type=Path, help="folder of an adapter, measured beside the base")

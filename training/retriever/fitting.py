@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from configs.training import Contrastive, CrossEntropy
 from training.errors import TrainingFailed
-from training.plot import draw_losses
 from training.progress import Progress, silent
-from training.retriever_pairs import Pair
-from training.runs import LossLog
+from training.retriever.pairs import Pair
+from training.runs.folder import LossLog
+from training.runs.plot import draw_losses
 
 Settings = TypeVar("Settings", Contrastive, CrossEntropy)
 

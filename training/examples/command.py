@@ -1,4 +1,4 @@
-"""The command line of `training.examples`."""
+"""The command line of `training.examples.rendering`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from configs.errors import ConfigError
 from configs.training import Data, read_recipe
 from retrieval.errors import RetrievalError
-from training import examples
 from training.conversations import data_sha256, read_questions
 from training.data.general import general_sha256, with_general
 from training.errors import RecipeInvalid, TrainingError
-from training.example_files import write_examples, write_probes
-from training.sources import Source
+from training.examples import rendering
+from training.examples.files import write_examples, write_probes
+from training.examples.sources import Source
 
 
 def main() -> int:
     """Write the examples, or the held-out questions, of one brand."""
-    parser = argparse.ArgumentParser(prog="python -m training.examples", description=examples.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.examples", description=rendering.__doc__)
     parser.add_argument("--brand", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", default="lora_sft", help="whose `data` section is used")
@@ -38,13 +38,13 @@ def main() -> int:
     return 0
 
 
-def build(source: Source, data: Data) -> examples.Built:
+def build(source: Source, data: Data) -> rendering.Built:
     """The examples of an opened brand, and the general ones that its recipe mixes in.
 
     Raises:
         DataInvalid: The general conversations cannot be read, or are too few for their share.
     """
-    made = examples.build_examples(
+    made = rendering.build_examples(
         source.conversations,
         source.knowledge,
         data,
@@ -61,7 +61,7 @@ def data_digest(source: Source, data: Data) -> str:
     return own if data.general is None else general_sha256(own, data.general)
 
 
-def probes(source: Source) -> tuple[examples.Probe, ...]:
+def probes(source: Source) -> tuple[rendering.Probe, ...]:
     """The held-out questions of an opened brand.
 
     Raises:
@@ -70,7 +70,7 @@ def probes(source: Source) -> tuple[examples.Probe, ...]:
     brand = source.brand
     if brand.questions is None:
         raise RecipeInvalid(f"the brand {brand.name!r} names no held-out questions; set `questions` in its YAML")
-    return examples.build_probes(
+    return rendering.build_probes(
         read_questions(brand.questions),
         source.knowledge,
         brand=brand.name,

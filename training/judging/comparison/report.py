@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from configs.verdict import BASE_VERSION
-from training.comparison.asking import Answer, Asked
-from training.comparison.measuring import TOLD
 from training.conversations import Question
-from training.gate import KINDS, Measured
+from training.judging.comparison.asking import Answer, Asked
+from training.judging.comparison.measuring import TOLD
+from training.judging.gate import KINDS, Measured
 
 SHOWN = {**KINDS, **TOLD}
 CHANGED = 20
@@ -113,7 +113,7 @@ def _called(brand: str, version: str) -> str:
 
 @cache
 def _template() -> Template:
-    loader = PackageLoader("training.comparison", package_path=".")
+    loader = PackageLoader("training.judging.comparison", package_path=".")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["figure"] = _figure
     return environment.get_template("report.html.jinja")

@@ -3,7 +3,7 @@
 `measure_general` gives the values of the gate's `general` and `general_loss`; torch is loaded when it is called.
 """
 
-from training.general.cases import Cases, read_cases
-from training.general.measure import General, Off, adapter_off, measure_general
+from training.judging.general.cases import Cases, read_cases
+from training.judging.general.measure import General, Off, adapter_off, measure_general
 
 __all__ = ["Cases", "General", "Off", "adapter_off", "measure_general", "read_cases"]

@@ -12,7 +12,7 @@ from retrieval.errors import BadLine
 from retrieval.passages import Passage
 from retrieval.prompt import Message
 from training.errors import DataInvalid
-from training.examples import Built, Example, Probe
+from training.examples.rendering import Built, Example, Probe
 
 
 def write_examples(path: Path, built: Built, *, data_sha256: str) -> None:

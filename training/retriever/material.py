@@ -15,9 +15,9 @@ from retrieval.encoder_export import NAME
 from retrieval.evaluation.question_sets import Asked
 from training.conversations import Question, read_questions
 from training.errors import RecipeInvalid
-from training.retriever_gate import Exam
-from training.retriever_pairs import Pair, ask_about, digest, make_pairs, split_pages, with_negatives
-from training.sources import configured, encoder_folder
+from training.examples.sources import configured, encoder_folder
+from training.retriever.gate import Exam
+from training.retriever.pairs import Pair, ask_about, digest, make_pairs, split_pages, with_negatives
 
 MIN_QUESTIONS = 10
 """About pages kept out: with fewer, no difference is more than chance."""

@@ -27,12 +27,12 @@ from configs.training import SearchRecipe, read_search_recipe
 from retrieval.encoder_export import NAME
 from retrieval.errors import RetrievalError
 from training.errors import TrainingError, TrainingFailed
-from training.packaging import publish
 from training.progress import Progress, Report, silent
-from training.retriever_gate import Examiner, Searching, Verdict, examine, judge
-from training.retriever_material import Material, gather
-from training.retriever_models import Model, model_of, versions
-from training.runs import new_run
+from training.retriever.gate import Examiner, Searching, Verdict, examine, judge
+from training.retriever.material import Material, gather
+from training.retriever.models import Model, model_of, versions
+from training.runs.folder import new_run
+from training.runs.packaging import publish
 from training.train import command_line, recipe_path, show_progress
 
 RESULT = "result.json"
@@ -170,7 +170,3 @@ def main() -> int:
         return 1
     sys.stdout.write(json.dumps(result) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,17 +19,17 @@ from configs.base_manifest import BaseInvalid, base_folder, read_base
 from configs.verdict import BASE_VERSION, VERDICT_FILE, Conditions, RecordedVerdict, conditions
 from configs.whole_file import replace_text
 from retrieval.prompt import template_sha256
-from training.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
-from training.comparison.measuring import Scorers, in_common, means, measure, to_judge
-from training.comparison.report import render
 from training.conversations import Question, read_questions
 from training.errors import EvaluationBroken, RecipeInvalid
-from training.gate import Measured, Verdict, judge
-from training.general import measure_general
-from training.leak import TrainingText
-from training.overlap import overlap
+from training.examples.sources import Source
+from training.judging.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
+from training.judging.comparison.measuring import Scorers, in_common, means, measure, to_judge
+from training.judging.comparison.report import render
+from training.judging.gate import Measured, Verdict, judge
+from training.judging.general import measure_general
+from training.judging.leak import TrainingText
+from training.judging.overlap import overlap
 from training.progress import Progress, Report, silent
-from training.sources import Source
 from training.voice.brand import page_texts, voice_of
 
 ANSWERS_FILE, REPORT_FILE, PAGE_FILE = "answers.jsonl", "report.json", "report.html"

@@ -1,6 +1,6 @@
 """Train one brand's voice by supervised fine-tuning: a LoRA adapter, or all weights; read it from top to bottom.
 
-    python -m training.recipes.lora_sft --recipe configs/training/lora_sft.yaml --examples velmora.jsonl \
+    python -m training.recipes.sft --recipe configs/training/lora_sft.yaml --examples velmora.jsonl \
         --base var/models/smollm2-135m-instruct --out var/adapters/velmora/1 --runs var/runs
 
 Runs on two CPU cores and on a GPU. The loss counts on the tokens of the reply only. The same recipe, examples and
@@ -24,8 +24,12 @@ from typing import Any
 
 from configs.errors import ConfigError
 from configs.training import Recipe, Sft, read_recipe
-from training import adapter_run
-from training.adapter_run import (
+from training.errors import RecipeInvalid, TrainingError
+from training.examples.files import read_examples
+from training.examples.rendering import Example, select
+from training.progress import LineProgress, Report
+from training.runs import adapter_run
+from training.runs.adapter_run import (
     KeepsLastGood,
     Run,
     Trained,
@@ -41,13 +45,9 @@ from training.adapter_run import (
     steps,
     trainer_arguments,
 )
-from training.errors import RecipeInvalid, TrainingError
-from training.example_files import read_examples
-from training.examples import Example, select
-from training.progress import LineProgress, Report
-from training.ranks import place
-from training.rehearsal import Rehearses
-from training.sampling import LengthGrouped
+from training.trainer.ranks import place
+from training.trainer.rehearsal import Rehearses
+from training.trainer.sampling import LengthGrouped
 
 
 class Job(adapter_run.Job[Recipe, Example]):
@@ -214,7 +214,7 @@ def _loaded(sft: Sft, *, fast: bool) -> dict[str, Any]:
 
     if not fast:
         return {"dtype": torch.float32}
-    from training.fast_layers import register_packed_attention
+    from training.trainer.fast_layers import register_packed_attention
 
     packed = sft.packing and sft.attention != "sdpa"
     attention = {"attn_implementation": register_packed_attention()} if packed else {}
@@ -223,7 +223,7 @@ def _loaded(sft: Sft, *, fast: bool) -> dict[str, Any]:
 
 def _fuse(model: Any, sft: Sft, *, on_gpu: bool) -> None:
     """Exchange layers for faster ones that compute the same; a CPU keeps the plain ones."""
-    from training.fast_layers import fuse_layers, fuse_lora
+    from training.trainer.fast_layers import fuse_layers, fuse_lora
 
     if on_gpu and sft.fused_lora:
         fuse_lora(model)
@@ -255,7 +255,7 @@ def _lengths(examples: Sequence[Example], tokenizer: Any, max_length: int) -> li
 
 
 def _command_line() -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.recipes.lora_sft", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.recipes.sft", description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True, help="a file under configs/training")
     parser.add_argument("--examples", type=Path, required=True, help="made by python -m training.examples")
     parser.add_argument("--base", type=Path, required=True, help="folder of the base model")

@@ -15,7 +15,7 @@ from training.data.doctor import read_rows
 from training.data.rows import Finding, Row
 from training.data.split import split_rows
 from training.errors import DataInvalid, RecipeInvalid
-from training.examples import Searcher
+from training.examples.rendering import Searcher
 
 
 @dataclass(frozen=True, slots=True)

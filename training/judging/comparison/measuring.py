@@ -10,10 +10,10 @@ from statistics import fmean
 import numpy as np
 
 from configs.brand import Gate
-from training.comparison.asking import Answer, Asked
 from training.conversations import Question
-from training.gate import ALWAYS, MIN_CASES_A_MEASURE, Kind, Measured, improvement_bound
-from training.overlap import Overlap
+from training.judging.comparison.asking import Answer, Asked
+from training.judging.gate import ALWAYS, MIN_CASES_A_MEASURE, Kind, Measured, improvement_bound
+from training.judging.overlap import Overlap
 
 Score = Callable[[str], float]
 """A text's value, 0 to 1."""

@@ -18,7 +18,7 @@ from retrieval.passages import Passage
 from retrieval.search.knowledge_base import KnowledgeBase
 from training.conversations import Conversation, read_conversations
 from training.errors import RecipeInvalid
-from training.evaluation import Judge, SentenceCheck, masked_replies
+from training.judging.evaluation import Judge, SentenceCheck, masked_replies
 from training.voice import VoiceClassifier
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from configs.adapter_manifest import Provenance
 from configs.training import AdapterRecipe, DpoRecipe
-from training.ranks import processes
+from training.trainer.ranks import processes
 
 LIBRARIES = ("accelerate", "datasets", "peft", "torch", "transformers", "trl")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance(recipe: AdapterRecipe) -> Provenance:

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from configs.training import Sft
-from training.examples import Example
-from training.ranks import place, processes
+from training.examples.rendering import Example
+from training.trainer.ranks import place, processes
 
 
 class Rehearsal:
@@ -47,7 +47,7 @@ class Rehearsal:
         """
         rows = self._drawn(turn)
         # A column more than the longest: without any padding there would be no mask, by which packed rows are told
-        # from padded ones (`training.fast_layers`).
+        # from padded ones (`training.trainer.fast_layers`).
         width = max(map(len, rows)) + 1
         device = next(plain.parameters()).device
         ids = torch.tensor([[*row, *[self._pad] * (width - len(row))] for row in rows], device=device)

@@ -19,7 +19,7 @@ from retrieval.evaluation.set_evaluation import MEASURES as ALL_MEASURES
 from retrieval.evaluation.set_evaluation import Answered, ask_all
 from retrieval.passages import Document
 from retrieval.reranker import Reranker
-from training.retriever_pairs import KeptOut
+from training.retriever.pairs import KeptOut
 
 MEASURES = ("hit@1", "hit@5", "ndcg@10", "mrr")
 GATED = "ndcg@10"

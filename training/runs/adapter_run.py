@@ -23,13 +23,13 @@ from configs.base_manifest import BASE_FILE, BaseManifest, read_base
 from configs.training import DpoRecipe, Lora, Recipe, Sft
 from training.base_model import DEFAULT, describe_base
 from training.errors import RecipeInvalid, TrainingFailed
-from training.packaging import Origin, package_adapter
-from training.plot import draw_losses, terminal_plot
 from training.progress import Progress, Report, silent
 from training.proof import record
-from training.provenance import provenance
-from training.ranks import disband, is_main, of_main, processes
-from training.runs import ORIGIN_FILE, LossLog, last_checkpoint, new_run
+from training.runs.folder import ORIGIN_FILE, LossLog, last_checkpoint, new_run
+from training.runs.packaging import Origin, package_adapter
+from training.runs.plot import draw_losses, terminal_plot
+from training.runs.provenance import provenance
+from training.trainer.ranks import disband, is_main, of_main, processes
 
 Metrics = Mapping[str, float | int | str | None]
 

@@ -13,11 +13,11 @@ from retrieval.encoder import OnnxEncoder
 from retrieval.encoder_export import NAME, export_encoder, packaged_model
 from retrieval.reranker import OnnxReranker
 from retrieval.reranker_export import Probe, export_reranker
-from training.fitting import Job, Settings
 from training.progress import Progress, Report
 from training.recipes import cross_encoder, retriever
-from training.retriever_gate import Searching
-from training.retriever_material import Material
+from training.retriever.fitting import Job, Settings
+from training.retriever.gate import Searching
+from training.retriever.material import Material
 
 PROBES = 6
 """Questions that an export is compared with the model on, each with all of their passages."""

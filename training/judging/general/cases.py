@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from retrieval.errors import BadLine
 from retrieval.json_lines import Line, json_lines, reasons
 from training.errors import DataInvalid
-from training.general.instructions import Constraint, holds, unknown
+from training.judging.general.instructions import Constraint, holds, unknown
 from training.voice.neutral import FILE as NEUTRAL
 
 SHIPPED = (Path(__file__).with_name("choices.jsonl"), Path(__file__).with_name("texts.txt"), NEUTRAL)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from configs.errors import ConfigError
 from retrieval.errors import RetrievalError
-from training.comparison.run import PAGE_FILE, Request, compare
 from training.errors import TrainingError
+from training.judging.comparison.run import PAGE_FILE, Request, compare
 from training.train import show_progress
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.comparison", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.judging.comparison", description=__doc__)
     parser.add_argument("--brand", required=True)
     parser.add_argument("--candidate", required=True, help="a version of the brand's adapter")
     parser.add_argument("--url", required=True, help="of the running gateway")

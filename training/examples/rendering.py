@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -402,10 +401,3 @@ def _among(one: Passage, passages: Sequence[Passage]) -> bool:
 def _numbers_stand_in(reply: str, passages: Sequence[Passage]) -> bool:
     held = set(WORD.findall(" ".join(f"{one.title} {one.heading} {one.text}" for one in passages).lower()))
     return all(word in held for word in WORD.findall(reply.lower()) if word[0].isdigit())
-
-
-if __name__ == "__main__":
-    # Imported here, since the command imports this module.
-    from training.example_command import main
-
-    sys.exit(main())

@@ -20,9 +20,9 @@ from configs.base_manifest import BASE_FILE, BaseManifest, read_base
 from configs.errors import AdapterInvalid
 from training.base_model import describe_base
 from training.errors import TrainingError
-from training.general.cases import Cases, Choice, Instruction, Text, digest, read_cases, some
-from training.general.instructions import fits, holds
-from training.general.model import Prefixed, greedy, load, mean_logprobs, pick_device, untold, with_adapter
+from training.judging.general.cases import Cases, Choice, Instruction, Text, digest, read_cases, some
+from training.judging.general.instructions import fits, holds
+from training.judging.general.model import Prefixed, greedy, load, mean_logprobs, pick_device, untold, with_adapter
 from training.progress import Progress, Report, silent
 
 REPLY_TOKENS = 256
@@ -82,7 +82,7 @@ def measure_general(
     Args:
         base: In Hugging Face layout.
         adapter: An adapter folder; None measures the base.
-        files: Cases beside those that ship (`training.general.cases`).
+        files: Cases beside those that ship (`training.judging.general.cases`).
         shipped: Whether the shipped cases are asked too.
         limit: Cases of each kind, at most; `CPU_LIMITS` on a CPU and all on a GPU where None.
         device: `cpu` or `cuda`; a GPU that has room where None.

@@ -15,7 +15,7 @@ from typing import Any
 from retrieval.passages import Passage
 from retrieval.prompt import Message
 from training.conversations import AssistantMessage, Conversation
-from training.examples import Probe
+from training.examples.rendering import Probe
 from training.voice import VoiceClassifier, mask
 
 Complete = Callable[[Sequence[Message]], str]

@@ -1,0 +1,1 @@
+"""What a recipe hands its trainer besides the data: order of batches, faster layers, rehearsal, several processes."""
