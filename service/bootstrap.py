@@ -234,7 +234,11 @@ def _engines(
 
     def changed(state: EngineState) -> None:
         if state == "starting":
-            held.forget(adapters)
+            # vLLM does not start where it cannot take one of them: what served when we started may be gone by now, and
+            # what it has not proven yet is loaded once it runs.
+            serving, _ = serving_adapters(home, config.brands, terms=terms)
+            process.adapters = {model: folder for model, folder in serving.items() if held.holds(model)}
+            held.forget(process.adapters)
         on_change(state)
         on_count(int(state == "ready"))
 

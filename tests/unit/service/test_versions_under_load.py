@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from service import bootstrap, conversations, tables
 from service import engine as engine_module
 from service.adapters import active_version, promote, rollback
 from service.bootstrap import Gateway, open_gateway
+from service.engine import EngineProcess
 from service.events import Reply
 from service.generation import VllmGenerator
 from service.pipeline import ChatPipeline, Turn
@@ -211,3 +213,32 @@ async def test_a_restarted_engine_has_its_adapters_again_before_anyone_asks(
         await engine.start()
         await until(lambda: engine._tried >= {"dicehollow@7", "velmora@2"})
         assert "velmora@1" not in engine._loaded, "what serves now, and not what served once"
+
+
+async def test_our_own_engine_is_started_anew_with_what_serves_then_and_has_proven_itself(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "_encoder", lambda _folder: HashEncoder())
+    monkeypatch.setattr(bootstrap, "_base_model", lambda _config, _home: {"name": "base", "folder": "base"})
+    monkeypatch.setattr(EngineProcess, "start", lambda _self: None)
+    config = load_config(Path("configs"), {})
+    async with open_gateway(config, home, {}) as gateway:
+        engine = gateway.engine
+        assert isinstance(engine, EngineProcess)
+        held = gateway.voices._adapters
+        assert isinstance(held, EngineAdapters)
+
+        def adapters_after_a_death(*proven: str) -> list[str]:
+            held._proven.update(proven)
+            engine._set("down")
+            engine._set("starting")
+            words = engine.command()
+            return words[words.index("--lora-modules") + 1 :] if "--lora-modules" in words else []
+
+        assert f"velmora@1={home.adapters / 'velmora/1'}" in engine.command()
+        promote(home, config.brands["velmora"], "2", terms=gateway.terms, override=SHOWN)
+        shutil.rmtree(home.adapters / "velmora" / "1")
+        # vLLM ends at once where a folder is gone, and where it does not take an adapter.
+        assert adapters_after_a_death("velmora@1") == []
+        assert adapters_after_a_death("velmora@1", "velmora@2") == [f"velmora@2={home.adapters / 'velmora/2'}"]
+        assert not held.holds("velmora@2"), "the new engine has proven nothing"
