@@ -82,8 +82,14 @@ class WordSearch:
         return len(words & held) / (len(words) or 1)
 
 
-def tiny_base(folder: Path) -> BaseManifest:
-    """A Llama of about 20,000 random weights with a tokenizer of bytes and ChatML's template, with `base.json`."""
+def tiny_base(folder: Path, *, width: int = 32, layers: int = 1) -> BaseManifest:
+    """A Llama of about 20,000 random weights with a tokenizer of bytes and ChatML's template, with `base.json`.
+
+    Args:
+        folder: Where it is written.
+        width: Of its hidden state; more is needed to learn texts by heart.
+        layers: How many.
+    """
     import tokenizers
     import torch
     import transformers
@@ -101,9 +107,9 @@ def tiny_base(folder: Path) -> BaseManifest:
     tokenizer.chat_template = CHATML
     config = transformers.LlamaConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
+        hidden_size=width,
+        intermediate_size=width * 3 // 2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=1,
         tie_word_embeddings=True,
