@@ -28,6 +28,9 @@ from training.leak import THRESHOLD, Leak, TrainingText, plant
 from training.recipes import lora_sft
 from training.testing import TINY_RECIPE, WordSearch, tiny_base
 
+# Two trainings of a small model: half a minute on a free core.
+pytestmark = pytest.mark.slow
+
 STORY = "The grey heron of our mill flew off at dawn and left three blue feathers to the miller and his wife."
 BASE_STORY = "Wild geese come in autumn; from the bridge by the old mill you see them fly off before the first light."
 PAGE = Passage("birds.md", "Birds", "Birds", "We keep a pond for birds.", 1.0)
