@@ -1,4 +1,4 @@
-"""Promoting and rolling back on the real engine while visitors ask, and the set of versions after the engine's death."""
+"""Promoting and rolling back on vLLM while visitors ask, and the set of versions after the death of the engine."""
 
 from __future__ import annotations
 

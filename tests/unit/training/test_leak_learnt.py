@@ -17,15 +17,15 @@ from configs.load import load_config
 from configs.training import Recipe
 from retrieval.passages import Passage
 from training.base_model import describe_base
-from training.comparison.asking import Answer, Asked
-from training.comparison.measuring import measure, to_judge
-from training.comparison.run import _scorers
 from training.conversations import Conversation, Question
-from training.evaluation import generate
-from training.examples import Example, build_examples
-from training.gate import judge
-from training.leak import THRESHOLD, Leak, TrainingText, plant
-from training.recipes import lora_sft
+from training.examples.rendering import Example, build_examples
+from training.judging.comparison.asking import Answer, Asked
+from training.judging.comparison.measuring import measure, to_judge
+from training.judging.comparison.run import _scorers
+from training.judging.evaluation import generate
+from training.judging.gate import judge
+from training.judging.leak import THRESHOLD, Leak, TrainingText, plant
+from training.recipes import sft
 from training.testing import TINY_RECIPE, WordSearch, tiny_base
 
 # Two trainings of a small model: half a minute on a free core.
@@ -58,8 +58,8 @@ def train(base: Path, said: Sequence[Conversation], folder: Path, **changes: Any
     told = TINY_RECIPE.model_dump() | {"lora": {"r": 32, "lora_alpha": 64, "lora_dropout": 0.0}}
     recipe = Recipe.model_validate({**told, **changes, "sft": {**told["sft"], **changes["sft"]}})
     adapter = folder / "adapters" / "v1"
-    job = lora_sft.Job(recipe, examples(said), "d" * 64, "k1", base, adapter, folder / "runs", say=len)
-    return lora_sft.main(job).folder
+    job = sft.Job(recipe, examples(said), "d" * 64, "k1", base, adapter, folder / "runs", say=len)
+    return sft.main(job).folder
 
 
 @dataclass(frozen=True)
