@@ -9,6 +9,7 @@ import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -29,6 +30,15 @@ BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may succeed."""
 _SPARED: Mapping[str, str | None] = {"max_tokens": "max_completion_tokens", "seed": None, "temperature": None}
 """Parameters that some servers refuse, and what stands for each there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said."""
+
+    text: str
+    cut: bool
+    """It had more to say than it was given tokens for."""
 
 
 class ChatEngine:
@@ -90,6 +100,19 @@ class ChatEngine:
     def complete(
         self, messages: Sequence[Mapping[str, str]], *, model: str, seed: int, temperature: float, max_tokens: int
     ) -> str:
+        """The text of `reply`, which says what is needed and raised."""
+        return self.reply(messages, model=model, seed=seed, temperature=temperature, max_tokens=max_tokens).text
+
+    def reply(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        model: str,
+        seed: int,
+        temperature: float,
+        max_tokens: int,
+        top_p: float | None = None,
+    ) -> Reply:
         """What the model says; empty where it says nothing.
 
         Args:
@@ -98,6 +121,7 @@ class ChatEngine:
             seed: The same one gives the same text, where the server can do that.
             temperature: 0 takes the likeliest token each time.
             max_tokens: Longest reply.
+            top_p: Share of the likelihood that tokens are drawn from; the server's own where absent.
 
         Raises:
             EngineFailed: Nothing answers, it refuses, or what answers speaks another language.
@@ -108,21 +132,22 @@ class ChatEngine:
             "max_tokens": max_tokens,
             "temperature": temperature,
             "seed": seed,
-        }
+        } | ({} if top_p is None else {"top_p": top_p})
         answer = self._send("POST", "/chat/completions", sent := self._spared(body))
         while answer.status_code == 400 and self._learn(answer.text, sent):
             answer = self._send("POST", "/chat/completions", sent := self._spared(body))
         if not answer.is_success:
             raise EngineFailed(self._refused(answer))
         try:
-            said = answer.json()["choices"][0]["message"]["content"]
+            choice = answer.json()["choices"][0]
+            said, cut = choice["message"]["content"], choice.get("finish_reason") == "length"
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise EngineFailed(
                 f"{self.url} answers, but not as the chat completions of OpenAI: {_shown(answer.text)}; "
                 "name the address that ends before /chat/completions"
             ) from error
         # Half of a surrogate pair can be said in JSON and not be written to a file.
-        return said.encode(errors="replace").decode() if isinstance(said, str) else ""
+        return Reply(said.encode(errors="replace").decode() if isinstance(said, str) else "", cut)
 
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, tries: int | None = None

@@ -92,8 +92,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._good = _whole(path).open("a", encoding="utf-8")
-        self._bad = _whole(rejected_file(path)).open("a", encoding="utf-8")
+        self._good = whole(path).open("a", encoding="utf-8")
+        self._bad = whole(rejected_file(path)).open("a", encoding="utf-8")
 
     def add(self, row: Conversation | Rejected) -> None:
         """Write a line, at once."""
@@ -123,7 +123,7 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _whole(path: Path) -> Path:
+def whole(path: Path) -> Path:
     """A file without the half line that a killed run may have left."""
     if path.exists():
         with path.open("rb+") as file:

@@ -321,7 +321,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ChatEngine(arguments.engine, api_key=os.environ.get(KEY_VARIABLE)) as engine:
-            model = _model(engine, arguments.model)
+            model = the_model(engine, arguments.model)
             desk = Desk.open(arguments.brand, against=arguments.against)
             wish = Wish(
                 model,
@@ -345,7 +345,7 @@ def main() -> int:
     return 0
 
 
-def _model(engine: ChatEngine, named: str | None) -> str:
+def the_model(engine: ChatEngine, named: str | None) -> str:
     """The model that is asked.
 
     Raises:
