@@ -84,6 +84,11 @@ class BrandRetrieval(Strict):
     min_answerability: float = Field(
         default=0.5, ge=0, le=1, description="Below this probability the question is refused."
     )
+    asked: bool = Field(
+        default=True,
+        description="Let the brand's own conversations help to tell whether an answer is in the passages: questions "
+        "like those that were refused are refused sooner. Switches itself off with fewer than ten refused ones.",
+    )
     encoder: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",

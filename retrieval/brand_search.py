@@ -13,6 +13,7 @@ from configs.yaml_file import did_you_mean
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import EncoderInvalid, RerankerInvalid, RetrievalError
 from retrieval.reranker import OnnxReranker, Reranker
+from retrieval.search.asked import open_asked
 from retrieval.search.knowledge_base import KnowledgeBase
 
 
@@ -65,7 +66,8 @@ def open_search(home: Home, brand: Brand, shared: Encoder) -> KnowledgeBase:
         RetrievalError: Knowledge, encoder or re-ranker are missing, damaged, or do not belong together.
     """
     encoder = search_encoder(home, brand, shared)
-    return KnowledgeBase.open(home.knowledge, brand.name, encoder, search_reranker(home, brand, encoder))
+    asked = open_asked(brand.conversations, shared) if brand.retrieval.asked else None
+    return KnowledgeBase.open(home.knowledge, brand.name, encoder, search_reranker(home, brand, encoder), asked)
 
 
 def _version(below: Path, version: str, setting: str, train: str, invalid: type[RetrievalError]) -> Path:

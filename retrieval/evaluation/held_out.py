@@ -2,7 +2,8 @@
 
     python -m retrieval.evaluation.held_out ENCODER_FOLDER BRAND_FOLDER...
 
-A brand folder holds `pages/` and `questions.jsonl`; one JSON line is printed for each. Questions that belong to a
+A brand folder holds `pages/`, `questions.jsonl` and, where there are any, `conversations.jsonl`, which search learns
+from (`retrieval.search.asked`); one JSON line is printed for each. Questions that belong to a
 person (`handoff`) are left out.
 """
 
@@ -19,6 +20,7 @@ from typing import Protocol
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.knowledge.store import add
 from retrieval.passages import SearchResult
+from retrieval.search.asked import open_asked
 from retrieval.search.knowledge_base import KnowledgeBase
 
 TOP_K = 5
@@ -131,7 +133,9 @@ def evaluate_folder(folder: Path, encoder: Encoder) -> RetrievalReport:
     rows = [_Row(row["id"], row["question"], row["document"]) for row in asked]
     with tempfile.TemporaryDirectory() as scratch:
         add(Path(scratch), folder.name, folder / "pages", encoder)
-        return evaluate_retrieval(KnowledgeBase.open(Path(scratch), folder.name, encoder), rows)
+        conversations = folder / "conversations.jsonl"
+        learnt = open_asked(conversations if conversations.is_file() else None, encoder)
+        return evaluate_retrieval(KnowledgeBase.open(Path(scratch), folder.name, encoder, asked=learnt), rows)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IntentsInvalid
+from retrieval.kernel_ridge import fit
 from retrieval.routing.intent_evaluation import measure
 from retrieval.routing.intent_examples import Example, examples_sha256
 from retrieval.routing.intent_features import FeatureSpace, views
 from retrieval.routing.intents import IntentClassifier, IntentManifest, decided, nearness, probabilities
-from retrieval.routing.kernel_ridge import fit
 from retrieval.routing.out_of_scope import OutOfScope, signals_of
 
 MAX_EXAMPLES = 25_000

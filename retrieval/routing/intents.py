@@ -4,7 +4,7 @@
                            examples.jsonl  the messages it was trained on
                            arrays.npz      their views and weights; no pickle is read
 
-Kernel ridge regression (`retrieval.routing.kernel_ridge`) on views of vectors and n-grams
+Kernel ridge regression (`retrieval.kernel_ridge`) on views of vectors and n-grams
 (`retrieval.routing.intent_features`): no encoder is trained, and a brand's few hundred messages take a second.
 """
 
@@ -28,10 +28,10 @@ from configs.brand import Strict
 from configs.yaml_file import did_you_mean
 from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IntentsInvalid
+from retrieval.kernel_ridge import kernel
 from retrieval.onnx_model import file_sha256
 from retrieval.routing.intent_examples import Example
 from retrieval.routing.intent_features import FeatureSpace, views
-from retrieval.routing.kernel_ridge import kernel
 from retrieval.routing.out_of_scope import NEIGHBOURS, OutOfScope, Scores, signals_of
 
 MANIFEST = "manifest.json"

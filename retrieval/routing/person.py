@@ -17,8 +17,8 @@ import numpy as np
 import yaml
 
 from retrieval.encoder import Encoder, Vectors
+from retrieval.kernel_ridge import kernel
 from retrieval.routing.intent_features import FeatureSpace
-from retrieval.routing.kernel_ridge import kernel
 
 EXAMPLES_FILE = Path(__file__).with_name("person_examples.yaml")
 MODEL_FILE = Path(__file__).with_name("person_model.npz")

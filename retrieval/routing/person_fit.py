@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.encoder import OnnxEncoder
+from retrieval.kernel_ridge import fit
 from retrieval.logistic import area_under_curve
 from retrieval.routing.intent_features import FeatureSpace
-from retrieval.routing.kernel_ridge import fit
 from retrieval.routing.person import MATTERS, MODEL_FILE, NOT, outputs, query_views, read_examples
 from retrieval.routing.route import route
 

@@ -30,7 +30,8 @@ import numpy as np
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.knowledge.store import add
 from retrieval.logistic import Labels, Matrix, Model, area_under_curve, fit
-from retrieval.search.answerability import FEATURES
+from retrieval.search.answerability import FEATURES, WITH_ASKED
+from retrieval.search.asked import BOUND, Asked, Turn, read_turns
 from retrieval.search.knowledge_base import KnowledgeBase
 
 TOP_K = 4
@@ -39,45 +40,31 @@ WRONGLY_REFUSED = 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One question of a set."""
-
-    question: str
-    history: tuple[str, ...]
-    answerable: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """The questions of one set as the model sees them."""
 
     name: str
     seen: Matrix
-    """[questions, features]."""
+    """[questions, features]; the last column, of brands only, is what each turn gets from all others."""
     answerable: Labels
 
+    @property
+    def search(self) -> Seen:
+        """Without what the brand was asked."""
+        return Seen(self.name, self.seen[:, : len(FEATURES)], self.answerable)
 
-def squad(data: Path) -> Iterator[Asked]:
+
+def squad(data: Path) -> Iterator[Turn]:
     """SQuAD 2's questions; half of them are about the article but not answered in it."""
     for row in _rows(data / "rag" / "squad2_questions.jsonl"):
-        yield Asked(row["question"], (), row["answerable"])
+        yield Turn(row["question"], (), row["answerable"])
 
 
-def mtrag(data: Path) -> Iterator[Asked]:
+def mtrag(data: Path) -> Iterator[Turn]:
     """MTRAG's last turns; partly answerable and underspecified ones count as unanswerable."""
     for row in _rows(data / "rag" / "mtrag_questions.jsonl"):
         user = [one["content"] for one in row["messages"] if one["role"] == "user"]
-        yield Asked(user[-1], tuple(user[:-1]), row["answerability"] == "answerable")
-
-
-def brand_turns(folder: Path) -> Iterator[Asked]:
-    """The answered and refused user turns of a brand's conversations."""
-    for row in _rows(folder / "conversations.jsonl"):
-        messages = row["messages"]
-        for at in range(1, len(messages), 2):
-            if messages[at]["outcome"] in ("answered", "refused"):
-                history = tuple(one["content"] for one in messages[: at - 1] if one["role"] == "user")
-                yield Asked(messages[at - 1]["content"], history, messages[at]["outcome"] == "answered")
+        yield Turn(user[-1], tuple(user[:-1]), row["answerability"] == "answerable")
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -85,7 +72,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def public_set(name: str, asked: Sequence[Asked], data: Path, encoder: Encoder) -> Seen:
+def public_set(name: str, asked: Sequence[Turn], data: Path, encoder: Encoder) -> Seen:
     """A public set with its own corpus, indexed as a brand's pages are."""
     with tempfile.TemporaryDirectory() as scratch:
         pages = Path(scratch) / "pages"
@@ -98,15 +85,19 @@ def public_set(name: str, asked: Sequence[Asked], data: Path, encoder: Encoder) 
 def brand_set(folder: Path, encoder: Encoder) -> Seen:
     """A brand's turns on its own pages."""
     with tempfile.TemporaryDirectory() as scratch:
-        return _searched(folder.name, list(brand_turns(folder)), Path(scratch), folder / "pages", encoder)
+        turns = list(read_turns(folder / "conversations.jsonl"))
+        seen = _searched(folder.name, turns, Path(scratch), folder / "pages", encoder)
+    _, left_out = Asked.learn(turns, encoder)
+    bounded = np.clip(left_out, -BOUND, BOUND)
+    return Seen(seen.name, np.column_stack([seen.seen, bounded]), seen.answerable)
 
 
-def _searched(name: str, asked: Sequence[Asked], scratch: Path, pages: Path, encoder: Encoder) -> Seen:
+def _searched(name: str, asked: Sequence[Turn], scratch: Path, pages: Path, encoder: Encoder) -> Seen:
     add(scratch, name, pages, encoder)
     knowledge = KnowledgeBase.open(scratch, name, encoder)
     seen = [knowledge.search(one.question, history=one.history, top_k=TOP_K).features for one in asked]
     rows = np.array([[one[feature] for feature in FEATURES] for one in seen])
-    return Seen(name, rows, np.array([one.answerable for one in asked]))
+    return Seen(name, rows, np.array([one.answered for one in asked]))
 
 
 def fitted(sets: Sequence[Seen]) -> Model:
@@ -133,6 +124,13 @@ def describe(name: str, logits: Matrix, answerable: Labels) -> str:
     )
 
 
+def _quoted(model: Model) -> Iterator[str]:
+    """The model as it stands in the code."""
+    names = WITH_ASKED[: len(model.weights)]
+    yield f"INTERCEPT = {model.intercept:.3f}"
+    yield json.dumps({name: round(float(weight), 3) for name, weight in zip(names, model.weights, strict=True)})
+
+
 def main(arguments: Sequence[str]) -> int:
     """Fit and print."""
     if len(arguments) < 3:
@@ -143,11 +141,14 @@ def main(arguments: Sequence[str]) -> int:
     encoder, data = OnnxEncoder.load(Path(arguments[0])), Path(arguments[1])
     brands = [brand_set(Path(folder), encoder) for folder in arguments[2:]]
     lines = []
-    for one in brands:
-        others = [other for other in brands if other is not one]
-        if others:
-            lines.append(describe(f"{one.name}, fitted on the others", fitted(others).logits(one.seen), one.answerable))
-    model = fitted(brands)
+    for kind in (brands, [one.search for one in brands]):
+        for one in kind:
+            others = [other for other in kind if other is not one]
+            if others:
+                said = fitted(others).logits(one.seen)
+                lines.append(describe(f"{one.name}, fitted on the others", said, one.answerable))
+        lines += _quoted(fitted(kind))
+    model = fitted([one.search for one in brands])
     public = [
         public_set("squad2", list(squad(data)), data, encoder),
         public_set("mtrag", list(mtrag(data)), data, encoder),
@@ -157,10 +158,6 @@ def main(arguments: Sequence[str]) -> int:
     lines.append(describe("squad2 and mtrag together", model.logits(both[0]), both[1]))
     alone = area_under_curve(both[0][:, FEATURES.index("dense")], both[1])
     lines.append(f"the top cosine alone on both: AUROC {alone:.3f}")
-    lines.append(f"INTERCEPT = {model.intercept:.3f}")
-    lines.append(
-        json.dumps({name: round(float(weight), 3) for name, weight in zip(FEATURES, model.weights, strict=True)})
-    )
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

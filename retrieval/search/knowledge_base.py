@@ -25,6 +25,7 @@ from retrieval.metadata import Audience
 from retrieval.passages import Passage, SearchResult
 from retrieval.reranker import Reranker
 from retrieval.search import answerability
+from retrieval.search.asked import Asked
 from retrieval.search.condense import Turn, condense, decay, window
 from retrieval.search.fusion import min_max
 from retrieval.search.ranking import Ranking, rank
@@ -39,8 +40,11 @@ PassageState = Literal["current", "changed", "removed"]
 class KnowledgeBase:
     """The knowledge of one brand, at the version its pointer names."""
 
-    def __init__(self, folder: Path, encoder: Encoder, reranker: Reranker | None = None) -> None:
+    def __init__(
+        self, folder: Path, encoder: Encoder, reranker: Reranker | None = None, asked: Asked | None = None
+    ) -> None:
         self._folder = folder
+        self._asked = asked
         self._encoder = encoder
         self._reranker = reranker
         self._refreshing = threading.Lock()
@@ -49,7 +53,12 @@ class KnowledgeBase:
 
     @classmethod
     def open(
-        cls, home_knowledge: Path, brand: str, encoder: Encoder, reranker: Reranker | None = None
+        cls,
+        home_knowledge: Path,
+        brand: str,
+        encoder: Encoder,
+        reranker: Reranker | None = None,
+        asked: Asked | None = None,
     ) -> KnowledgeBase:
         """Open what serves for a brand; empty where nothing was added yet.
 
@@ -58,12 +67,13 @@ class KnowledgeBase:
             brand: Whose.
             encoder: That made the index.
             reranker: Reads the best passages of each search again; nobody does where absent.
+            asked: What the brand was asked before; search alone decides where absent.
 
         Raises:
             IndexCorrupt: Files are missing or changed.
             IndexMismatch: Another encoder made the index.
         """
-        return cls(brand_folder(home_knowledge, brand), encoder, reranker)
+        return cls(brand_folder(home_knowledge, brand), encoder, reranker, asked)
 
     @property
     def version(self) -> str:
@@ -147,6 +157,8 @@ class KnowledgeBase:
         ranking = rank(version, self._encoder, snapshot.turns(question, history), self._reranker)
         passages = tuple(_passages(version, ranking, top_k))
         features = answerability.features(query, passages)
+        if self._asked is not None:
+            features["asked"] = self._asked.score(query)
         noted = {
             place: note
             for place in range(len(passages))

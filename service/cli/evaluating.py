@@ -47,17 +47,16 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
 
 def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> None:
     """Diagnose."""
-    from retrieval.brand_search import search_reranker
+    from retrieval.brand_search import open_search, search_reranker
     from retrieval.documents.loading import load_documents
     from retrieval.errors import DocumentUnreadable
     from retrieval.evaluation.why import Asked, explain
-    from retrieval.search.knowledge_base import KnowledgeBase
 
     deployment = open_deployment()
     brand = deployment.brand(brand_name)
     encoder = deployment.search_encoder(brand_name, output.note)
     reranker = search_reranker(deployment.home, brand, encoder)
-    knowledge = KnowledgeBase.open(deployment.home.knowledge, brand_name, encoder, reranker)
+    knowledge = open_search(deployment.home, brand, deployment.encoder(output.note))
     top_k, enough = brand.retrieval.top_k, brand.retrieval.min_answerability
     found = knowledge.search(question, top_k=top_k)
     held = {one.id: one.rows for one in knowledge.documents()}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval import kernel_ridge
 from retrieval.errors import IntentsInvalid
-from retrieval.routing import kernel_ridge
 from retrieval.routing.intent_evaluation import measure
 from retrieval.routing.intent_examples import Example, examples_sha256, read_examples
 from retrieval.routing.intent_features import views

@@ -22,6 +22,7 @@ from retrieval.knowledge.store import add
 from retrieval.language.words import stems
 from retrieval.passages import SearchResult
 from retrieval.search.answerability import answerability, features
+from retrieval.search.asked import BOUND
 from retrieval.search.condense import condense, decay, window
 from retrieval.search.fusion import CROSS_WEIGHT, DENSE_WEIGHT, LATE_WEIGHT, fuse, read_again, rerank
 from retrieval.search.knowledge_base import KnowledgeBase
@@ -303,6 +304,11 @@ def test_answerability_rises_with_each_feature_and_is_a_probability() -> None:
         assert answerability(middle | {name: 0.9}) > answerability(middle)
     assert 0 < answerability(dict.fromkeys(middle, 0.0)) < 0.05
     assert 0.95 < answerability(dict.fromkeys(middle, 1.0)) < 1
+    # What the brand was asked before moves it both ways, and never past a page that says it word for word.
+    said = [answerability(middle | {"asked": score}) for score in (-BOUND, 0.0, BOUND)]
+    assert said == sorted(said)
+    assert said[0] < 0.5 < said[2]
+    assert answerability({"dense": 0.6, "late": 0.9, "covered": 1.0, "asked": -BOUND}) > 0.5
 
 
 class Asked:
