@@ -78,7 +78,6 @@ WAYS: Mapping[str, Way] = {
     "held": Way("20 % of the base's own, held to the base", 0.2, held=1.0),
     "held-more": Way("35 %, held", 0.35, held=1.0),
     "held-slow": Way("35 %, held, half the rate", 0.35, held=1.0, rate=5e-4),
-    "held-tight": Way("35 %, held four times as dearly", 0.35, held=4.0),
     "own-more": Way("35 % of the base's own, learnt", 0.35),
     "slow": Way("nothing mixed in, a third of the rate", rate=3e-4),
     "held-people": Way("35 % of people's, held", 0.35, "people", held=1.0),
