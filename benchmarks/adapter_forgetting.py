@@ -57,6 +57,8 @@ class Way:
     held: float = 0.0
     """Weight by which the adapter is held to the base (`sft.distillation`); 0 learns the conversations."""
     rate: float = 1e-3
+    watched: bool = True
+    """Whether some chats are held back and the best state is taken; else all are learnt, to the last step."""
 
 
 EPOCHS = 4
@@ -79,6 +81,8 @@ WAYS: Mapping[str, Way] = {
     "held-more": Way("35 %, held", 0.35, held=1.0),
     "held-slow": Way("35 %, held, half the rate", 0.35, held=1.0, rate=5e-4),
     "own-more": Way("35 % of the base's own, learnt", 0.35),
+    "held-end": Way("20 %, held, to the last step", 0.2, held=1.0, watched=False),
+    "held-end-slow": Way("20 %, held, to the last step, a third of the rate", 0.2, held=1.0, rate=3e-4, watched=False),
     "slow": Way("nothing mixed in, a third of the rate", rate=3e-4),
     "held-people": Way("35 % of people's, held", 0.35, "people", held=1.0),
 }
@@ -149,19 +153,22 @@ def one(run: Run, place: Place) -> dict[str, Any]:
                 (place.keep or Path(scratch)) / VERSION,
                 Path(scratch) / "runs",
                 progress=LineProgress(),
-                evaluate=lambda model, tokenizer: {"own_loss": _own_loss(model, tokenizer, examples, recipe)},
+                evaluate=lambda model, tokenizer: _own_loss(model, tokenizer, examples, recipe),
             )
         )
         measured = _measured(place, trained.folder)
         return {**asdict(run), **trained.metrics, **measured, **_answers(place, name, trained.folder)}
 
 
-def _own_loss(model: Any, tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> float:
+def _own_loss(model: Any, tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> dict[str, float]:
     """Loss on the brand's own conversations that were held back: general ones may stand among what was watched."""
+    if not recipe.sft.held_back:
+        return {}
     chosen = select(examples, recipe.data)
     own = [one for one in chosen if one.kind != "general" or not recipe.sft.distillation]
     _, watched = hold_back(own, recipe.sft.held_back, recipe.sft.seed)
-    return reply_loss(model, tokenizer, [one for one in watched if one.kind != "general"], batch=8)
+    own_loss = reply_loss(model, tokenizer, [one for one in watched if one.kind != "general"], batch=8)
+    return {"own_loss": round(own_loss, 4)}
 
 
 def _answers(place: Place, name: str, adapter: Path) -> dict[str, Any]:
@@ -251,6 +258,7 @@ def _recipe(way: Way, place: Place, run: Run) -> Recipe:
             "max_steps": place.steps,
             "distillation": way.held,
             "seed": run.seed,
+            **({} if way.watched else {"held_back": 0.0, "patience": 0}),
             # People's conversations are longer than a support chat.
             **({"max_length": 1408} if way.whose == "people" else {}),
             **(FAST if place.steps < 0 else {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1}),
