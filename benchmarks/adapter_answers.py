@@ -120,24 +120,23 @@ def one(run: Run, place: Place) -> dict[str, Any]:
     """All replies of one brand's base model or adapter."""
     name, _, model_name = run.arm.partition("/")
     brand = read_prepared(place)[name]
-    questions = brand["questions"][: place.limit(len(brand["questions"]))]
     model, tokenizer = load(place.base)
     if model_name == "adapter":
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, Path("samples") / name / "adapter").eval()
-    told = []
-    for arm, how in ARMS.items():
-        if how.adapter != (model_name == "adapter"):
-            continue
-        prompts = [prompt_of(brand, question, how).messages for question in questions]
-        with halved(model):
-            replies = generate(model, tokenizer, prompts, max_new_tokens=place.tokens(MAX_NEW_TOKENS), batch=BATCH)
-        told += [
-            {"arm": arm, "id": question["id"], "reply": reply}
-            for question, reply in zip(questions, replies, strict=True)
-        ]
+    arms = [arm for arm, how in ARMS.items() if how.adapter == (model_name == "adapter")]
+    told = [reply for arm in arms for reply in answer(brand, arm, model, tokenizer, place)]
     return {**asdict(run), "brand": name, "replies": told}
+
+
+def answer(brand: Mapping[str, Any], arm: str, model: Any, tokenizer: Any, place: Place) -> list[dict[str, str]]:
+    """Greedy replies to all questions of a brand in one arm."""
+    questions = brand["questions"][: place.limit(len(brand["questions"]))]
+    prompts = [prompt_of(brand, question, ARMS[arm]).messages for question in questions]
+    with halved(model):
+        replies = generate(model, tokenizer, prompts, max_new_tokens=place.tokens(MAX_NEW_TOKENS), batch=BATCH)
+    return [{"arm": arm, "id": one["id"], "reply": said} for one, said in zip(questions, replies, strict=True)]
 
 
 def prompt_of(brand: Mapping[str, Any], question: Mapping[str, Any], arm: Arm) -> Prompt:

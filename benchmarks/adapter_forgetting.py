@@ -22,14 +22,13 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import adapter_answers
-from benchmarks.chats import Page, Place, Rows, Run, halved, load, reply_loss
+from benchmarks.adapter_answers import TOGETHER
+from benchmarks.chats import Page, Place, Rows, Run, load, reply_loss
 from benchmarks.goals import at_least, at_most, goal_table
 from configs.training import Recipe, read_recipe
 from training.data.general import general_examples, general_sha256
-from training.data.split import hold_back
 from training.examples.files import read_examples, write_examples
-from training.examples.rendering import Example, general_count, select
-from training.judging.evaluation import generate
+from training.examples.rendering import Example, general_count
 from training.judging.general import adapter_off, measure_general, read_cases
 from training.progress import LineProgress
 from training.recipes import sft
@@ -41,8 +40,6 @@ PEOPLE = "people.jsonl"
 OWN = Path("samples/general.jsonl")
 MIXED_IN = ("preferences/dpo_en_demo.jsonl", "preferences/pandalm_pairs.jsonl")
 RECIPE = Path("configs/training/lora.yaml")
-TOGETHER = "adapter+"
-"""The arm of `benchmarks.adapter_answers` in which a trained adapter answers here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,29 +159,19 @@ def one(run: Run, place: Place) -> dict[str, Any]:
 
 def _own_loss(model: Any, tokenizer: Any, examples: Sequence[Example], recipe: Recipe) -> dict[str, float]:
     """Loss on the brand's own conversations that were held back: general ones may stand among what was watched."""
-    if not recipe.sft.held_back:
-        return {}
-    chosen = select(examples, recipe.data)
-    own = [one for one in chosen if one.kind != "general" or not recipe.sft.distillation]
-    _, watched = hold_back(own, recipe.sft.held_back, recipe.sft.seed)
-    own_loss = reply_loss(model, tokenizer, [one for one in watched if one.kind != "general"], batch=8)
-    return {"own_loss": round(own_loss, 4)}
+    _, watched, _ = sft.split(examples, recipe)
+    own = [one for one in watched if one.kind != "general"]
+    return {"own_loss": round(reply_loss(model, tokenizer, own, batch=8), 4)} if own else {}
 
 
 def _answers(place: Place, name: str, adapter: Path) -> dict[str, Any]:
     """Greedy replies to the brand's held-out questions with the passages that search finds, in the real prompt."""
     from peft import PeftModel
 
-    brand = adapter_answers.read_prepared(place)[name]
-    questions = brand["questions"][: place.limit(len(brand["questions"]))]
     model, tokenizer = load(place.base)
     model = PeftModel.from_pretrained(model, adapter).eval()
-    arm = adapter_answers.ARMS[TOGETHER]
-    prompts = [adapter_answers.prompt_of(brand, question, arm).messages for question in questions]
-    with halved(model):
-        replies = generate(model, tokenizer, prompts, max_new_tokens=place.tokens(120), batch=64)
-    pairs = zip(questions, replies, strict=True)
-    return {"brand": name, "replies": [{"arm": TOGETHER, "id": one["id"], "reply": said} for one, said in pairs]}
+    brand = adapter_answers.read_prepared(place)[name]
+    return {"brand": name, "replies": adapter_answers.answer(brand, TOGETHER, model, tokenizer, place)}
 
 
 def pages(rows: Rows, place: Place, _: Path) -> Iterator[Page]:

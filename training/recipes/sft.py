@@ -68,10 +68,7 @@ def main(job: Job) -> Trained:
 
 def _train(job: Job, run: Run) -> Trained:
     recipe, sft = job.recipe, job.recipe.sft
-    chosen = select(job.examples, recipe.data)
-    # What is only rehearsed is not learnt and not watched.
-    rehearsed = [one for one in chosen if sft.distillation and one.kind == "general"]
-    examples, watched = _held_back([one for one in chosen if not (rehearsed and one.kind == "general")], sft)
+    examples, watched, rehearsed = split(job.examples, recipe)
     job.progress(Report("loading the base model", 0, 0))
 
     # 1. Model and tokenizer. The seed comes first, because the adapter starts from random numbers.
@@ -165,6 +162,19 @@ def _train(job: Job, run: Run) -> Trained:
     del trainer, model
     gc.collect()
     return trained
+
+
+def split(examples: Sequence[Example], recipe: Recipe) -> tuple[list[Example], list[Example], list[Example]]:
+    """What a recipe learns of its examples, what it only watches the loss on, and what it rehearses.
+
+    Raises:
+        RecipeInvalid: Nothing is left to learn, or to watch.
+    """
+    chosen = select(examples, recipe.data)
+    general = [one for one in chosen if one.kind == "general"] if recipe.sft.distillation else []
+    own = [one for one in chosen if one.kind != "general"] if general else chosen
+    learnt, watched = _held_back(own, recipe.sft)
+    return learnt, watched, general
 
 
 def _held_back(examples: Sequence[Example], sft: Sft) -> tuple[list[Example], list[Example]]:
