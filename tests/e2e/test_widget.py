@@ -152,6 +152,25 @@ def test_a_visitor_asks_opens_the_source_votes_and_finds_it_all_again(open_shop:
     expect(page.get_by_role("button", name="Helpful", exact=True)).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_vote_cast_on_a_dying_line_arrives_with_the_next_page(open_shop: Shops) -> None:
+    page = open_shop("velmora")
+    launcher(page).click()
+    ask(page)
+    answered(page)
+    context = open_shop.contexts[-1]
+    context.set_offline(True)
+    helpful = page.get_by_role("button", name="Helpful", exact=True)
+    helpful.click()
+    expect(helpful).to_have_attribute("aria-pressed", "true")
+    context.set_offline(False)
+    for _ in range(2):  # the first page brings the vote; the second one has it from the server alone
+        page.reload()
+        answered(page)
+        expect(helpful).to_have_attribute("aria-pressed", "true")
+        kept = "Object.keys(localStorage).some((key) => key.includes(':vote:'))"
+        page.wait_for_function(f"!{kept}")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("brand", BRANDS)
 def test_axe_finds_nothing_in_shop_chat_and_source(open_shop: Shops, brand: str, scheme: str) -> None:

@@ -10,7 +10,7 @@ class BrandvoiceChat extends ChatView {
     this.handlers = new Map();
     this.turns = new Map(); // turn id -> turn, in the server's order
     this.waiting = []; // messages not yet part of a turn: {client_id, text, at, accepted, note}
-    this.votes = new Map(); // turn id -> vote that the server has not confirmed
+    this.votes = this.store.votes(); // turn id -> vote that the server has not confirmed
     this.announced = new Map(); // turn id -> sentences already read out
     this.nodes = new Map(); // key -> {node, signature, shown}
     this.retried = new Set();
@@ -44,7 +44,7 @@ class BrandvoiceChat extends ChatView {
     this.render();
     // A visitor who never writes costs the shop no connection: it is opened by intent, or to finish what was begun.
     if (this.store.get('open') && !this.phone.matches) this.open({ focus: false });
-    else if (this.waiting.length || this.store.get('awaiting')) this.connection.start();
+    else if (this.waiting.length || this.votes.size || this.store.get('awaiting')) this.connection.start();
   }
 
   restoreOutbox() {
@@ -150,7 +150,10 @@ class BrandvoiceChat extends ChatView {
     for (const id of known) this.store.set(`out:${id}`, null);
     this.waiting = this.waiting.filter((m) => !known.has(m.client_id) && (same || !m.accepted));
     for (const message of this.waiting) if (!message.accepted) this.deliver(message);
-    for (const [turn, value] of this.votes) this.connection.send({ type: 'feedback', turn, value });
+    for (const [turn, value] of this.votes) {
+      if (this.turns.has(turn)) this.connection.send({ type: 'feedback', turn, value });
+      else this.keepVote(turn); // a conversation that is over takes no votes
+    }
     this.paint();
     for (const turn of this.turns.values()) {
       if (this.welcomed) this.announceNew(turn); // answered while the line was down
@@ -224,8 +227,14 @@ class BrandvoiceChat extends ChatView {
     else if (code === 'engine_down') Object.assign(this, { engine: 'down', notice: message ?? '' });
     else this.notice = message ?? '';
   }
+  /** A vote outlives the page until the server has it; without one, it is forgotten. */
+  keepVote(turn, vote) {
+    if (vote) this.votes.set(turn, vote.value);
+    else this.votes.delete(turn);
+    this.store.set(`vote:${turn}`, vote ?? null);
+  }
   onFeedback({ turn: id, value }) {
-    this.votes.delete(id);
+    if (this.votes.get(id) === value) this.keepVote(id); // else a later vote is still on its way
     const turn = this.turns.get(id);
     if (turn) turn.feedback = value;
   }

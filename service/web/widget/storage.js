@@ -35,6 +35,10 @@ class Store {
     return this.names('out:').map((name) => this.get(name)).filter((m) => m && m.client_id && m.text)
       .sort((a, b) => a.at - b.at);
   }
+  /** Votes that the server has not confirmed: turn id -> up, down or null. */
+  votes() {
+    return new Map(this.names('vote:').map((name) => [name.slice(5), this.get(name)?.value ?? null]));
+  }
 }
 
 const uuid = () => {

@@ -337,7 +337,7 @@ class ChatView extends HTMLElement {
     return sentences.map((s) => ({ text: s.text, fresh: s.index >= shown }));
   }
   vote(id, value) {
-    this.votes.set(id, value);
+    this.keepVote(id, { value });
     this.connection.send({ type: 'feedback', turn: id, value });
     this.render();
   }
