@@ -249,7 +249,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--examples-dir", type=Path, required=True)
     parser.add_argument("--base", type=Path, required=True, help="base model in Hugging Face layout")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recipe", type=Path, default=Path("configs/training/lora_sft.yaml"))
+    parser.add_argument("--recipe", type=Path, default=Path("configs/training/lora.yaml"))
     parser.add_argument("--rates", type=float, nargs="+", default=[2e-4, 5e-4, 1e-3])
     parser.add_argument("--epochs", type=float, nargs="+", default=[3, 6, 10])
     parser.add_argument("--beside", type=int, default=6, help="runs at one time")

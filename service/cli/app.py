@@ -120,7 +120,7 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Train even where a version is up to date.")] = False,
     ship: Annotated[
         bool,
-        typer.Option("--ship", help="With the recipe lora_sft, and put it where the brand's shipped adapter stands."),
+        typer.Option("--ship", help="With the recipe lora, and put it where the brand's shipped adapter stands."),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -144,7 +144,7 @@ def train(
             )
         retriever.run_train(brand, recipe or "retriever", version=version, force=force, as_json=json)
         return
-    chosen = recipe or ("lora_sft" if ship else "quick_cpu")
+    chosen = recipe or ("lora" if ship else "quick_cpu")
     run_train(
         brand,
         chosen,

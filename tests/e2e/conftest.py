@@ -22,6 +22,8 @@ from service.engine import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BRANDS = ("velmora", "dicehollow")
+SHIPPED = json.loads((ROOT / "samples/velmora/adapter/manifest.json").read_text())["version"]
+"""The version of both brands that ships and speaks when nothing was promoted."""
 START_S = 300
 
 

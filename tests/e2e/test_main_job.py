@@ -15,7 +15,7 @@ import aiohttp
 import openai
 import pytest
 
-from tests.e2e.conftest import BRANDS, Running
+from tests.e2e.conftest import BRANDS, SHIPPED, Running
 
 pytestmark = pytest.mark.e2e
 
@@ -203,7 +203,7 @@ def test_a_freshly_trained_adapter_is_judged_speaks_once_answered_for_and_is_rol
     version = json.loads(done.stdout)["version"]
     listed = json.loads(gateway.cli("adapter", "list", "--json").stdout)["adapters"]
     assert {one["version"]: one["active"] for one in listed if one["brand"] == "velmora"} == {
-        "v1": True,
+        SHIPPED: True,
         version: False,
     }
 
@@ -219,7 +219,7 @@ def test_a_freshly_trained_adapter_is_judged_speaks_once_answered_for_and_is_rol
     report = json.loads(judged.stdout)
     assert report["verdict"] == "not enough evidence"
     assert report["reasons"][0] == "6 cases, where 150 are needed for a verdict"
-    assert report["means"].keys() == {"v1", version}
+    assert report["means"].keys() == {SHIPPED, version}
     assert report["means"][version]["voice"]["cases"] > 0
     assert "6 held-out questions" in Path(report["page"]).read_text("utf-8")
     assert gateway.get(f"/v1/brands/velmora/adapters/{version}/evaluation")["verdict"] == "not enough evidence"
@@ -234,13 +234,13 @@ def test_a_freshly_trained_adapter_is_judged_speaks_once_answered_for_and_is_rol
     assert "150 are needed" in approvals[-1]["note"]
     assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == version
     assert gateway.cli("adapter", "rollback", "--brand", "velmora").returncode == 0
-    assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
+    assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == SHIPPED
 
 
 def test_a_damaged_adapter_is_refused_with_exit_code_3_and_what_serves_stays(gateway: Running) -> None:
     import shutil
 
-    source = gateway.home / "adapters/velmora/v1"
+    source = gateway.home / "adapters/velmora" / SHIPPED
     damaged = gateway.home / "adapters/velmora/damaged"
     shutil.copytree(source, damaged)
     weights = damaged / "adapter_model.safetensors"
@@ -250,7 +250,7 @@ def test_a_damaged_adapter_is_refused_with_exit_code_3_and_what_serves_stays(gat
     try:
         done = gateway.cli("adapter", "promote", "velmora@damaged")
         assert done.returncode == 3, done.stderr
-        assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
+        assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == SHIPPED
     finally:
         shutil.rmtree(damaged)
 
@@ -274,7 +274,7 @@ def test_the_engine_reads_training_prompts_as_the_tokens_that_the_trainer_saw(ga
     tokenizer = transformers.AutoTokenizer.from_pretrained(gateway.home / "models/smollm2-135m-instruct")
     for example in examples:
         messages = [{"role": one.role, "content": one.content} for one in example.messages]
-        body = {"model": "velmora@v1", "messages": messages, "add_generation_prompt": True}
+        body = {"model": f"velmora@{SHIPPED}", "messages": messages, "add_generation_prompt": True}
         request = urllib.request.Request(
             f"{engine_url(gateway)}/tokenize", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
@@ -331,14 +331,14 @@ def test_an_adapter_that_does_not_do_as_it_was_trained_never_speaks(
     import shutil
 
     folder = gateway.home / "adapters/velmora" / version
-    shutil.copytree(gateway.home / "adapters/velmora/v1", folder)
+    shutil.copytree(gateway.home / "adapters/velmora" / SHIPPED, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
     damage(folder)
     try:
         # Every file is whole and fits the others; only the engine can show what is wrong.
         assert gateway.cli("adapter", "promote", f"velmora@{version}", *ANSWERED_FOR).returncode == 0
-        assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == "v1"
+        assert gateway.ask(QUESTION, "velmora")["adapter"]["version"] == SHIPPED
         assert reason in (gateway.home / "runs/gateway.log").read_text("utf-8", "replace")
     finally:
         assert gateway.cli("adapter", "rollback", "--brand", "velmora").returncode == 0

@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import BRANDS, run_cli, start_demo, variables, with_models
+from tests.e2e.conftest import BRANDS, SHIPPED, run_cli, start_demo, variables, with_models
 from tests.e2e.test_main_job import QUESTION, _hello, _until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -124,20 +124,20 @@ def test_a_better_adapter_is_passed_by_the_gate_and_speaks(tmp_path: Path) -> No
         kept = [line for line in path.read_text().splitlines() if not line.startswith("shipped_adapter")]
         path.write_text("\n".join(kept) + "\n")
     home = tmp_path / "home"
-    shutil.copytree("samples/velmora/adapter", home / "adapters/velmora/v1")
+    shutil.copytree("samples/velmora/adapter", home / "adapters/velmora" / SHIPPED)
     environment = variables(with_models(home), BRANDVOICE_CONFIGS=str(configs))
 
-    assert run_cli("adapter", "promote", "velmora@v1", environment=environment).returncode == 3
+    assert run_cli("adapter", "promote", f"velmora@{SHIPPED}", environment=environment).returncode == 3
     # What is left of general ability is not asked: the shipped adapter has forgotten too much (docs/measured.md).
-    words = ("eval", "--brand", "velmora", "--candidate", "v1", "--no-general", "--json")
+    words = ("eval", "--brand", "velmora", "--candidate", SHIPPED, "--no-general", "--json")
     judged = run_cli(*words, environment=environment, timeout_s=3000)
     assert judged.returncode == 0, judged.stderr[-2000:]
     report = json.loads(judged.stdout)
     assert report["verdict"] == "passed", report["reasons"]
     assert report["cases"] >= 150
-    assert report["means"]["v1"]["voice"]["low"] > report["means"]["base"]["voice"]["high"]
-    promoted = run_cli("adapter", "promote", "velmora@v1", "--json", environment=environment)
+    assert report["means"][SHIPPED]["voice"]["low"] > report["means"]["base"]["voice"]["high"]
+    promoted = run_cli("adapter", "promote", f"velmora@{SHIPPED}", "--json", environment=environment)
     assert promoted.returncode == 0, promoted.stderr
-    shown = json.loads(run_cli("adapter", "show", "velmora@v1", "--json", environment=environment).stdout)
+    shown = json.loads(run_cli("adapter", "show", f"velmora@{SHIPPED}", "--json", environment=environment).stdout)
     assert shown["active"]
     assert shown["approvals"][-1]["by"] == "gate"

@@ -11,6 +11,7 @@ from configs.training import read_recipe
 from retrieval.prompt import template_sha256
 from training.base_model import DEFAULT, PACKAGED
 from training.conversations import data_sha256, read_conversations
+from training.data.general import general_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 RETRAIN = "the shipped adapter no longer matches; train it again with `make adapters`"
@@ -20,9 +21,11 @@ RETRAIN = "the shipped adapter no longer matches; train it again with `make adap
 def test_a_shipped_adapter_is_made_from_what_ships_beside_it(brand: str) -> None:
     sample = ROOT / "samples" / brand
     manifest = read_adapter(sample / "adapter", verify=True)
-    recipe = read_recipe(ROOT / "configs/training/lora_sft.yaml")
+    recipe = read_recipe(ROOT / "configs/training/lora.yaml")
     assert manifest.brand == brand
-    assert manifest.data_sha256 == data_sha256(read_conversations(sample / "conversations.jsonl")), RETRAIN
+    own = data_sha256(read_conversations(sample / "conversations.jsonl"))
+    assert recipe.data.general is not None
+    assert manifest.data_sha256 == general_sha256(own, ROOT / recipe.data.general), RETRAIN
     assert manifest.recipe_sha256 == recipe.sha256(), RETRAIN
     assert manifest.template_sha256 == template_sha256(), RETRAIN
     assert manifest.base.sha256 == PACKAGED[DEFAULT].tensors_sha256, RETRAIN

@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.examples", description=rendering.__doc__)
     parser.add_argument("--brand", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recipe", default="lora_sft", help="whose `data` section is used")
+    parser.add_argument("--recipe", default="lora", help="whose `data` section is used")
     parser.add_argument("--questions", action="store_true", help="held-out questions instead of conversations")
     arguments = parser.parse_args()
     try:

@@ -1,6 +1,6 @@
 """Train one brand's voice by supervised fine-tuning: a LoRA adapter, or all weights; read it from top to bottom.
 
-    python -m training.recipes.sft --recipe configs/training/lora_sft.yaml --examples velmora.jsonl \
+    python -m training.recipes.sft --recipe configs/training/lora.yaml --examples velmora.jsonl \
         --base var/models/smollm2-135m-instruct --out var/adapters/velmora/1 --runs var/runs
 
 Runs on two CPU cores and on a GPU. The loss counts on the tokens of the reply only. The same recipe, examples and
