@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """A platform's check of our URL, to be answered at once."""
+class Answer:
+    """What a platform reads in answer to its own request, where that is more than a 200."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
@@ -38,7 +38,8 @@ class Inbound:
     """Everything in one verified webhook body."""
 
     messages: tuple[InboundMessage, ...] = ()
-    handshake: Handshake | None = None
+    answer: Answer | None = None
+    """To a check of our address, or to a person's command; given once the messages are stored."""
     ignored: tuple[str, ...] = ()
     """Reasons for parts that are not messages (own echo, status, unknown type), to be counted."""
 
@@ -73,7 +74,21 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(repr=False)
     """They carry the access token, so they stay out of `repr` and thereby out of logs."""
-    json: Mapping[str, object]
+    json: Mapping[str, object] | None = None
+    form: Mapping[str, str] | None = None
+    """In place of `json`, for platforms that read forms."""
+    otherwise: Request | None = None
+    """Made in place of this one where the platform refuses it for good, such as a push after a reply that is late."""
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What it carries, in either form."""
+        return self.json or self.form or {}
+
+
+Idempotency = Literal["key", "edit", "look-up", "none"]
+"""By what a platform keeps a send that we repeat from arriving twice: it drops a second one with the same key; it edits
+what is there; it can be asked, or tells, what it has; or by nothing, and a send that broke off is not repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +96,18 @@ class Capabilities:
     """What a platform can take."""
 
     max_text_chars: int
+    """Of one message, in the unit in which the platform counts."""
     ack_deadline_s: float
+    """By when it wants its 2xx."""
+    idempotency: Idempotency = "none"
+    edits: bool = False
+    """Whether a sent message can be changed."""
+    streams: bool = False
+    """Whether a message can grow while it is written."""
+    buttons: int = 0
+    """Most buttons below one message."""
+    window_s: float | None = None
+    """How long after a person's last message they may be answered freely; None for ever."""
 
 
 class Channel(Protocol):
@@ -90,7 +116,7 @@ class Channel(Protocol):
     name: str
     capabilities: Capabilities
 
-    def handshake(self, query: Mapping[str, str]) -> Handshake:
+    def handshake(self, query: Mapping[str, str]) -> Answer:
         """Answer the platform's GET check of our URL.
 
         Raises:
@@ -119,6 +145,15 @@ class Channel(Protocol):
         """The calls that deliver this reply, in order; a long text becomes several."""
         ...
 
+    def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:
+        """Calls that show the person that an answer is being written; nobody minds if they fail, so none is repeated.
+
+        Args:
+            account: Ours, that was written to.
+            reply_to: As in the message.
+        """
+        ...
+
     def receipt(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
         """Read the platform's answer to one call.
 
@@ -136,4 +171,24 @@ class Channel(Protocol):
 
     def simulate(self, text: str, *, account: str, message_id: str, sender: str) -> bytes:
         """A webhook body of the platform's real shape that carries `text`."""
+        ...
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """A channel that needs something from the network first: keys to verify with, a token to send with.
+
+    The channel itself holds no connection: the gateway makes the calls and hands it the answers.
+    """
+
+    def needs(self) -> Sequence[Request]:
+        """What to fetch now, before verifying or sending; nothing while all is fresh."""
+        ...
+
+    def learn(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep what one of these calls brought.
+
+        Raises:
+            DeliveryFailed: It brought nothing of use.
+        """
         ...

@@ -5,34 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Protocol
 
 from channels.base import Channel
 from channels.errors import ChannelMisconfigured, ChannelUnknown
-from channels.slack import SlackChannel
-from channels.whatsapp import WhatsAppChannel
+from channels.platform import NO_SETTINGS, Platform
+from channels.slack import SLACK
+from channels.whatsapp import WHATSAPP
 
-
-class ChannelFactory(Protocol):
-    """Builds the channel of one app."""
-
-    def __call__(self, *, secrets: Mapping[str, str], api_url: str, clock: Callable[[], float]) -> Channel:
-        """Build it.
-
-        Args:
-            secrets: By their names in configs/service.yaml, as plain text.
-            api_url: Where the platform is called.
-            clock: Seconds since the epoch.
-
-        Raises:
-            ChannelMisconfigured: A secret is blank or the address of no use.
-        """
-        ...
-
-
-FACTORIES: Mapping[str, ChannelFactory] = {
-    "slack": SlackChannel,
-    "whatsapp": WhatsAppChannel,
+PLATFORMS: Mapping[str, Platform] = {
+    "slack": SLACK,
+    "whatsapp": WHATSAPP,
 }
 
 
@@ -41,21 +23,30 @@ def build_channel(
     *,
     app: str,
     secrets: Mapping[str, str],
+    settings: Mapping[str, str] = NO_SETTINGS,
     api_url: str,
     clock: Callable[[], float] = time.time,
 ) -> Channel:
     """The channel of one configured app.
 
+    Args:
+        name: The platform's, such as slack.
+        app: The app's name here.
+        secrets: As plain text, by their names in configs/service.yaml.
+        settings: What else is said of the app there.
+        api_url: Where the platform is called.
+        clock: Seconds since the epoch.
+
     Raises:
         ChannelUnknown: No such channel.
         ChannelMisconfigured: Names the app and what it lacks.
     """
-    factory = FACTORIES.get(name)
-    if factory is None:
-        near = get_close_matches(name, FACTORIES, n=1)
+    platform = PLATFORMS.get(name)
+    if platform is None:
+        near = get_close_matches(name, PLATFORMS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ChannelUnknown(f"There is no channel {name!r}; there are {', '.join(sorted(FACTORIES))}.{hint}")
+        raise ChannelUnknown(f"There is no channel {name!r}; there are {', '.join(sorted(PLATFORMS))}.{hint}")
     try:
-        return factory(secrets=secrets, api_url=api_url, clock=clock)
+        return platform.build(app=app, secrets=secrets, settings=settings, api_url=api_url, clock=clock)
     except ChannelMisconfigured as error:
         raise ChannelMisconfigured(f"apps.{name}.{app}: {error}") from error

@@ -74,7 +74,108 @@ class WhatsAppBinding(Strict):
         return self.phone_number_id
 
 
-Binding = Annotated[SlackBinding | WhatsAppBinding, Field(discriminator="channel")]
+class MessengerBinding(Strict):
+    """A Facebook page that this brand answers on."""
+
+    channel: Literal["messenger"]
+    app: str
+    page_id: str = Field(description="The page's id.")
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.page_id
+
+
+class InstagramBinding(Strict):
+    """An Instagram professional account that this brand answers on."""
+
+    channel: Literal["instagram"]
+    app: str
+    user_id: str = Field(description="The account's id, in digits.")
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.user_id
+
+
+class TelegramBinding(Strict):
+    """A Telegram bot that speaks as this brand; its app is that bot."""
+
+    channel: Literal["telegram"]
+    app: str
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.app
+
+
+class DiscordBinding(Strict):
+    """A Discord application whose command this brand answers."""
+
+    channel: Literal["discord"]
+    app: str
+    application_id: str = Field(description="The application's id.")
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.application_id
+
+
+class TeamsBinding(Strict):
+    """A Microsoft 365 organisation that this brand answers in."""
+
+    channel: Literal["teams"]
+    app: str
+    tenant_id: str = Field(description="The organisation's directory id.")
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.tenant_id
+
+
+class LineBinding(Strict):
+    """A LINE official account that this brand answers on."""
+
+    channel: Literal["line"]
+    app: str
+    user_id: str = Field(description="The bot's own user id; begins with U.")
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.user_id
+
+
+class TwilioBinding(Strict):
+    """A number of Twilio's that this brand answers on."""
+
+    channel: Literal["twilio"]
+    app: str
+    number: str = Field(description="Such as +15550100123; for WhatsApp with whatsapp: before it.")
+
+    @property
+    def account(self) -> str:
+        """The identity messages arrive under."""
+        return self.number
+
+
+Binding = Annotated[
+    SlackBinding
+    | WhatsAppBinding
+    | MessengerBinding
+    | InstagramBinding
+    | TelegramBinding
+    | DiscordBinding
+    | TeamsBinding
+    | LineBinding
+    | TwilioBinding,
+    Field(discriminator="channel"),
+]
 
 
 class BrandRetrieval(Strict):

@@ -268,7 +268,7 @@ def _check_unique(brands: Mapping[str, Brand], folder: Path) -> None:
 
 
 def _check_apps(brands: Mapping[str, Brand], service: ServiceConfig, folder: Path) -> None:
-    apps: dict[str, list[str]] = {"slack": [*service.apps.slack], "whatsapp": [*service.apps.whatsapp]}
+    apps: dict[str, list[str]] = {channel: [*named] for channel, named in service.apps}
     for brand in brands.values():
         for binding in brand.channels:
             if binding.app not in apps[binding.channel]:

@@ -25,35 +25,101 @@ class Secret(Strict):
         return self
 
 
-class SlackApp(Strict):
+_URL = "Changed by tests and the simulator only."
+
+
+class App(Strict):
+    """An app on a platform, as its operator registered it there."""
+
+    api_url: str
+
+    def secrets(self) -> Mapping[str, Secret]:
+        """Where its secrets stand, by their names."""
+        return {name: value for name, value in self if isinstance(value, Secret)}
+
+    def settings(self) -> Mapping[str, str]:
+        """What else is said of it, by its names; the address of the platform is not among it."""
+        return {name: value for name, value in self if isinstance(value, str) and name != "api_url"}
+
+
+class SlackApp(App):
     """One Slack app."""
 
     signing_secret: Secret
     bot_token: Secret
-    api_url: str = Field(default="https://slack.com/api", description="Changed by tests and the simulator only.")
-
-    def secrets(self) -> Mapping[str, Secret]:
-        """Where its secrets stand, by their names."""
-        return {"signing_secret": self.signing_secret, "bot_token": self.bot_token}
+    api_url: str = Field(default="https://slack.com/api", description=_URL)
 
 
-class WhatsAppApp(Strict):
+class WhatsAppApp(App):
     """One Meta app with WhatsApp."""
 
     app_secret: Secret
     verify_token: Secret
     access_token: Secret
-    api_url: str = Field(
-        default="https://graph.facebook.com/v23.0", description="Changed by tests and the simulator only."
-    )
+    api_url: str = Field(default="https://graph.facebook.com/v23.0", description=_URL)
 
-    def secrets(self) -> Mapping[str, Secret]:
-        """Where its secrets stand, by their names."""
-        return {
-            "app_secret": self.app_secret,
-            "verify_token": self.verify_token,
-            "access_token": self.access_token,
-        }
+
+class MessengerApp(App):
+    """One Meta app with a Facebook page."""
+
+    app_secret: Secret
+    verify_token: Secret
+    access_token: Secret = Field(description="Of the page.")
+    api_url: str = Field(default="https://graph.facebook.com/v23.0", description=_URL)
+
+
+class InstagramApp(App):
+    """One Meta app with an Instagram professional account."""
+
+    app_secret: Secret
+    verify_token: Secret
+    access_token: Secret = Field(description="Of the account.")
+    api_url: str = Field(default="https://graph.instagram.com/v23.0", description=_URL)
+
+
+class TelegramApp(App):
+    """One Telegram bot."""
+
+    bot_token: Secret
+    secret_token: Secret = Field(description="The word given to setWebhook; Telegram sends it along with each update.")
+    api_url: str = Field(default="https://api.telegram.org", description=_URL)
+
+
+class DiscordApp(App):
+    """One Discord application, reached by its slash command."""
+
+    public_key: str = Field(description="From the application's General Information page, in hex.")
+    private_key: Secret | None = Field(default=None, description="Set by the simulator only: it signs for Discord.")
+    api_url: str = Field(default="https://discord.com/api/v10", description=_URL)
+
+
+class TeamsApp(App):
+    """One Microsoft Teams bot."""
+
+    app_id: str = Field(description="The bot's Microsoft App ID.")
+    app_tenant: str = Field(default="botframework.com", description="Directory of the bot; its id for a single tenant.")
+    app_password: Secret = Field(description="The bot's client secret.")
+    private_key: Secret | None = Field(default=None, description="Set by the simulator only: it signs for Microsoft.")
+    api_url: str = Field(default="https://smba.trafficmanager.net/teams", description=_URL)
+
+
+class LineApp(App):
+    """One LINE Messaging API channel."""
+
+    channel_secret: Secret
+    access_token: Secret = Field(description="The channel access token.")
+    api_url: str = Field(default="https://api.line.me", description=_URL)
+
+
+class TwilioApp(App):
+    """One Twilio account, for SMS and for WhatsApp by Twilio."""
+
+    account_sid: str = Field(description="Begins with AC.")
+    auth_token: Secret
+    webhook_url: str = Field(
+        description="The address that Twilio calls, as entered there: it is part of what Twilio signs."
+    )
+    api_url: str = Field(default="https://api.twilio.com", description=_URL)
 
 
 class Apps(Strict):
@@ -61,13 +127,19 @@ class Apps(Strict):
 
     slack: dict[str, SlackApp] = Field(default_factory=dict, description="Slack apps.")
     whatsapp: dict[str, WhatsAppApp] = Field(default_factory=dict, description="Meta apps with WhatsApp.")
+    messenger: dict[str, MessengerApp] = Field(default_factory=dict, description="Meta apps with a Facebook page.")
+    instagram: dict[str, InstagramApp] = Field(default_factory=dict, description="Meta apps with Instagram.")
+    telegram: dict[str, TelegramApp] = Field(default_factory=dict, description="Telegram bots.")
+    discord: dict[str, DiscordApp] = Field(default_factory=dict, description="Discord applications.")
+    teams: dict[str, TeamsApp] = Field(default_factory=dict, description="Microsoft Teams bots.")
+    line: dict[str, LineApp] = Field(default_factory=dict, description="LINE channels.")
+    twilio: dict[str, TwilioApp] = Field(default_factory=dict, description="Twilio accounts.")
 
-    def each(self) -> Iterator[tuple[str, str, SlackApp | WhatsAppApp]]:
+    def each(self) -> Iterator[tuple[str, str, App]]:
         """Every app as (channel, its name here, its settings)."""
-        for name, slack in self.slack.items():
-            yield "slack", name, slack
-        for name, whatsapp in self.whatsapp.items():
-            yield "whatsapp", name, whatsapp
+        for channel, apps in self:
+            for name, app in apps.items():
+                yield channel, name, app
 
 
 class Service(Strict):

@@ -261,8 +261,11 @@ async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret
 
     async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
         timeout = aiohttp.ClientTimeout(total=20)
+        body: dict[str, Any] = {} if request.json is None else {"json": dict(request.json)}
+        if request.form is not None:
+            body = {"data": dict(request.form)}
         async with session.request(
-            request.method, request.url, json=dict(request.json), headers=dict(request.headers), timeout=timeout
+            request.method, request.url, **body, headers=dict(request.headers), timeout=timeout, allow_redirects=False
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return response.status, headers, await response.read()
@@ -370,7 +373,9 @@ def _channels(config: Config, environment: Mapping[str, str]) -> tuple[dict[tupl
     for channel, app, settings in config.service.apps.each():
         try:
             secrets = {key: read_secret(secret, environment) for key, secret in settings.secrets().items()}
-            built[channel, app] = build_channel(channel, app=app, secrets=secrets, api_url=settings.api_url)
+            built[channel, app] = build_channel(
+                channel, app=app, secrets=secrets, settings=settings.settings(), api_url=settings.api_url
+            )
         except (ConfigError, ChannelError, ValueError) as error:
             off.append(f"Channel {channel}/{app} is off: {error}")
             log.warning("channel_off", extra={"channel": channel, "app": app, "reason": str(error)})

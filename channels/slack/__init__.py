@@ -4,6 +4,10 @@ May import `channels` and `configs`. `payloads` reads events, `rendering` writes
 signature and the Web API. Start reading at `channel`.
 """
 
+from channels.platform import Platform
 from channels.slack.channel import SlackChannel
+from channels.slack.stand_in import SlackStandIn
 
-__all__ = ["SlackChannel"]
+SLACK = Platform(SlackChannel, SlackStandIn())
+
+__all__ = ["SLACK", "SlackChannel"]

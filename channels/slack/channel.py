@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from channels.answers import answer_object, retry_after_s
-from channels.base import Capabilities, Handshake, Inbound, OutboundReply, Request
+from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret
 from channels.errors import DeliveryFailed, SignatureInvalid, StaleRequest
+from channels.platform import NO_SETTINGS
 from channels.rendering import render
 from channels.signatures import same_secret, sign_hex
 from channels.slack.payloads import parse_body
@@ -58,12 +59,24 @@ class SlackChannel:
     """Holds the app's secrets and address; no connection, no state."""
 
     name = "slack"
-    capabilities = Capabilities(max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=3.0)
+    capabilities = Capabilities(
+        max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=3.0, idempotency="look-up", edits=True, streams=True, buttons=25
+    )
 
-    def __init__(self, *, secrets: Mapping[str, str], api_url: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        secrets: Mapping[str, str],
+        api_url: str,
+        clock: Callable[[], float],
+        app: str = "main",
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> None:
         """Check what the app needs.
 
         Args:
+            app: Its name here.
+            settings: None are needed.
             secrets: `signing_secret` and `bot_token`.
             api_url: Such as https://slack.com/api.
             clock: Seconds since the epoch.
@@ -74,9 +87,10 @@ class SlackChannel:
         self._signing_secret = require_secret(secrets, "signing_secret")
         self._bot_token = require_secret(secrets, "bot_token")
         self._api_url = require_api_url(api_url)
+        del app, settings
         self._clock = clock
 
-    def handshake(self, query: Mapping[str, str]) -> Handshake:
+    def handshake(self, query: Mapping[str, str]) -> Answer:
         """Slack checks the address by a signed POST, so a GET is never Slack's."""
         del query
         raise SignatureInvalid("Slack checks its address with a signed POST; a GET proves nothing.")
@@ -126,6 +140,15 @@ class SlackChannel:
             }
             requests.append(Request("POST", f"{self._api_url}/chat.postMessage", headers, message))
         return requests
+
+    def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:
+        """Slack shows this in the threads of AI apps only, and answers with an error elsewhere."""
+        del account
+        if "thread_ts" not in reply_to:
+            return ()
+        headers = {"authorization": f"Bearer {self._bot_token}", "content-type": "application/json; charset=utf-8"}
+        status = {"channel_id": reply_to["channel"], "thread_ts": reply_to["thread_ts"], "status": "is typing..."}
+        return (Request("POST", f"{self._api_url}/assistant.threads.setStatus", headers, status),)
 
     def receipt(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
         """`<channel>:<ts>` of the posted message, the form of our message ids."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from pydantic import ValidationError
 
-from channels.base import Handshake, Inbound, InboundMessage
+from channels.base import Answer, Inbound, InboundMessage
 from channels.errors import PayloadInvalid
 from channels.payloads import Id, Loose, load_object
 from channels.slack.rendering import plain_text
@@ -105,7 +105,7 @@ def parse_body(body: bytes) -> Inbound:
     payload = load_object(body)
     match payload.get("type"):
         case "url_verification":
-            return Inbound(handshake=_challenge(payload))
+            return Inbound(answer=_challenge(payload))
         case "event_callback":
             return _event(payload)
         case "app_rate_limited":
@@ -128,11 +128,11 @@ def _form(body: bytes) -> Inbound:
     raise PayloadInvalid("The Slack body is neither JSON nor a command or interaction. Look at what was sent.")
 
 
-def _challenge(payload: dict[str, Any]) -> Handshake:
+def _challenge(payload: dict[str, Any]) -> Answer:
     challenge = payload.get("challenge")
     if not isinstance(challenge, str):
         raise PayloadInvalid("Slack's url_verification carries no challenge. Save the request URL in the app again.")
-    return Handshake(challenge.encode())
+    return Answer(challenge.encode())
 
 
 def _event(payload: dict[str, Any]) -> Inbound:

@@ -4,6 +4,10 @@ May import `channels` and `configs`. `payloads` reads webhooks, `rendering` writ
 decides on error codes, `channel` ties them to the signature and the Graph API. Start reading at `channel`.
 """
 
+from channels.platform import Platform
 from channels.whatsapp.channel import WhatsAppChannel
+from channels.whatsapp.stand_in import WhatsAppStandIn
 
-__all__ = ["WhatsAppChannel"]
+WHATSAPP = Platform(WhatsAppChannel, WhatsAppStandIn())
+
+__all__ = ["WHATSAPP", "WhatsAppChannel"]

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from channels.answers import answer_object
-from channels.base import Capabilities, Handshake, Inbound, OutboundReply, Request
+from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret
 from channels.errors import SignatureInvalid
+from channels.platform import NO_SETTINGS
 from channels.rendering import render
 from channels.signatures import same_secret, sign_hex
 from channels.whatsapp.outcomes import failure
@@ -29,12 +30,24 @@ class WhatsAppChannel:
 
     name = "whatsapp"
     # Our own choice: Meta names no deadline for WhatsApp.
-    capabilities = Capabilities(max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=5.0)
+    capabilities = Capabilities(
+        max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=5.0, idempotency="look-up", buttons=3, window_s=24 * 3600.0
+    )
 
-    def __init__(self, *, secrets: Mapping[str, str], api_url: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        secrets: Mapping[str, str],
+        api_url: str,
+        clock: Callable[[], float],
+        app: str = "main",
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> None:
         """Check what the app needs.
 
         Args:
+            app: Its name here.
+            settings: None are needed.
             secrets: `app_secret`, `verify_token` and `access_token`.
             api_url: Such as https://graph.facebook.com/v23.0.
             clock: Seconds since the epoch; read for Retry-After and the simulator only.
@@ -46,16 +59,17 @@ class WhatsAppChannel:
         self._verify_token = require_secret(secrets, "verify_token")
         self._access_token = require_secret(secrets, "access_token")
         self._api_url = require_api_url(api_url)
+        del app, settings
         self._clock = clock
 
-    def handshake(self, query: Mapping[str, str]) -> Handshake:
+    def handshake(self, query: Mapping[str, str]) -> Answer:
         """The challenge as plain text: as HTML it would be an address that reflects what it is given."""
         known = same_secret(self._verify_token, query.get("hub.verify_token", ""))
         if not known or query.get("hub.mode") != "subscribe" or "hub.challenge" not in query:
             raise SignatureInvalid(
                 "The verify token is not ours. Enter the same token in the Meta app as in this app's verify_token."
             )
-        return Handshake(query["hub.challenge"].encode(errors="replace"))
+        return Answer(query["hub.challenge"].encode(errors="replace"))
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
         r"""HMAC-SHA256 over the bytes as they came; the older SHA-1 header is never looked at.
@@ -97,6 +111,20 @@ class WhatsAppChannel:
             }
             requests.append(Request("POST", url, headers, message))
         return requests
+
+    def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:
+        """Two blue marks, and the dots for up to 25 s or until the reply. Source: Cloud API, "Typing indicators"."""
+        if "message_id" not in reply_to:
+            return ()
+        url = f"{self._api_url}/{quote(account, safe='')}/messages"
+        headers = {"authorization": f"Bearer {self._access_token}", "content-type": "application/json"}
+        read: dict[str, object] = {
+            "messaging_product": "whatsapp",
+            "status": "read",
+            "message_id": reply_to["message_id"],
+            "typing_indicator": {"type": "text"},
+        }
+        return (Request("POST", url, headers, read),)
 
     def receipt(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
         """The wamid of the accepted message; delivery itself is told later by a status webhook."""

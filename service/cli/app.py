@@ -524,7 +524,7 @@ def adapter_sign(
 
 @channel.command("simulate")
 def channel_simulate(
-    channel: Annotated[str, typer.Argument(help="slack or whatsapp.", show_default=False)],
+    channel: Annotated[str, typer.Argument(help="The platform, such as slack.", show_default=False)],
     text: Annotated[str, typer.Argument(help="What a customer would write.", show_default=False)],
     brand: Brand,
     sender: Annotated[

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from channels.base import Channel, InboundMessage
-from channels.registry import FACTORIES, build_channel
+from channels.base import Channel, InboundMessage, Request
+from channels.registry import PLATFORMS, build_channel
 from configs.brand import Binding
 from configs.secrets import read_secret
 from configs.yaml_file import did_you_mean
@@ -36,7 +36,7 @@ def run_simulate(
             text,
             account=binding.account,
             message_id=f"wamid.{secrets.token_hex(12).upper()}",
-            sender=sender or _somebody(channel),
+            sender=sender or PLATFORMS[channel].stand_in.somebody(),
         )
         message = platform.parse(body).messages[0]
         began = time.monotonic()
@@ -57,7 +57,7 @@ def run_simulate(
                 "channel": channel,
                 "account": binding.account,
                 "sender": message.sender,
-                "event": json.loads(body),
+                "event": _shown(body),
                 "acknowledged_ms": acknowledged_ms,
                 "calls": [{"path": call["path"], "json": call["json"]} for call in calls],
                 "text": "\n".join(_texts(calls)),
@@ -69,11 +69,11 @@ def run_simulate(
 
 
 def _binding(deployment: Deployment, channel: str, brand: str) -> Binding:
-    if channel not in FACTORIES:
+    if channel not in PLATFORMS:
         raise Failure(
             f"there is no channel {channel!r}",
-            f"there are {', '.join(sorted(FACTORIES))}",
-            did_you_mean(channel, tuple(FACTORIES)).removeprefix("; ") or "name one of these",
+            f"there are {', '.join(sorted(PLATFORMS))}",
+            did_you_mean(channel, tuple(PLATFORMS)).removeprefix("; ") or "name one of these",
             code=WRONG_USE,
         )
     for binding in deployment.brand(brand).channels:
@@ -93,14 +93,15 @@ def _platform(deployment: Deployment, channel: str, app: str, url: str) -> Chann
     apps = {(kind, name): settings for kind, name, settings in simulated_apps(on, deployment.home, url).apps.each()}
     settings = apps[channel, app]
     made = {key: read_secret(secret, {}) for key, secret in settings.secrets().items()}
-    return build_channel(channel, app=app, secrets=made, api_url=settings.api_url)
+    return build_channel(channel, app=app, secrets=made, settings=settings.settings(), api_url=settings.api_url)
 
 
-def _somebody(channel: str) -> str:
-    """A person who was never here: a Slack user, or a number from the range that is kept for fiction."""
-    if channel == "slack":
-        return f"U0{secrets.token_hex(4).upper()}"
-    return f"1555010{secrets.randbelow(10_000):04d}"
+def _shown(body: bytes) -> Any:
+    """The event as JSON, or as the text that it is."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
 
 
 def _last_call(gateway: Gateway, channel: str) -> int:
@@ -126,7 +127,7 @@ def _reply(
     quiet_since = time.monotonic()
     while time.monotonic() < deadline:
         answer = gateway.get(f"{PATH}/{channel}/calls", since=since)
-        new = [call for call in answer["calls"] if _is_for(call["json"], message.reply_to)]
+        new = [call for call in answer["calls"] if _is_for(channel, call, message.reply_to)]
         since = answer["last"]
         if new:
             found += new
@@ -143,12 +144,11 @@ def _reply(
     )
 
 
-def _is_for(call: Mapping[str, Any], reply_to: Mapping[str, str]) -> bool:
-    address = {key: value for key, value in reply_to.items() if key in ("channel", "to", "recipient")}
-    return bool(address) and all(call.get(key) == value for key, value in address.items())
+def _is_for(channel: str, call: Mapping[str, Any], reply_to: Mapping[str, str]) -> bool:
+    """Whether a call tells our person something."""
+    made = Request(call["method"], f"{PATH}/{channel}/{call['path']}", {}, call["json"])
+    return bool(call["texts"]) and PLATFORMS[channel].stand_in.is_for(made, reply_to)
 
 
-def _texts(calls: list[dict[str, Any]]) -> Iterator[str]:
-    for call in calls:
-        text = call["json"].get("text")
-        yield text["body"] if isinstance(text, dict) else str(text)
+def _texts(calls: list[dict[str, Any]]) -> list[str]:
+    return [text for call in calls for text in call["texts"]]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import secrets
-import time
 from collections import deque
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
 
+from channels.base import Request as Call
+from channels.registry import PLATFORMS
 from service.simulator import PATH
 
 KEPT_CALLS = 1000
@@ -28,39 +30,36 @@ def simulator_router() -> APIRouter:
         found = [call for call in calls if call["number"] > since and call["channel"] == channel]
         return {"calls": found, "last": last}
 
-    @router.post("/{channel}/{path:path}")
-    async def take(channel: str, path: str, request: Request) -> dict[str, Any]:
+    @router.api_route("/{channel}/{path:path}", methods=["POST", "PATCH", "PUT"])
+    async def take(channel: str, path: str, request: Request) -> Response:
         """Take one call of a channel."""
         nonlocal last
-        if channel not in ("slack", "whatsapp"):
+        platform = PLATFORMS.get(channel)
+        if platform is None:
             raise HTTPException(404, f"The simulator knows no platform {channel!r}.")
-        try:
-            body = await request.json()
-        except ValueError as error:
-            raise HTTPException(400, "The call carries no JSON.") from error
-        last = next(numbers)
-        # Headers stay out: they carry the token.
-        calls.append({"number": last, "channel": channel, "path": path, "json": body})
-        return _slack_answer(body) if channel == "slack" else _whatsapp_answer(body)
+        number = next(numbers)
+        call = await _call(request)
+        status, headers, body = platform.stand_in.answer(call, number=number)
+        if 200 <= status < 300:
+            last = number
+            shown = {"number": number, "channel": channel, "method": call.method, "path": path}
+            # Headers stay out: they carry the token.
+            calls.append({**shown, "json": dict(call.fields), "texts": list(platform.stand_in.texts(call))})
+        return Response(body, status, dict(headers))
 
     return router
 
 
-def _slack_answer(body: dict[str, Any]) -> dict[str, Any]:
-    """Source: docs.slack.dev/reference/methods/chat.postMessage, "Common successful response" (2026-11)."""
-    return {
-        "ok": True,
-        "channel": body.get("channel"),
-        "ts": f"{time.time():.6f}",
-        "message": {"text": body.get("text")},
-    }
-
-
-def _whatsapp_answer(body: dict[str, Any]) -> dict[str, Any]:
-    """Source: developers.facebook.com/docs/whatsapp/cloud-api/guides/send-messages, "Response" (2026-11)."""
-    to = body.get("to") or body.get("recipient")
-    return {
-        "messaging_product": "whatsapp",
-        "contacts": [{"input": to, "wa_id": to}],
-        "messages": [{"id": f"wamid.{secrets.token_hex(16).upper()}"}],
-    }
+async def _call(request: Request) -> Call:
+    """The call as the channel made it."""
+    url, headers = str(request.url), {name.lower(): value for name, value in request.headers.items()}
+    body = await request.body()
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return Call(request.method, url, headers, form=dict(parse_qsl(body.decode(errors="replace"))))
+    try:
+        fields = await request.json()
+    except ValueError as error:
+        raise HTTPException(400, "The call carries no JSON.") from error
+    if not isinstance(fields, dict):
+        raise HTTPException(400, "The call carries JSON that is no object.")
+    return Call(request.method, url, headers, fields)

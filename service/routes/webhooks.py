@@ -79,8 +79,6 @@ class _Intake:
             await unbound.keep(gateway.db, channel=channel, app=app, account="", reason=str(error), payload=body)
             gateway.metrics.webhooks.labels(channel, "unreadable").inc()
             return PlainTextResponse("kept\n")
-        if inbound.handshake is not None:
-            return Response(inbound.handshake.body, media_type=inbound.handshake.content_type)
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
@@ -93,6 +91,8 @@ class _Intake:
             await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
             gateway.metrics.unbound.labels(channel).inc()
         gateway.metrics.webhooks.labels(channel, "taken").inc()
+        if inbound.answer is not None:
+            return Response(inbound.answer.body, media_type=inbound.answer.content_type)
         return PlainTextResponse("ok\n")
 
     async def _accept(self, brand: Brand, message: InboundMessage) -> None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from channels.base import Channel, Handshake
+from channels.base import Answer, Channel
+from channels.registry import PLATFORMS
 from channels.testing import ChannelContract
 from channels.whatsapp import WhatsAppChannel
 from channels.whatsapp.payloads import IGNORED_REASONS
@@ -19,13 +20,14 @@ class TestWhatsApp(ChannelContract):
         "access_token": "EAA-not-a-token",
     }
     account = "1122334455667"
+    stand_in = PLATFORMS["whatsapp"].stand_in
     signature_header = "x-hub-signature-256"
     reasons = IGNORED_REASONS
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
         return WhatsAppChannel(secrets=secrets, api_url="https://graph.facebook.com/v23.0/", clock=clock)
 
-    def shake(self, channel: Channel, *, genuine: bool) -> Handshake | None:
+    def shake(self, channel: Channel, *, genuine: bool) -> Answer | None:
         token = self.secrets["verify_token"] if genuine else "é-someone-else"
         return channel.handshake({"hub.mode": "subscribe", "hub.verify_token": token, "hub.challenge": "42-ok"})
 

@@ -9,7 +9,7 @@ import pytest
 from channels.answers import MAX_RETRY_AFTER_S, retry_after_s
 from channels.base import Channel, OutboundReply, Request
 from channels.errors import ChannelMisconfigured, ChannelUnknown, DeliveryFailed, SignatureInvalid
-from channels.registry import FACTORIES, build_channel
+from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
 
 NOW_S = 1_790_000_000.0
@@ -38,7 +38,7 @@ def test_a_slack_reply_is_one_post_a_part_in_the_same_thread() -> None:
     first, second, third = build("slack").render(reply)
     assert first.url == "https://slack.com/api/chat.postMessage"
     assert first.headers["authorization"] == "Bearer xoxb-1"
-    assert {**first.json, "text": "..."} == {
+    assert {**first.fields, "text": "..."} == {
         "channel": "C1",
         "thread_ts": "1.2",
         "text": "...",
@@ -51,16 +51,16 @@ def test_a_slack_reply_is_one_post_a_part_in_the_same_thread() -> None:
             "event_payload": {"idempotency_key": "out-1", "part": 1, "parts": 3},
         },
     }
-    assert [request.json["thread_ts"] for request in (second, third)] == ["1.2", "1.2"]
+    assert [request.fields["thread_ts"] for request in (second, third)] == ["1.2", "1.2"]
 
 
 def test_a_whatsapp_reply_quotes_once_and_marks_each_part() -> None:
     reply = OutboundReply("1122", {"to": "1555", "message_id": "wamid.1"}, LONG, "out-1")
     first, second, third = build("whatsapp").render(reply)
     assert first.url == "https://graph.facebook.com/v23.0/1122/messages"
-    assert first.json["context"] == {"message_id": "wamid.1"}
-    assert "context" not in second.json
-    marks = [request.json["biz_opaque_callback_data"] for request in (first, second, third)]
+    assert first.fields["context"] == {"message_id": "wamid.1"}
+    assert "context" not in second.fields
+    marks = [request.fields["biz_opaque_callback_data"] for request in (first, second, third)]
     assert marks == ["out-1", "out-1:2", "out-1:3"]
 
 
@@ -142,22 +142,21 @@ def test_retry_after_is_seconds_or_a_date(value: str, wait_s: float | None) -> N
     assert retry_after_s({"retry-after": value}, now_s=1_790_000_000.0) == wait_s
 
 
-def test_the_fake_platform_refuses_what_the_real_ones_would() -> None:
-    platform, channel = FakePlatform(), build("slack")
+def call(url: str, fields: dict[str, object], **headers: str) -> Request:
+    return Request("POST", url, headers, fields)
+
+
+def test_a_stand_in_refuses_what_the_real_platform_would() -> None:
+    url = f"{URLS['slack']}/chat.postMessage"
+    platform, channel = FakePlatform(PLATFORMS["slack"].stand_in), build("slack")
     for text, code in (("", "no_text"), ("x" * 40_001, "msg_too_long")):
-        answer = platform(
-            Request(
-                "POST",
-                f"{URLS['slack']}/chat.postMessage",
-                {"authorization": "Bearer x"},
-                {"channel": "C", "text": text},
-            )
-        )
+        answer = platform(call(url, {"channel": "C", "text": text}, authorization="Bearer x"))
         assert json.loads(answer[2])["error"] == code
-    naked = Request("POST", f"{URLS['whatsapp']}/1/messages", {}, {"to": "1", "text": {"body": "Hi"}})
-    assert platform(naked)[0] == 401
-    assert platform(Request("GET", "https://a.b/c", {}, {}))[0] == 404
-    assert platform.taken == []
+    assert json.loads(platform(call(url, {"channel": "C", "text": "Hi"}))[2])["error"] == "not_authed"
+    meta = FakePlatform(PLATFORMS["whatsapp"].stand_in)
+    assert meta(call(f"{URLS['whatsapp']}/1/messages", {"to": "1", "text": {"body": "Hi"}}))[0] == 401
+    assert meta(call("https://a.b/c", {}))[0] == platform(call("https://a.b/c", {}))[0] == 404
+    assert platform.taken == meta.taken == []
     platform.refuse_next((429, {"retry-after": "3"}, b""))
     (request,) = channel.render(OutboundReply("T1", {"channel": "C1"}, "Hi", "k"))
     with pytest.raises(DeliveryFailed):
@@ -191,7 +190,7 @@ def test_an_unknown_channel_is_named_with_its_neighbour() -> None:
         build_channel("slak", app="main", secrets={}, api_url="")
 
 
-@pytest.mark.parametrize("name", sorted(FACTORIES))
+@pytest.mark.parametrize("name", sorted(PLATFORMS))
 @pytest.mark.parametrize("url", ["", "slack.com/api", "ftp://a.b", "https://", "https://[", "https://a.b/?x=1"])
 def test_an_address_that_cannot_be_called_keeps_the_channel_off(name: str, url: str) -> None:
     with pytest.raises(ChannelMisconfigured, match=rf"apps\.{name}\.main: api_url"):

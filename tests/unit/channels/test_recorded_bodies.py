@@ -71,7 +71,7 @@ def slack_wire(name: str, payload: dict[str, Any]) -> bytes:
 
 
 def kind_of(inbound: Inbound) -> str:
-    if inbound.handshake:
+    if inbound.answer:
         return "handshake"
     return "message" if inbound.messages else inbound.ignored[0]
 
