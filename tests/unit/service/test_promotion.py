@@ -21,6 +21,7 @@ from service.errors import AdapterUnknown, PromotionRefused, RequestInvalid
 from service.promotion import Override, evaluation_folder
 
 BASE = "f" * 64
+SHIPPED = read_adapter(Path("samples/velmora/adapter")).version
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def home(tmp_path: Path, brand: Brand) -> Home:
     home = Home(tmp_path / "home")
     install_shipped(home, brand, terms=Terms())
     folder = home.adapters / "velmora"
-    shutil.copytree(folder / "v1", folder / "next")
+    shutil.copytree(folder / SHIPPED, folder / "next")
     manifest = json.loads((folder / "next/manifest.json").read_text())
     (folder / "next/manifest.json").write_text(json.dumps({**manifest, "version": "next"}))
     return home
@@ -49,7 +50,7 @@ def judged(home: Home, brand: Brand, **changes: object) -> None:
         brand="velmora",
         conditions=Conditions(
             candidate=Judged(version="next", weights_sha256=weights),
-            current=Judged(version="v1", weights_sha256=weights),
+            current=Judged(version=SHIPPED, weights_sha256=weights),
             base_sha256=BASE,
             questions_sha256=questions_sha256(brand),
             gate_sha256=gate_sha256(brand.gate),
@@ -57,7 +58,7 @@ def judged(home: Home, brand: Brand, **changes: object) -> None:
         knowledge_version="k",
         verdict="passed",
         cases=160,
-        reasons=("no worse than velmora@v1 on 9 measures, by 160 cases",),
+        reasons=(f"no worse than velmora@{SHIPPED} on 9 measures, by 160 cases",),
         measures=(),
         at=datetime.now(UTC),
     ).model_copy(update=changes)
@@ -72,8 +73,8 @@ def test_a_candidate_that_the_gate_passed_speaks_and_its_manifest_says_why(home:
     assert active_version(home, "velmora") == "next"
     kept = read_adapter(home.adapters / "velmora/next").approvals
     assert [one.by for one in kept] == ["gate"]
-    assert "no worse than velmora@v1" in kept[0].note
-    assert rollback(home, "velmora", terms=Terms()) == "v1"
+    assert f"no worse than velmora@{SHIPPED}" in kept[0].note
+    assert rollback(home, "velmora", terms=Terms()) == SHIPPED
 
 
 def without_verdict(home: Home, brand: Brand) -> None:
@@ -123,7 +124,7 @@ def other_questions(home: Home, brand: Brand) -> None:
         pytest.param(refused, "refused: voice score: 0.9 now", id="refused"),
         pytest.param(too_few, "not enough evidence: 12 cases", id="not enough evidence"),
         pytest.param(other_weights, "weights are others", id="other weights"),
-        pytest.param(compared_with_another, "compared with base, and v1 speaks now", id="another current version"),
+        pytest.param(compared_with_another, f"compared with base, and {SHIPPED} speaks now", id="another current version"),
         pytest.param(other_questions, "held-out questions are others", id="other questions"),
     ],
 )
@@ -134,7 +135,7 @@ def test_a_candidate_that_the_gate_did_not_pass_does_not_speak_unless_somebody_a
     with pytest.raises(PromotionRefused) as caught:
         promote(home, brand, "next", terms=Terms())
     assert reason in str(caught.value)
-    assert active_version(home, "velmora") == "v1"
+    assert active_version(home, "velmora") == SHIPPED
     assert read_adapter(home.adapters / "velmora/next").approvals == ()
 
     promote(home, brand, "next", terms=Terms(), override=Override("the owner", "prices change at noon"))
@@ -167,5 +168,5 @@ def test_an_override_needs_a_name_and_a_reason(by: str, reason: str) -> None:
 
 
 def test_an_unknown_version_is_named_before_the_gate_is_asked(home: Home, brand: Brand) -> None:
-    with pytest.raises(AdapterUnknown, match="known: next, v1"):
+    with pytest.raises(AdapterUnknown, match=f"known: next, {SHIPPED}"):
         promote(home, brand, "v9", terms=Terms(), override=Override("the owner", "because"))
