@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Channel, Inbound
-from channels.errors import PayloadInvalid, SignatureInvalid
+from channels.base import Channel
+from channels.errors import SignatureInvalid
 from channels.registry import build_channel
 from channels.slack.payloads import IGNORED_REASONS as SLACK_REASONS
 from channels.slack.payloads import parse_body as parse_slack
 from channels.whatsapp.payloads import IGNORED_REASONS as WHATSAPP_REASONS
 from channels.whatsapp.payloads import parse_body as parse_whatsapp
+from tests.unit.channels.fuzzing import PATIENT, anything, check, mutated
 from tests.unit.channels.recorded import slack_bodies, whatsapp_bodies
 
 SLACK = build_channel(
@@ -42,60 +40,12 @@ SEEDS = {
 }
 PARSERS = {"slack": (parse_slack, SLACK_REASONS), "whatsapp": (parse_whatsapp, WHATSAPP_REASONS)}
 
-# Machines that run these tests are shared and slow at times; that is no finding.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The path of every value in a payload."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, inner in items for place in places(inner, (*path, key)))]
-
-
-@st.composite
-def mutated(draw: st.DrawFn, name: str) -> Any:
-    """A recorded payload with one to three values replaced or removed."""
-    payload = copy.deepcopy(draw(st.sampled_from(SEEDS[name])))
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(places(payload)[1:] or [()]))
-        if not path:
-            break
-        parent = payload
-        for step in path[:-1]:
-            parent = parent[step]
-        if draw(st.booleans()):
-            parent[path[-1]] = draw(anything)
-        else:
-            del parent[path[-1]]
-    return payload
-
-
-def check(parse: Callable[[bytes], Inbound], reasons: frozenset[str], body: bytes) -> None:
-    """Messages that can be stored, known reasons, or PayloadInvalid; nothing else."""
-    try:
-        inbound = parse(body)
-    except PayloadInvalid:
-        return
-    assert set(inbound.ignored) <= reasons
-    for message in inbound.messages:
-        fields = (message.account, message.message_id, message.conversation_key, message.sender)
-        assert all(fields)
-        for text in (*fields, message.text, *message.reply_to.values()):
-            assert "\x00" not in text
-            text.encode()
-
 
 @pytest.mark.parametrize("name", ["slack", "whatsapp"])
 @PATIENT
 @given(data=st.data())
 def test_a_mutated_body_is_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
-    payload = data.draw(mutated(name))
+    payload = data.draw(mutated(SEEDS[name]))
     check(*PARSERS[name], json.dumps(payload).encode())
 
 
