@@ -124,9 +124,7 @@ def other_questions(home: Home, brand: Brand) -> None:
         pytest.param(refused, "refused: voice score: 0.9 now", id="refused"),
         pytest.param(too_few, "not enough evidence: 12 cases", id="not enough evidence"),
         pytest.param(other_weights, "weights are others", id="other weights"),
-        pytest.param(
-            compared_with_another, f"compared with base, and {SHIPPED} speaks now", id="another current version"
-        ),
+        pytest.param(compared_with_another, f"with base, and {SHIPPED} speaks now", id="another current version"),
         pytest.param(other_questions, "held-out questions are others", id="other questions"),
     ],
 )
