@@ -53,6 +53,13 @@ class LiveTurn:
     sentences: list[Sentence] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     """Tokens, where the brand shows them unchecked."""
+    settled: bool = False
+    """What it says is decided."""
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody has read a word of it yet."""
+        return not (self.settled or self.sentences or self.text)
 
     def restart(self) -> None:
         """Nothing of the first try is shown any more."""

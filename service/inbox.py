@@ -47,7 +47,7 @@ class PendingTurn:
     past: tuple[PastTurn, ...] = ()
     """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
-    """A crash had left it running, so newer messages may wait behind it."""
+    """It ran already: a crash cut it, or it begins anew because more was said."""
 
 
 async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
@@ -106,7 +106,7 @@ def _store(connection: Connection, brand: str, message: InboundMessage) -> Accep
 
 
 async def next_turn(db: Database, conversation: str, *, past: int = 0) -> PendingTurn | None:
-    """Make one turn of all unanswered messages, or take up the one that a crash left running.
+    """Make one turn of all unanswered messages, or put them to the one that runs and begin that anew.
 
     Args:
         db: Holds the messages.
@@ -123,23 +123,25 @@ def _next_turn(connection: Connection, conversation: str, past: int) -> PendingT
         return None
     mine = {"conversation": conversation}
     running = connection.execute(_RUNNING, mine).one_or_none()
-    if running:
-        messages = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all()
-    else:
-        messages = connection.execute(_WAITING, mine).all()
+    waiting = connection.execute(_WAITING, mine).all()
+    known = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all() if running else []
+    messages = [*known, *waiting]
     if not messages:
         return None
+    question = "\n".join(message.text for message in messages if message.text)
     if running:
-        turn, question = running.id, running.question
+        turn = running.id
+        if waiting:
+            connection.execute(_ASK_MORE, {"of_turn": turn, "question": question})
     else:
         turn = secrets.token_urlsafe(12)
-        question = "\n".join(message.text for message in messages if message.text)
         number = connection.execute(_LAST_NUMBER, mine).scalar_one() + 1
         fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
         connection.execute(
             turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()}
         )
-        connection.execute(_TAKE, [{"message": message.id, "turn": turn} for message in messages])
+    if waiting:
+        connection.execute(_TAKE, [{"message": message.id, "turn": turn} for message in waiting])
     return PendingTurn(
         turn,
         conversation,
@@ -191,7 +193,7 @@ _STORED = select(inbox.c.conversation_id).where(
 _ABOUT = select(conversations).where(conversations.c.id == bindparam("conversation")).with_for_update()
 # What runs comes before what waits; each by an index of its own, however long the conversation is.
 _RUNNING = (
-    select(turns.c.id, turns.c.question)
+    select(turns.c.id)
     .where(turns.c.conversation_id == bindparam("conversation"), is_running)
     .order_by(turns.c.number)
     .limit(1)
@@ -203,6 +205,7 @@ _LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(
     turns.c.conversation_id == bindparam("conversation")
 )
 _TAKE = update(inbox).where(inbox.c.id == bindparam("message")).values(turn_id=bindparam("turn"))
+_ASK_MORE = update(turns).where(turns.c.id == bindparam("of_turn")).values(question=bindparam("question"))
 _PAST = (
     select(turns.c.question, turns.c.text)
     .where(turns.c.conversation_id == bindparam("conversation"), turns.c.state == "done")

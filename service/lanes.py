@@ -10,12 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
 from configs.service import Service
 from retrieval.prompt import Message
 from service import conversations, inbox
+from service.bursts import Bursts
 from service.database import Database
 from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
 from service.events import Reply, Sentence, Status, Token
@@ -32,6 +34,26 @@ ENGINE_PATIENCE_S = 120.0
 """How long an accepted message waits for an engine that is being started again before the visitor is told no."""
 STORAGE_PATIENCE_S = 5.0
 HISTORY_TURNS = 3
+MOST_TIMES_ANEW = 3
+"""A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
+
+
+@dataclass(slots=True)
+class _Answering:
+    """A turn at work."""
+
+    task: asyncio.Task[None]
+    live: LiveTurn
+    times: int
+    """How often it has begun anew already."""
+    cut_short: bool = False
+
+    def begin_anew(self) -> None:
+        """More was said: start again with all of it, while nobody has read a word, and not for ever."""
+        if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
+            self.cut_short = True
+            self.times += 1
+            self.task.cancel()
 
 
 class Lanes:
@@ -59,7 +81,10 @@ class Lanes:
         self._to_deliver = to_deliver
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._answering: dict[str, _Answering] = {}
+        self._bursts = Bursts()
         self._again: set[str] = set()
+        self._anew: dict[str, int] = {}
         self._draining = False
 
     def admit(self) -> None:
@@ -71,10 +96,23 @@ class Lanes:
         if self._draining or len(self._lanes) >= self._settings.max_turns + self._settings.max_waiting:
             raise Busy("Too many conversations are waiting for an answer. Try again in a few seconds.")
 
-    def submit(self, conversation: str, begun: inbox.PendingTurn | None = None) -> None:
-        """There is something unanswered in this conversation; perhaps its turn has begun already."""
+    def submit(
+        self, conversation: str, begun: inbox.PendingTurn | None = None, *, wait_s: float = 0.0, news: bool = True
+    ) -> None:
+        """There is something unanswered in this conversation.
+
+        Args:
+            conversation: Whose lane it is.
+            begun: Its turn, where that has begun already.
+            wait_s: How long more may follow; see `service.bursts`.
+            news: Whether it was said just now; what a platform repeats wakes a lane that broke off, and no more.
+        """
+        if news:
+            self._bursts.heard(conversation, wait_s)
         if conversation in self._lanes:
             self._again.add(conversation)
+            if news and (answering := self._answering.get(conversation)):
+                answering.begin_anew()
             return
         task = asyncio.create_task(self._run(conversation, begun), name=f"lane-{conversation}")
         self._lanes[conversation] = task
@@ -112,15 +150,15 @@ class Lanes:
     async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
         try:
             while not self._draining:
+                await self._bursts.over(conversation)
                 self._again.discard(conversation)
                 async with self._slots:
                     turn = begun or await inbox.next_turn(self._db, conversation, past=HISTORY_TURNS)
                     begun = None
                     if turn is not None:
-                        await self._answer(turn)
-                # A fresh turn took everything that waited; what came since has called `submit`.
-                more = turn is not None and turn.taken_up
-                if not more and conversation not in self._again:
+                        await self._answer_or_begin_anew(turn)
+                # A turn takes everything that waited; what came since has called `submit`.
+                if conversation not in self._again:
                     return
         except StorageUnavailable:
             # The rows stay in the inbox, and the same turn is handed out again once the database is back.
@@ -137,9 +175,23 @@ class Lanes:
             if conversation in self._again and not self._draining:
                 self.submit(conversation)
 
-    async def _answer(self, turn: inbox.PendingTurn) -> None:
-        """Run one turn to its end in the store: answered, or failed with a reason that the visitor sees."""
+    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn) -> None:
+        """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
         live = LiveTurn(turn.id)
+        answering = _Answering(asyncio.create_task(self._answer(turn, live)), live, self._anew.pop(turn.id, 0))
+        self._answering[turn.conversation_id] = answering
+        try:
+            await answering.task
+        except asyncio.CancelledError:
+            if not answering.cut_short or self._draining:
+                raise
+            self._anew[turn.id] = answering.times
+            self._again.add(turn.conversation_id)
+        finally:
+            del self._answering[turn.conversation_id]
+
+    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+        """Run one turn to its end in the store: answered, or failed with a reason that the visitor sees."""
         self._hub.live[turn.conversation_id] = live
         self._hub.publish(
             turn.conversation_id,
@@ -152,6 +204,7 @@ class Lanes:
             return
         try:
             reply = await self._reply(turn, brand, live)
+            live.settled = True
         except ServiceError as error:
             await self._fail(turn, brand, error)
         except Exception as error:

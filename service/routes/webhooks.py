@@ -12,6 +12,7 @@ from channels.errors import PayloadInvalid, SignatureInvalid, StaleRequest
 from configs.brand import Brand
 from service import inbox, unbound
 from service.bootstrap import Gateway
+from service.bursts import patience_s
 from service.errors import RequestInvalid
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,8 @@ class _Intake:
         accepted = await inbox.accept(self._gateway.db, brand.name, _readable(message, self._gateway))
         if accepted.duplicate:
             self._gateway.metrics.inbox_repeats.labels(message.channel).inc()
-        self._gateway.lanes.submit(accepted.conversation_id)
+        news = not accepted.duplicate
+        self._gateway.lanes.submit(accepted.conversation_id, wait_s=patience_s(message), news=news)
 
 
 async def _body(request: Request) -> bytes:

@@ -104,7 +104,7 @@ class Platform:
     retry_after: str | None = None
 
     async def send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        text = str(request.json["text"])
+        text = str(request.fields["text"])
         act = self.script.pop(0) if self.script else "take"
         match act:
             case int():

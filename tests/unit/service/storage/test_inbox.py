@@ -68,13 +68,23 @@ async def test_what_comes_during_a_turn_waits_for_the_next(db: Database) -> None
     turn = await _turn(db, accepted.conversation_id)
     await inbox.accept(db, BRAND, message("m2", "second"))
     assert await inbox.count_waiting(db) == 1
-    assert (await _turn(db, accepted.conversation_id)).id == turn.id
     await conversations.finish(db, turn.id, reply(), outbox=None, handoff=None)
     following = await _turn(db, accepted.conversation_id)
     assert following.question == "second"
     await conversations.fail(db, following.id, "timeout", "Sorry.")
     assert await inbox.next_turn(db, accepted.conversation_id) is None
     assert [row.number for row in sorted(await rows(db, turns), key=lambda row: row.number)] == [1, 2]
+
+
+async def test_a_turn_that_begins_anew_answers_what_came_meanwhile_too(db: Database) -> None:
+    accepted = await inbox.accept(db, BRAND, message("m1", "first"))
+    turn = await _turn(db, accepted.conversation_id)
+    await inbox.accept(db, BRAND, message("m2", "second"))
+    anew = await _turn(db, accepted.conversation_id)
+    assert (anew.id, anew.taken_up) == (turn.id, True)
+    assert (anew.question, anew.client_ids, anew.reply_to["message"]) == ("first\nsecond", ("m1", "m2"), "m2")
+    assert await inbox.count_waiting(db) == 0
+    assert [row.question for row in await rows(db, turns)] == ["first\nsecond"]
 
 
 async def test_workers_that_race_get_the_same_turn(db: Database) -> None:

@@ -87,16 +87,17 @@ class InboxMachine(RuleBasedStateMachine):
     @rule(thread=THREADS)
     def next_turn(self, thread: str) -> None:
         turn = self.run(inbox.next_turn(self.db, self.ids.get(thread, "unknown")))
-        if thread in self.running:
-            assert turn == self.running[thread]
-        elif not self.waiting[thread]:
+        before = self.running.get(thread)
+        asked = [*(before.client_ids if before else ()), *self.waiting[thread]]
+        if not asked:
             assert turn is None
-        else:
-            assert turn is not None
-            assert turn.client_ids == tuple(self.waiting[thread])
-            assert turn.question == "\n".join(f"text {one}" for one in self.waiting[thread])
-            self.running[thread] = turn
-            self.waiting[thread] = []
+            return
+        assert turn is not None
+        assert before is None or turn.id == before.id
+        assert turn.client_ids == tuple(asked)
+        assert turn.question == "\n".join(f"text {one}" for one in asked)
+        self.running[thread] = turn
+        self.waiting[thread] = []
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), fails=st.booleans())

@@ -149,9 +149,9 @@ async def test_a_reply_that_keeps_failing_does_not_hold_up_the_next_for_long(db:
     clock, taken = Clock(), []
 
     async def send(request: Request) -> tuple[int, dict[str, str], bytes]:
-        if request.json["text"] == "poison":
+        if request.fields["text"] == "poison":
             return 500, {}, b""
-        taken.append(request.json["text"])
+        taken.append(request.fields["text"])
         return 200, {}, b"id"
 
     for _ in range(outbox.IN_ORDER_ATTEMPTS):
@@ -209,7 +209,7 @@ async def test_an_orderly_stop_waits_for_the_call_on_its_way(db: Database) -> No
     async def send(request: Request) -> tuple[int, dict[str, str], bytes]:
         on_its_way.set()
         await go_on.wait()
-        taken.append(request.json["text"])
+        taken.append(request.fields["text"])
         return 200, {}, b"id"
 
     task = asyncio.create_task(outbox.deliver_due(db, CHANNELS, send))
