@@ -132,6 +132,7 @@ class Channel(Protocol):
         Raises:
             SignatureInvalid: Missing, malformed or wrong signature.
             StaleRequest: The signed time is too far from now.
+            NotReady: It needs something from the network first; see `Fetches`.
         """
         ...
 
@@ -144,7 +145,11 @@ class Channel(Protocol):
         ...
 
     def render(self, reply: OutboundReply) -> Sequence[Request]:
-        """The calls that deliver this reply, in order; a long text becomes several."""
+        """The calls that deliver this reply, in order; a long text becomes several.
+
+        Raises:
+            DeliveryFailed: It can no longer be delivered, or not yet.
+        """
         ...
 
     def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:

@@ -10,10 +10,12 @@ from channels.base import Channel
 from channels.errors import ChannelMisconfigured, ChannelUnknown
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
+from channels.teams import TEAMS
 from channels.whatsapp import WHATSAPP
 
 PLATFORMS: Mapping[str, Platform] = {
     "slack": SLACK,
+    "teams": TEAMS,
     "whatsapp": WHATSAPP,
 }
 

@@ -37,6 +37,7 @@ from service.database import Database
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
+from service.fetching import Fetcher
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
@@ -73,6 +74,8 @@ class Gateway:
     base_name: str
     terms: Terms
     """What an adapter must be to be served here."""
+    fetcher: Fetcher
+    """Brings what channels need before they verify or send."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -174,6 +177,7 @@ async def open_gateway(
         fresh = aiohttp.TCPConnector(limit=0, force_close=True)
         outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
         send = _sender(outside)
+        fetcher = Fetcher(send)
         gateway: Gateway
         lanes = Lanes(
             db=db,
@@ -183,12 +187,12 @@ async def open_gateway(
             settings=settings.service,
             metrics=metrics,
             engine_ready=engine.ready,
-            typing=Typing(platform, send),
+            typing=Typing(platform, send, ready=fetcher.ready),
             to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, tuple(problems),
+            platform, base["name"], terms, fetcher, tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
@@ -290,7 +294,8 @@ async def _housekeeping(
 
     while True:
         try:
-            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send)).items():
+            ready = gateway.fetcher.ready
+            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready)).items():
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
