@@ -173,10 +173,8 @@ async def open_gateway(
             guides={name: brand.voice_guide.read_text("utf-8") for name, brand in config.brands.items()},
             intents=intents,
         )
-        # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
-        fresh = aiohttp.TCPConnector(limit=0, force_close=True)
-        outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
-        send = _sender(outside)
+        outside = await stack.enter_async_context(outside_session())
+        send = sender(outside)
         fetcher = Fetcher(send)
         gateway: Gateway
         lanes = Lanes(
@@ -262,7 +260,13 @@ def _engines(
     return process, held, VllmGenerator(session, process.url)
 
 
-def _sender(session: aiohttp.ClientSession) -> outbox.Send:
+def outside_session() -> aiohttp.ClientSession:
+    """For calls to platforms and hooks: it unpacks what they compress, as they may, and trusts no connection twice."""
+    # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+
+
+def sender(session: aiohttp.ClientSession) -> outbox.Send:
     """Makes one call of a channel."""
 
     async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
