@@ -17,12 +17,13 @@ from fastapi import FastAPI, Request, Response
 
 from channels.base import OutboundReply, Source
 from channels.registry import PLATFORMS, build_channel
-from channels.testing import learn_all
 from configs.home import Home
 from configs.load import load_config
 from configs.secrets import read_secret
 from configs.service import ServiceConfig
+from service.bootstrap import outside_session, sender
 from service.engine import free_port
+from service.fetching import Fetcher
 from service.routes.simulator import simulator_router
 from service.simulator import simulated_apps
 from tests.unit.cli.conftest import Cli
@@ -75,7 +76,8 @@ def platform_and_gateway(home: Path, port: int, *, answer: bool = True) -> Itera
         platform = build_channel(
             channel, app=name, secrets=made, settings=settings.settings(), api_url=settings.api_url
         )
-        learn_all(platform, PLATFORMS[channel].stand_in)
+        async with outside_session() as session:
+            await Fetcher(sender(session)).ready(platform)
         body = await request.body()
         platform.verify({key.lower(): value for key, value in request.headers.items()}, body)
         message = platform.parse(body).messages[0]
