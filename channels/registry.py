@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 from channels.base import Channel
 from channels.errors import ChannelMisconfigured, ChannelUnknown
+from channels.instagram import INSTAGRAM
+from channels.messenger import MESSENGER
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
 from channels.whatsapp import WHATSAPP
@@ -15,6 +17,8 @@ from channels.whatsapp import WHATSAPP
 PLATFORMS: Mapping[str, Platform] = {
     "slack": SLACK,
     "whatsapp": WHATSAPP,
+    "instagram": INSTAGRAM,
+    "messenger": MESSENGER,
 }
 
 

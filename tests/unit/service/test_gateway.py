@@ -25,7 +25,12 @@ from tests.unit.service.storage.support import rows
 
 KEY = "a-key-of-more-than-sixteen"
 NOBODY_LISTENS = "http://127.0.0.1:9"
-SENDERS = {"slack": "U0ABC123", "whatsapp": "15550101234"}
+SENDERS = {
+    "slack": "U0ABC123",
+    "whatsapp": "15550101234",
+    "instagram": "6250000000000001",
+    "messenger": "6250000000000001",
+}
 
 
 class Door:
@@ -148,7 +153,7 @@ def test_only_listed_origins_and_our_own_may_open_a_chat(door: Door) -> None:
         assert not origin_allowed(listed, foreign, "chat.example")
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str) -> None:
     from service.tables import inbox
 
@@ -161,7 +166,7 @@ def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str
     assert door.count(inbox) == 1
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, channel: str) -> None:
     from service.tables import inbox, unbound_events
 
@@ -177,7 +182,7 @@ def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, chan
     assert (door.count(inbox), door.count(unbound_events)) == (0, 0)
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: Door, channel: str) -> None:
     from service.tables import inbox, unbound_events
 
