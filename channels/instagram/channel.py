@@ -1,6 +1,7 @@
-"""One Meta app with an Instagram professional account.
+"""One Meta app with an Instagram professional account, by Instagram Login: no Facebook page is needed.
 
-Source: developers.facebook.com/docs/messenger-platform/instagram/features/send-message (2026-11).
+Source: developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/messaging-api and
+developers.facebook.com/docs/messenger-platform/instagram/features/send-message (2026-11).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from channels.meta.send_api import ACK_DEADLINE_S, WINDOW_S, SendApiChannel, sen
 from channels.rendering import plain
 
 MAX_TEXT_BYTES = 1000
-"""Source: as above: "UTF-8 and 1000 bytes or less"."""
+"""Source: the second page above, "Send a basic message"."""
 
 
 def utf8_bytes(text: str) -> int:
@@ -31,6 +32,8 @@ class InstagramChannel(SendApiChannel):
         max_text_chars=MAX_TEXT_BYTES, ack_deadline_s=ACK_DEADLINE_S, buttons=3, window_s=WINDOW_S
     )
     product = "instagram"
+    # Meta's documentation does not tell the two secrets apart; several projects found this one with live deliveries.
+    settings_page = "the Instagram app secret under Instagram, API setup; it is not that of the Basic settings"
     markup = MARKUP
     codes = send_codes("Instagram")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 from urllib.parse import quote
 
 from channels.base import Answer, Request
@@ -18,6 +19,9 @@ from channels.signatures import same_secret, sign_hex
 
 class MetaApp:
     """Holds the app's secrets and address; no connection, no state."""
+
+    settings_page: ClassVar[str] = "the app's Basic settings"
+    """Where Meta shows what it signs with."""
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class MetaApp:
         if not same_secret(self._signature(body), headers.get("x-hub-signature-256", "")):
             raise SignatureInvalid(
                 "The signature is missing or not made with this app's secret. "
-                "If the request is Meta's, compare app_secret with the app's Basic settings."
+                f"If the request is Meta's, compare app_secret with {self.settings_page}."
             )
 
     def sign(self, body: bytes) -> Mapping[str, str]:

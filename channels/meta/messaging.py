@@ -18,6 +18,9 @@ from channels.payloads import Id, Loose
 SIGNALS = {"read": "read", "delivery": "delivery", "reaction": "reaction", "message_edit": "edited"}
 """Events that are no message of the person, by the key that holds them."""
 
+MESSAGE_FIELDS = ("messages", "messaging_postbacks")
+"""Fields of an app's subscription under which people's messages come."""
+
 IGNORED_REASONS = frozenset(
     {
         *SIGNALS.values(),
@@ -87,23 +90,28 @@ def parse_messaging(body: bytes, *, channel: str, product: str) -> Inbound:
 
 def _entry(entry: Any, channel: str) -> Iterator[Found]:
     """The messages of one entry, and a reason for each part that is none."""
-    if not isinstance(entry, dict):
-        yield "malformed"
-        return
     read = False
-    for name, reason in (("messaging", None), ("standby", "standby"), ("changes", "other_field")):
-        part = entry.get(name)
-        if not isinstance(part, list):
-            continue
-        read = True
-        for item in part:
-            if not isinstance(item, dict):
-                yield "malformed"
-            else:
-                # On standby another app, such as a person's inbox, has the conversation: we only listen.
-                yield reason or _item(item, channel)
+    for name, take in (("messaging", _item), ("standby", _standby), ("changes", _change)):
+        part = entry.get(name) if isinstance(entry, dict) else None
+        for item in part if isinstance(part, list) else ():
+            read = True
+            yield take(item, channel) if isinstance(item, dict) else "malformed"
     if not read:
         yield "malformed"
+
+
+def _standby(item: dict[str, Any], channel: str) -> Found:
+    """Another app, such as a person's inbox, has the conversation: we only listen."""
+    del item, channel
+    return "standby"
+
+
+def _change(item: dict[str, Any], channel: str) -> Found:
+    """Comments and the like; apps with Instagram Login report that some get their messages in this shape too."""
+    if item.get("field") not in MESSAGE_FIELDS:
+        return "other_field"
+    event = item.get("value")
+    return _item(event, channel) if isinstance(event, dict) else "malformed"
 
 
 def _item(item: dict[str, Any], channel: str) -> Found:

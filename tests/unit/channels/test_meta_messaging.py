@@ -144,6 +144,21 @@ def test_on_standby_another_app_has_the_conversation() -> None:
     assert inbound.ignored == ("standby", "standby", "malformed")
 
 
+@BOTH
+def test_messages_that_come_as_changes_are_read_like_the_others(name: str) -> None:
+    changes = [
+        {"field": "messages", "value": message(1)},
+        {"field": "messaging_postbacks", "value": event(postback={"mid": "m_2", "title": "Start"})},
+        {"field": "messages", "value": message(3, is_echo=True)},
+        {"field": "messages", "value": 7},
+        {"field": "comments", "value": {"text": "Nice!"}},
+        {"field": ["messages"], "value": message(4)},
+    ]
+    inbound = parse(entry(*changes, key="changes"), name=name)
+    assert [one.text for one in inbound.messages] == ["Text 1", "Start"]
+    assert inbound.ignored == ("own_message", "malformed", "other_field", "other_field")
+
+
 def test_comments_and_other_products_of_the_same_app_are_ignored() -> None:
     assert parse(entry({"field": "feed", "value": {}}, key="changes")).ignored == ("other_field",)
     assert CHANNELS["messenger"].parse(b'{"object":"instagram","entry":[]}').ignored == ("other_object",)
@@ -228,6 +243,7 @@ EVENTS = [
 SEEDS = {
     name: [
         {"object": product, "entry": [entry(*EVENTS), entry(message(4), key="standby")]},
+        {"object": product, "entry": [entry({"field": "messages", "value": message(5)}, key="changes")]},
         *(payload for _, payload in bodies(name)),
     ]
     for name, product in PRODUCTS.items()

@@ -161,6 +161,13 @@ def test_a_handshake_needs_token_mode_and_challenge(name: str, query: dict[str, 
         build(name).handshake(query)
 
 
+def test_each_says_where_its_secret_stands() -> None:
+    with pytest.raises(SignatureInvalid, match="Basic settings"):
+        build("messenger").verify({}, b"{}")
+    with pytest.raises(SignatureInvalid, match="Instagram app secret"):
+        build("instagram").verify({}, b"{}")
+
+
 # What Meta says to them.
 
 
