@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 
 import pytest
@@ -85,8 +87,17 @@ def test_a_text_of_just_the_limit_is_one_message() -> None:
 
 
 def test_a_link_that_is_too_long_in_bytes_becomes_its_label() -> None:
-    assert render(f"[hier](https://a.b/{'%C3%A9' * 20})", (), plain(64, measure=utf8_bytes)) == ("hier",)
-    assert render(f"[hier](https://a.b/{'x' * 20})", (), plain(64, measure=utf8_bytes)) != ("hier",)
+    link = "[доставка и возврат](https://a.b/c)"
+    assert render(link, (), plain(48)) == ("доставка и возврат (https://a.b/c)",)
+    assert render(link, (), plain(48, measure=utf8_bytes)) == ("доставка и возврат",)
+
+
+def test_bullets_and_quote_marks_count_too() -> None:
+    for markdown in ("- ab\n" * 100, "> ab\n" * 100):
+        for measure in (length, utf8_bytes):
+            parts = render(markdown, (), plain(48, measure=measure))
+            assert max(measure(part) for part in parts) <= 48
+            assert sum(part.count("ab") for part in parts) == 100
 
 
 @PATIENT
@@ -166,6 +177,22 @@ def test_each_says_where_its_secret_stands() -> None:
         build("messenger").verify({}, b"{}")
     with pytest.raises(SignatureInvalid, match="Instagram app secret"):
         build("instagram").verify({}, b"{}")
+
+
+@BOTH
+def test_the_older_signature_is_never_looked_at(name: str) -> None:
+    channel, body = build(name), b"{}"
+    right = channel.sign(body)["x-hub-signature-256"]
+    older = "sha1=" + hmac.new(b"s" * 32, body, hashlib.sha1).hexdigest()
+    for headers in ({"x-hub-signature": right}, {"x-hub-signature": older}, {"x-hub-signature-256": older}):
+        with pytest.raises(SignatureInvalid):
+            channel.verify(headers, body)
+
+
+@BOTH
+def test_a_simulated_body_is_in_metas_spelling(name: str) -> None:
+    body = build(name).simulate("é a/b", account="1089", message_id="m_1", sender="6250")
+    assert b"\\u00e9 a\\/b" in body
 
 
 # What Meta says to them.
