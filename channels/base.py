@@ -104,6 +104,8 @@ class Capabilities:
     """Whether a sent message can be changed."""
     streams: bool = False
     """Whether a message can grow while it is written."""
+    typing_lasts_s: float | None = None
+    """How long the sign that an answer is being written stays; None until the answer comes."""
     buttons: int = 0
     """Most buttons below one message."""
     window_s: float | None = None

@@ -44,6 +44,7 @@ from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
+from service.typing import Typing
 from service.voices import Adapters, EngineAdapters, EngineVoices
 
 log = logging.getLogger(__name__)
@@ -169,6 +170,10 @@ async def open_gateway(
             guides={name: brand.voice_guide.read_text("utf-8") for name, brand in config.brands.items()},
             intents=intents,
         )
+        # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
+        fresh = aiohttp.TCPConnector(limit=0, force_close=True)
+        outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
+        send = _sender(outside)
         gateway: Gateway
         lanes = Lanes(
             db=db,
@@ -178,6 +183,7 @@ async def open_gateway(
             settings=settings.service,
             metrics=metrics,
             engine_ready=engine.ready,
+            typing=Typing(platform, send),
             to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(
@@ -191,10 +197,7 @@ async def open_gateway(
         hook_secret = read_secret(hook, environment) if hook else None
         if hook_secret:
             handoffs.signing_key(hook_secret)
-        # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
-        fresh = aiohttp.TCPConnector(limit=0, force_close=True)
-        outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
-        housekeeper = asyncio.create_task(_housekeeping(gateway, outside, hook_secret), name="housekeeping")
+        housekeeper = asyncio.create_task(_housekeeping(gateway, outside, send, hook_secret), name="housekeeping")
         stack.push_async_callback(_cancelled, housekeeper)
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
@@ -255,9 +258,8 @@ def _engines(
     return process, held, VllmGenerator(session, process.url)
 
 
-async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret: str | None) -> None:
-    """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
-    settings = gateway.config.service.handoff
+def _sender(session: aiohttp.ClientSession) -> outbox.Send:
+    """Makes one call of a channel."""
 
     async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -269,6 +271,15 @@ async def _housekeeping(gateway: Gateway, session: aiohttp.ClientSession, secret
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return response.status, headers, await response.read()
+
+    return send
+
+
+async def _housekeeping(
+    gateway: Gateway, session: aiohttp.ClientSession, send: outbox.Send, secret: str | None
+) -> None:
+    """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
+    settings = gateway.config.service.handoff
 
     async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
         timeout = aiohttp.ClientTimeout(total=20)

@@ -26,6 +26,7 @@ from service.hub import Hub, LiveTurn
 from service.outbox import OutboxItem
 from service.pipeline import ChatPipeline, Turn
 from service.telemetry import Metrics, turn_log
+from service.typing import Typing
 from service.wire import reply_frame, sentence_frame
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Lanes:
         settings: Service,
         metrics: Metrics,
         engine_ready: Callable[[], Awaitable[None]],
+        typing: Typing,
         to_deliver: Callable[[], None] = lambda: None,
     ) -> None:
         self._db = db
@@ -78,6 +80,7 @@ class Lanes:
         self._settings = settings
         self._metrics = metrics
         self._engine_ready = engine_ready
+        self._typing = typing
         self._to_deliver = to_deliver
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
@@ -203,7 +206,8 @@ class Lanes:
             await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
             return
         try:
-            reply = await self._reply(turn, brand, live)
+            async with self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to):
+                reply = await self._reply(turn, brand, live)
             live.settled = True
         except ServiceError as error:
             await self._fail(turn, brand, error)
@@ -267,7 +271,7 @@ class Lanes:
         if turn.channel != "web":
             item = OutboxItem(
                 channel=turn.channel,
-                app=next(b.app for b in brand.channels if b.channel == turn.channel and b.account == turn.account),
+                app=_app(turn, brand),
                 account=turn.account,
                 reply_to=turn.reply_to,
                 text=reply.text,
@@ -283,8 +287,7 @@ class Lanes:
         text = brand.words.unavailable if brand and isinstance(error, GenerationError) else str(error)
         item = None
         if turn.channel != "web" and brand is not None:
-            binding = next(b for b in brand.channels if b.channel == turn.channel and b.account == turn.account)
-            item = OutboxItem(turn.channel, binding.app, turn.account, turn.reply_to, text, ())
+            item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
         await conversations.fail(self._db, turn.id, error.code, text, outbox=item)
@@ -296,3 +299,8 @@ class Lanes:
 
     def _publish_status(self, turn: inbox.PendingTurn, state: str) -> None:
         self._hub.publish(turn.conversation_id, {"type": "status", "turn": turn.id, "state": state})
+
+
+def _app(turn: inbox.PendingTurn, brand: Brand) -> str:
+    """The app that the turn came through; none for the widget, or where the brand is no longer bound to it."""
+    return next((one.app for one in brand.channels if (one.channel, one.account) == (turn.channel, turn.account)), "")

@@ -26,7 +26,12 @@ class WhatsAppChannel(MetaApp):
     name = "whatsapp"
     # Our own choice: Meta names no deadline for WhatsApp.
     capabilities = Capabilities(
-        max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=5.0, idempotency="look-up", buttons=3, window_s=24 * 3600.0
+        max_text_chars=MAX_TEXT_CHARS,
+        ack_deadline_s=5.0,
+        idempotency="look-up",
+        typing_lasts_s=25.0,
+        buttons=3,
+        window_s=24 * 3600.0,
     )
 
     def parse(self, body: bytes) -> Inbound:

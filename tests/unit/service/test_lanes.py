@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from channels.base import InboundMessage
+from channels.base import InboundMessage, Request
+from channels.registry import build_channel
 from configs.load import load_config
 from configs.service import Service
 from retrieval.passages import Passage
@@ -20,11 +21,13 @@ from service.bursts import ENDED_S, LONGEST_S, OPEN_S, Bursts, patience_s
 from service.database import Database
 from service.hub import Hub
 from service.lanes import MOST_TIMES_ANEW, Lanes
+from service.outbox import Channels
 from service.pipeline import ChatPipeline
 from service.ports import Sampling
 from service.tables import turns
 from service.telemetry import Metrics
 from service.testing import FixedRetriever, FixedVoices, ScriptedGenerator
+from service.typing import Typing
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows
 
@@ -42,7 +45,8 @@ def message(number: int, text: str, *, channel: str = "slack", ended: bool = Tru
 class Bench:
     """Lanes on a real database, with a generator that is told what to say."""
 
-    def __init__(self, db: Database, generator: ScriptedGenerator) -> None:
+    def __init__(self, db: Database, generator: ScriptedGenerator, channels: Channels | None = None) -> None:
+        self.sent: list[Request] = []
         self.db, self.generator, self.hub = db, generator, Hub()
         self.brand = load_config(Path("configs"), {}).brands["velmora"]
         account = next(one.account for one in self.brand.channels if one.channel == "slack")
@@ -64,10 +68,15 @@ class Bench:
             settings=Service(),
             metrics=Metrics(),
             engine_ready=self._ready,
+            typing=Typing(channels or {}, self._send),
         )
 
     async def _ready(self) -> None:
         return
+
+    async def _send(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        self.sent.append(request)
+        return 500, {}, b""
 
     async def hear(self, number: int, text: str, **more: Any) -> str:
         """A platform delivers a message."""
@@ -145,6 +154,24 @@ async def test_who_writes_on_and_on_is_answered_all_the_same(bench: Bench) -> No
     first, second = await bench.questions()
     assert first.count("more") == MOST_TIMES_ANEW + 1
     assert first.count("more") + second.count("more") == MOST_TIMES_ANEW + 2
+
+
+async def test_the_reader_sees_that_an_answer_is_being_written(tmp_path: Path) -> None:
+    db = await Database.open(f"sqlite:///{tmp_path}/brandvoice.db")
+    names = ("app_secret", "verify_token", "access_token")
+    whatsapp = build_channel("whatsapp", app="main", secrets=dict.fromkeys(names, "s"), api_url="http://127.0.0.1:9")
+    bench = Bench(db, ScriptedGenerator([SAYS], delay_s=0.02), {("whatsapp", "main"): whatsapp})
+    account = next(one.account for one in bench.brand.channels if one.channel == "whatsapp")
+    said = InboundMessage(
+        "whatsapp", account, "wamid.1", "1555", "1555", "Hi?", {"to": "1555", "message_id": "wamid.1"}
+    )
+    accepted = await inbox.accept(db, "velmora", said)
+    bench.lanes.submit(accepted.conversation_id)
+    await until(lambda: not bench.lanes._lanes)
+    (call,) = bench.sent
+    assert call.fields["typing_indicator"] == {"type": "text"}
+    assert await bench.questions() == ["Hi?"], "a sign that does not arrive changes nothing"
+    await db.close()
 
 
 def test_patience_looks_at_how_a_message_ends() -> None:
