@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from channels.base import Capabilities
-from channels.meta.send_api import ACK_DEADLINE_S, WINDOW_S, SendApiChannel, send_codes
+from channels.meta.send_api import ACK_DEADLINE_S, TYPING_LASTS_S, WINDOW_S, SendApiChannel, send_codes
 from channels.rendering import plain
 
 MAX_TEXT_BYTES = 1000
@@ -29,7 +29,11 @@ class InstagramChannel(SendApiChannel):
 
     name = "instagram"
     capabilities = Capabilities(
-        max_text_chars=MAX_TEXT_BYTES, ack_deadline_s=ACK_DEADLINE_S, buttons=3, window_s=WINDOW_S
+        max_text_chars=MAX_TEXT_BYTES,
+        ack_deadline_s=ACK_DEADLINE_S,
+        typing_lasts_s=TYPING_LASTS_S,
+        buttons=3,
+        window_s=WINDOW_S,
     )
     product = "instagram"
     # Meta's documentation does not tell the two secrets apart; several projects found this one with live deliveries.

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from channels.base import Capabilities
-from channels.meta.send_api import ACK_DEADLINE_S, MAX_METADATA_CHARS, WINDOW_S, SendApiChannel, send_codes
+from channels.meta.send_api import (
+    ACK_DEADLINE_S,
+    MAX_METADATA_CHARS,
+    TYPING_LASTS_S,
+    WINDOW_S,
+    SendApiChannel,
+    send_codes,
+)
 from channels.rendering import plain
 
 MAX_TEXT_CHARS = 2000
@@ -25,6 +32,7 @@ class MessengerChannel(SendApiChannel):
         max_text_chars=MAX_TEXT_CHARS,
         ack_deadline_s=ACK_DEADLINE_S,
         idempotency="look-up",
+        typing_lasts_s=TYPING_LASTS_S,
         buttons=3,
         window_s=WINDOW_S,
     )

@@ -20,6 +20,9 @@ WINDOW_S = 24 * 3600.0
 
 _WINDOW_CLOSED = "More than 24 hours since the person's last message: only a person may answer now, with a tag."
 
+TYPING_LASTS_S = 20.0
+"""Source: Messenger Platform, "Sender actions": then the dots go by themselves. Instagram names no time."""
+
 MAX_METADATA_CHARS = 1000
 """Source: Send API reference, message.metadata."""
 
