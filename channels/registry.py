@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 from channels.base import Channel
 from channels.errors import ChannelMisconfigured, ChannelUnknown
+from channels.instagram import INSTAGRAM
+from channels.messenger import MESSENGER
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
 from channels.teams import TEAMS
@@ -17,6 +19,8 @@ PLATFORMS: Mapping[str, Platform] = {
     "slack": SLACK,
     "teams": TEAMS,
     "whatsapp": WHATSAPP,
+    "instagram": INSTAGRAM,
+    "messenger": MESSENGER,
 }
 
 

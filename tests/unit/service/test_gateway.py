@@ -25,8 +25,13 @@ from tests.unit.service.storage.support import rows
 
 KEY = "a-key-of-more-than-sixteen"
 NOBODY_LISTENS = "http://127.0.0.1:9"
-SENDERS = {"slack": "U0ABC123", "teams": "29:1person", "whatsapp": "15550101234"}
-
+SENDERS = {
+    "instagram": "6250000000000001",
+    "messenger": "6250000000000001",
+    "slack": "U0ABC123",
+    "teams": "29:1person",
+    "whatsapp": "15550101234",
+}
 TOKENS_ONLY = {"teams"}
 """Platforms that sign a token, not the body."""
 
