@@ -113,7 +113,7 @@ class Capabilities:
 
 
 class Channel(Protocol):
-    """One app on one platform: built from its settings and secrets, it holds no connection and no state."""
+    """One app on one platform: built from its settings and secrets, it holds no connection, and no state of its own."""
 
     name: str
     capabilities: Capabilities

@@ -29,7 +29,7 @@ def is_trusted(service_url: str, *, api_url: str) -> bool:
     address = _ADDRESS.fullmatch(service_url)
     if address is None or not address["path"].isascii():
         return False
-    own = _ADDRESS.match(api_url)
+    own = _ADDRESS.fullmatch(api_url)
     if own is not None and address["origin"] == own["origin"]:
         return True
     host = address["host"]
