@@ -15,6 +15,25 @@ from channels.rendering import render
 from channels.teams.rendering import MARKUP, MAX_ACTIVITY_BYTES, MAX_TEXT_CHARS, escape, with_line_ends
 from tests.unit.channels.fuzzing import PATIENT
 
+PIECES = (
+    "[a]",
+    "(https://a.b)",
+    ": https://a.b",
+    "**b**",
+    "_",
+    "~~c~~",
+    "\n",
+    " ",
+    "| a |",
+    "|---|",
+    "# ",
+    "- ",
+    "<b>",
+    "&lt;",
+)
+NUMBERED = {"ordered_list_open", "ordered_list_close", "list_item_open", "list_item_close"}
+"""A numbered list looks as it was written."""
+
 
 def written(markdown: str, *sources: Source) -> str:
     (text,) = render(markdown, sources, MARKUP)
@@ -60,7 +79,9 @@ def test_sources_stand_on_lines_of_their_own() -> None:
 
 
 @PATIENT
-@given(st.text("ab 1*_~`|\\[]()<>&#+-=!:@./\n", max_size=60))
+@given(
+    st.text("ab 1*_~`|\\[]()<>&#+-=!:@./\n", max_size=60) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+)
 def test_nothing_that_is_written_as_text_becomes_markup(text: str) -> None:
     """A reader of CommonMark with tables and strikethrough sees the very text, in paragraphs."""
     text = "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())
@@ -72,10 +93,6 @@ def test_nothing_that_is_written_as_text_becomes_markup(text: str) -> None:
     inner = [child for token in tokens for child in token.children or ()]
     assert {child.type for child in inner} <= {"text", "text_special", "hardbreak", "softbreak"}
     assert "".join(child.content or "\n" for child in inner) == text
-
-
-NUMBERED = {"ordered_list_open", "ordered_list_close", "list_item_open", "list_item_close"}
-"""A numbered list looks as it was written."""
 
 
 @PATIENT
