@@ -28,19 +28,19 @@ class Fetcher:
     def __init__(self, send: Send, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
         self._clock = clock
-        self._locks: defaultdict[Channel, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._called_at: dict[tuple[Channel, str], float] = {}
+        self._locks: defaultdict[Fetches, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._called_at: dict[tuple[Fetches, str], float] = {}
 
     async def ready(self, channel: Channel) -> None:
         """Fetch what a channel needs now; nothing for a channel that is not `Fetches`.
 
         It raises nothing: whether what did not come is missing, only the channel knows.
         """
-        if not isinstance(channel, Fetches) or not self._due(channel, channel):
+        if not isinstance(channel, Fetches) or not self._due(channel):
             return
         async with self._locks[channel]:
-            while due := self._due(channel, channel):
-                await asyncio.gather(*(self._fetch(channel, channel, request) for request in due))
+            while due := self._due(channel):
+                await asyncio.gather(*(self._fetch(channel.name, channel, request) for request in due))
 
     async def verify(self, channel: Channel, headers: Mapping[str, str], body: bytes) -> None:
         """As the channel does; where something is missing, it is fetched once and the request is looked at again.
@@ -56,16 +56,16 @@ class Fetcher:
             await self.ready(channel)
             channel.verify(headers, body)
 
-    def _due(self, channel: Channel, fetches: Fetches) -> Sequence[Request]:
+    def _due(self, channel: Fetches) -> Sequence[Request]:
         latest = self._clock() - AGAIN_AFTER_S
-        return [call for call in fetches.needs() if self._called_at.get((channel, call.url), latest) <= latest]
+        return [call for call in channel.needs() if self._called_at.get((channel, call.url), latest) <= latest]
 
-    async def _fetch(self, channel: Channel, fetches: Fetches, request: Request) -> None:
+    async def _fetch(self, name: str, channel: Fetches, request: Request) -> None:
         try:
             async with asyncio.timeout(LIMIT_S):
                 status, headers, body = await self._send(request)
-            fetches.learn(request, status, headers, body)
+            channel.learn(request, status, headers, body)
         except Exception as error:
             # Whatever it is, it must not become an error of the webhook or the delivery that it was for.
-            log.warning("not_fetched", extra={"channel": channel.name, "reason": f"{type(error).__name__}: {error}"})
+            log.warning("not_fetched", extra={"channel": name, "reason": f"{type(error).__name__}: {error}"})
         self._called_at[channel, request.url] = self._clock()

@@ -252,6 +252,8 @@ def test_microsofts_addresses_are_trusted(url: str) -> None:
         "https://botframework.com.evil.example/",
         "https://teams.microsoft.com.evil.example/",
         "https://[::1]/",
+        "https://smba.trafficmanager.net/é",
+        "https://smba.trafficmanager.net:٤٤٣/",
         "https://ｓmba.trafficmanager.net/",
         "//smba.trafficmanager.net/",
         "file://smba.trafficmanager.net/",
