@@ -8,12 +8,16 @@ from difflib import get_close_matches
 
 from channels.base import Channel
 from channels.errors import ChannelMisconfigured, ChannelUnknown
+from channels.line import LINE
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
+from channels.twilio import TWILIO
 from channels.whatsapp import WHATSAPP
 
 PLATFORMS: Mapping[str, Platform] = {
+    "line": LINE,
     "slack": SLACK,
+    "twilio": TWILIO,
     "whatsapp": WHATSAPP,
 }
 

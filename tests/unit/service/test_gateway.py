@@ -25,7 +25,12 @@ from tests.unit.service.storage.support import rows
 
 KEY = "a-key-of-more-than-sixteen"
 NOBODY_LISTENS = "http://127.0.0.1:9"
-SENDERS = {"slack": "U0ABC123", "whatsapp": "15550101234"}
+SENDERS = {
+    "slack": "U0ABC123",
+    "whatsapp": "15550101234",
+    "line": "U206d25c2ea6bd87c17655609a1c37cb8",
+    "twilio": "+15550101234",
+}
 
 
 class Door:
@@ -148,7 +153,7 @@ def test_only_listed_origins_and_our_own_may_open_a_chat(door: Door) -> None:
         assert not origin_allowed(listed, foreign, "chat.example")
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str) -> None:
     from service.tables import inbox
 
@@ -161,7 +166,7 @@ def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str
     assert door.count(inbox) == 1
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, channel: str) -> None:
     from service.tables import inbox, unbound_events
 
@@ -177,7 +182,7 @@ def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, chan
     assert (door.count(inbox), door.count(unbound_events)) == (0, 0)
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: Door, channel: str) -> None:
     from service.tables import inbox, unbound_events
 
@@ -186,6 +191,19 @@ def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: D
     assert door.post(channel, body, platform.sign(body)).status_code == 200
     assert (door.count(inbox), door.count(unbound_events)) == (0, 1)
     assert f'brandvoice_unbound_events_total{{channel="{channel}"}} 1.0' in door.client.get("/metrics").text
+
+
+def test_twilio_is_told_nothing_that_it_would_send_to_the_person(door: Door) -> None:
+    from service.tables import inbox, unbound_events
+
+    platform, body = door.platform("twilio"), door.event("twilio")
+    taken = door.post("twilio", body, platform.sign(body))
+    assert taken.headers["content-type"].startswith("text/xml")
+    assert taken.text.endswith("<Response/>")
+    unreadable = b"Body=Hi"
+    kept = door.post("twilio", unreadable, platform.sign(unreadable))
+    assert (kept.status_code, kept.text) == (200, "")
+    assert (door.count(inbox), door.count(unbound_events)) == (1, 1)
 
 
 def test_an_unknown_app_and_an_unknown_channel_are_not_found(door: Door) -> None:
