@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import secrets
@@ -86,7 +85,7 @@ def _is_signed_in(call: Request, account_sid: str) -> bool:
     kind, _, given = headers.get("authorization", "").partition(" ")
     try:
         user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return False
     return kind == "Basic" and user == account_sid and bool(password)
 
