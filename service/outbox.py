@@ -208,6 +208,9 @@ async def _claim(db: Database, item: str) -> list[str] | None:
 async def _send_part(channel: Channel, request: Request, send: Send) -> str:
     """Make one call; returns the platform's id, or UNKNOWN when the platform may or may not have the part.
 
+    A call that is refused for good is followed by the one that may be made otherwise; both are the same part, and where
+    the second must be tried again, so must the first, since nothing is kept of it.
+
     Raises:
         DeliveryFailed: The platform does not have it.
     """
@@ -220,8 +223,11 @@ async def _send_part(channel: Channel, request: Request, send: Send) -> str:
         return UNKNOWN
     try:
         return channel.receipt(status, headers, body)
-    except DeliveryFailed:
-        raise
+    except DeliveryFailed as error:
+        if error.retryable or request.otherwise is None:
+            raise
+        log.info("delivery_otherwise", extra={"channel": channel.name, "reason": str(error)[:300]})
+        return await _send_part(channel, request.otherwise, send)
     except Exception:
         # The platform answered, so it has the call; what it said is not worth a second message to a customer.
         log.exception("receipt_not_read", extra={"channel": channel.name, "status": status})

@@ -14,7 +14,9 @@ from channels.testing import FakePlatform
 
 NOW_S = 1_790_000_000.0
 SECRETS = {
+    "line": {"channel_secret": "s" * 32, "access_token": "token"},
     "slack": {"signing_secret": "s" * 32, "bot_token": "xoxb-1"},
+    "twilio": {"auth_token": "s" * 32},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "instagram": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "messenger": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},

@@ -30,6 +30,8 @@ SENDERS = {
     "whatsapp": "15550101234",
     "instagram": "6250000000000001",
     "messenger": "6250000000000001",
+    "line": "U206d25c2ea6bd87c17655609a1c37cb8",
+    "twilio": "+15550101234",
 }
 
 
@@ -191,6 +193,19 @@ def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: D
     assert door.post(channel, body, platform.sign(body)).status_code == 200
     assert (door.count(inbox), door.count(unbound_events)) == (0, 1)
     assert f'brandvoice_unbound_events_total{{channel="{channel}"}} 1.0' in door.client.get("/metrics").text
+
+
+def test_twilio_is_told_nothing_that_it_would_send_to_the_person(door: Door) -> None:
+    from service.tables import inbox, unbound_events
+
+    platform, body = door.platform("twilio"), door.event("twilio")
+    taken = door.post("twilio", body, platform.sign(body))
+    assert taken.headers["content-type"].startswith("text/xml")
+    assert taken.text.endswith("<Response/>")
+    unreadable = b"Body=Hi"
+    kept = door.post("twilio", unreadable, platform.sign(unreadable))
+    assert (kept.status_code, kept.text) == (200, "")
+    assert (door.count(inbox), door.count(unbound_events)) == (1, 1)
 
 
 def test_an_unknown_app_and_an_unknown_channel_are_not_found(door: Door) -> None:

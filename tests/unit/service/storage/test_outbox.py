@@ -2,19 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from channels.base import Request
+from channels.base import Channel, OutboundReply, Request
 from service import outbox
 from service.database import Database
 from service.errors import StorageUnavailable
 from service.tables import outbox as outbox_table
-from tests.unit.service.storage.support import CHANNELS, Clock, Killed, Platform, answered, rows
+from tests.unit.service.storage.support import CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
 
 
 async def _only(db: Database) -> Any:
@@ -67,6 +68,56 @@ async def test_what_the_platform_refuses_for_good_is_not_tried_again(db: Databas
     platform = Platform(script=[400])
     assert (await outbox.deliver_due(db, CHANNELS, platform.send))["failed"] == 1
     assert (await _only(db)).last_error == "status 400"
+
+
+class _PushesToo(LinesChannel):
+    """Sends each line as an answer, or else as a push."""
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        def request(text: str, otherwise: Request | None = None) -> Request:
+            return Request("POST", "https://platform.test", {}, {"text": text}, otherwise=otherwise)
+
+        return [request(line, request(f"push of {line}")) for line in outbound.text.split("\n")]
+
+
+PUSHES_TOO = {("slack", "main"): cast("Channel", _PushesToo())}
+
+
+async def test_what_is_refused_for_good_goes_out_otherwise_and_the_next_part_as_ever(db: Database) -> None:
+    await answered(db, text="one\ntwo")
+    platform = Platform(script=[400])
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send))["sent"] == 1
+    assert platform.taken == ["push of one", "two"]
+    row = await _only(db)
+    assert (row.state, row.provider_ids, row.attempts) == ("sent", ["id-push of one", "id-two"], 1)
+
+
+async def test_what_may_still_be_taken_does_not_go_out_otherwise(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[503, 429, "no line"]), Clock()
+    for _ in range(3):
+        assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["put_off"] == 1
+        clock.advance(400)
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["sent"] == 1
+    assert platform.taken == ["one"]
+
+
+async def test_what_goes_out_otherwise_is_tried_again_by_the_schedule(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[400, 503, 400]), Clock()
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["put_off"] == 1
+    clock.advance(60)
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["sent"] == 1
+    assert (platform.taken, platform.script) == (["push of one"], [])
+
+
+@pytest.mark.parametrize(("second", "state"), [(400, "failed"), ("answer lost", "unknown")])
+async def test_what_is_refused_or_lost_otherwise_is_over(db: Database, second: str | int, state: str) -> None:
+    await answered(db)
+    platform = Platform(script=[400, second])
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send))[state] == 1
+    assert sum((await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=Clock())).values()) == 0
+    assert platform.script == []
 
 
 async def test_parts_already_sent_are_not_sent_again_after_a_failure(db: Database) -> None:
