@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from channels.base import Channel
+from channels.discord import DISCORD
 from channels.errors import ChannelMisconfigured, ChannelUnknown
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
+from channels.telegram import TELEGRAM
 from channels.whatsapp import WHATSAPP
 
 PLATFORMS: Mapping[str, Platform] = {
+    "discord": DISCORD,
     "slack": SLACK,
+    "telegram": TELEGRAM,
     "whatsapp": WHATSAPP,
 }
 

@@ -15,6 +15,8 @@ from channels.testing import FakePlatform
 NOW_S = 1_790_000_000.0
 SECRETS = {
     "slack": {"signing_secret": "s" * 32, "bot_token": "xoxb-1"},
+    "discord": {"private_key": "0f" * 32},
+    "telegram": {"bot_token": "7000000001:AA-x", "secret_token": "word"},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
 }
 URLS = {"slack": "https://slack.com/api", "whatsapp": "https://graph.facebook.com/v23.0"}

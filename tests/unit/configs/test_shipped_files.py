@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from channels.registry import PLATFORMS
 from configs.brand import Brand
 from configs.load import load_config
 from configs.training import read_any_recipe
@@ -31,7 +32,7 @@ def test_a_sample_brand_has_what_a_conversation_needs(brand: Brand) -> None:
     assert len(set(brand.words.handovers)) >= 2
     assert brand.widget.starters
     assert brand.pages.is_dir()
-    assert {binding.channel for binding in brand.channels} == {"slack", "whatsapp"}
+    assert {binding.channel for binding in brand.channels} == set(PLATFORMS)
     for path in (brand.voice_guide, brand.conversations, brand.questions):
         assert path is not None
         assert path.is_file(), path
