@@ -263,12 +263,12 @@ class _Spoken:
         A command alone stays as it is: it is all that was said. `/start` is always alone, since what follows it was
         not typed but came with the link that opened the chat.
         """
-        command = next((one for one in self._entities if one.offset == 0 and self._is_own_command(one)), None)
-        if command is None:
-            return self._without([one for one in self._entities if self._is_own_mention(one)])
-        word = self._marked(command).partition("@")[0]
-        rest = self._without([command, *(one for one in self._entities if self._is_own_mention(one))])
-        return rest if rest and word != "/start" else word
+        said = self._without([one for one in self._entities if self._is_own_mention(one)])
+        if not any(one.offset == 0 and self._is_own_command(one) for one in self._entities):
+            return said
+        word, rest = [*said.split(maxsplit=1), "", ""][:2]
+        command = word.partition("@")[0]
+        return rest if rest and command != "/start" else command
 
     def _marked(self, entity: Entity) -> str:
         return self._units[2 * entity.offset : 2 * (entity.offset + entity.length)].decode("utf-16-le", "replace")

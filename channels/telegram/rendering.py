@@ -18,7 +18,7 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 _ESCAPE = re.compile("[&<>]")
 
-_CALLS = re.compile(r"(?<!\w)@|(?<![\w/])/(?!/)")
+_CALLS = re.compile(r"(?<![A-Za-z0-9_])@|(?<![A-Za-z0-9_/<>])/(?!/)")
 """Where Telegram would begin a mention or a command: not inside a mail address, a web address or `and/or`."""
 
 JOINER = "\u2060"
