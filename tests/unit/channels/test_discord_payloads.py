@@ -45,7 +45,7 @@ def test_a_ping_is_answered_as_discord_wants_it() -> None:
     inbound = parse_body(b'{"id":"787053080478613555","token":"x","type":1,"version":1}')
     assert inbound.answer is not None
     assert (inbound.answer.body, inbound.answer.content_type) == (b'{"type":1}', "application/json")
-    assert inbound.messages == inbound.ignored == ()
+    assert (inbound.messages, inbound.ignored) == ((), ())
 
 
 def test_a_command_is_a_message_and_says_at_once_that_we_are_thinking() -> None:
