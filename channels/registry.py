@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from channels.base import Channel
 from channels.discord import DISCORD
 from channels.errors import ChannelMisconfigured, ChannelUnknown
+from channels.instagram import INSTAGRAM
+from channels.messenger import MESSENGER
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
 from channels.telegram import TELEGRAM
@@ -19,6 +21,8 @@ PLATFORMS: Mapping[str, Platform] = {
     "slack": SLACK,
     "telegram": TELEGRAM,
     "whatsapp": WHATSAPP,
+    "instagram": INSTAGRAM,
+    "messenger": MESSENGER,
 }
 
 

@@ -40,7 +40,7 @@ class Markup:
     """How one platform writes styles."""
 
     limit: int
-    """Longest text of one message, in UTF-16 units, markup and escapes included."""
+    """Longest text of one message, as `measure` counts it, markup and escapes included."""
     bold: str
     italic: str
     strike: str
@@ -53,6 +53,30 @@ class Markup:
     """What ends a style that these marks began."""
     escape_code: Callable[[str], str] | None = None
     """In place of `escape` between code marks, where the platform reads no escapes there; never longer."""
+    measure: Callable[[str], int] = length
+    """How the platform counts; of two texts side by side it must be the sum. UTF-16 units where it does not say."""
+
+
+def unescaped(text: str) -> str:
+    """The text itself, for platforms where nothing that can be typed calls or tags anyone."""
+    return text
+
+
+def plain_link(label: str, url: str) -> str:
+    """Label and address side by side, for platforms that make a link of the address itself."""
+    shown = " ".join(label.split())
+    address = url.removeprefix("mailto:")
+    return address if not shown or shown in (url, address) else f"{shown} ({address})"
+
+
+def plain(limit: int, *, measure: Callable[[str], int] = length) -> Markup:
+    """The way of a platform without marks: they are left out.
+
+    Args:
+        limit: Longest text of one message.
+        measure: How the platform counts.
+    """
+    return Markup(limit, bold="", italic="", strike="", code="", escape=unescaped, link=plain_link, measure=measure)
 
 
 class _Break(IntEnum):
@@ -71,7 +95,7 @@ class _Unit:
     text: str
     style: Run
     cost: int
-    """Most that it adds to the length of a message, in UTF-16 units."""
+    """Most that it adds to the length of a message, as the platform counts."""
     break_after: _Break = _Break.NONE
 
 
@@ -113,16 +137,16 @@ def _source_runs(sources: Sequence[Source]) -> Iterator[Run]:
 
 def _units(run: Run, markup: Markup) -> Iterator[_Unit]:
     if run.raw:
-        yield _Unit(run.text, run, length(run.text))
+        yield _Unit(run.text, run, markup.measure(run.text))
         return
     if run.link:
         finished = markup.link(run.text, run.link)
-        if length(finished) <= markup.limit:
-            yield _Unit(finished, replace(run, text="", raw=True), length(finished))
+        if (cost := markup.measure(finished)) <= markup.limit:
+            yield _Unit(finished, replace(run, text="", raw=True), cost)
             return
         run = replace(run, link="")
     marks = sum(
-        length(mark) + length(markup.close(mark))
+        markup.measure(mark) + markup.measure(markup.close(mark))
         for mark, used in zip(
             (markup.bold, markup.italic, markup.strike, markup.code),
             (run.bold, run.italic, run.strike, run.code),
@@ -132,7 +156,7 @@ def _units(run: Run, markup: Markup) -> Iterator[_Unit]:
     )
 
     def unit(text: str, break_after: _Break = _Break.NONE) -> _Unit:
-        return _Unit(text, run, length(markup.escape(text)) + marks, break_after)
+        return _Unit(text, run, markup.measure(markup.escape(text)) + marks, break_after)
 
     for word in _words(run.text):
         if not word.strip(BLANKS):

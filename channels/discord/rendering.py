@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from channels.rendering import Markup, honest_label
+from channels.rendering import Markup, honest_label, plain_link, unescaped
 
 MAX_TEXT_CHARS = 2000
 """Source: discord.com/developers/docs/resources/webhook#execute-webhook, content: up to 2000 characters."""
@@ -33,11 +33,6 @@ def escape(text: str) -> str:
     return _MARKUP.sub(lambda found: found[0] if found["address"] else f"\\{found[0]}", text)
 
 
-def verbatim(text: str) -> str:
-    """The text itself: between code marks a backslash would show."""
-    return text
-
-
 def link(label: str, url: str) -> str:
     """A link with its label; the bare address where the label is an address itself, which Discord shows as text.
 
@@ -45,8 +40,7 @@ def link(label: str, url: str) -> str:
     """
     shown = " ".join(label.split())
     if url.startswith("mailto:"):
-        address = url.removeprefix("mailto:")
-        return escape(address if not shown or shown in (url, address) else f"{shown} ({address})")
+        return escape(plain_link(label, url))
     target = _NOT_IN_TARGET.sub(lambda found: f"%{ord(found[0]):02X}", url)
     if not shown or "://" in shown or not honest_label(shown, url):
         return f"<{target}>"
@@ -60,7 +54,8 @@ MARKUP = Markup(
     italic="_",
     strike="~~",
     code="`",
+    # Between code marks a backslash would show.
     escape=escape,
     link=link,
-    escape_code=verbatim,
+    escape_code=unescaped,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape as escape_attribute
 
-from channels.rendering import Markup, honest_label
+from channels.rendering import Markup, honest_label, plain_link
 
 MAX_TEXT_CHARS = 4096
 """Source: core.telegram.org/bots/api#sendmessage, text: 1-4096 characters after entities parsing.
@@ -39,8 +39,7 @@ def link(label: str, url: str) -> str:
     """
     shown = " ".join(label.split())
     if url.startswith("mailto:"):
-        address = url.removeprefix("mailto:")
-        return escape(address if not shown or shown in (url, address) else f"{shown} ({address})")
+        return escape(plain_link(label, url))
     told = shown if shown and honest_label(shown, url) else url
     return f'<a href="{escape_attribute(url)}">{escape(told)}</a>'
 

@@ -18,6 +18,8 @@ SECRETS = {
     "discord": {"private_key": "0f" * 32},
     "telegram": {"bot_token": "7000000001:AA-x", "secret_token": "word"},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
+    "instagram": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
+    "messenger": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
 }
 URLS = {"slack": "https://slack.com/api", "whatsapp": "https://graph.facebook.com/v23.0"}
 

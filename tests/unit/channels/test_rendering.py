@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from channels.base import Source
 from channels.graphemes import clusters, length
-from channels.rendering import Markup, render
+from channels.rendering import Markup, plain_link, render, unescaped
 from channels.slack.rendering import MARKUP as SLACK
 from channels.slack.rendering import escape, plain_text
 from channels.whatsapp.rendering import MARKUP as WHATSAPP
-from channels.whatsapp.rendering import link, unescaped
 
 # Machines that run these tests are shared and slow at times; that is no finding.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def short(limit: int) -> Markup:
-    return Markup(limit=limit, bold="*", italic="_", strike="~", code="`", escape=unescaped, link=link)
+    return Markup(limit=limit, bold="*", italic="_", strike="~", code="`", escape=unescaped, link=plain_link)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,12 @@ from tests.unit.service.storage.support import rows
 
 KEY = "a-key-of-more-than-sixteen"
 NOBODY_LISTENS = "http://127.0.0.1:9"
-SENDERS = {"slack": "U0ABC123", "whatsapp": "15550101234"}
+SENDERS = {
+    "slack": "U0ABC123",
+    "whatsapp": "15550101234",
+    "instagram": "6250000000000001",
+    "messenger": "6250000000000001",
+}
 
 
 class Door:
@@ -173,7 +178,7 @@ def test_a_command_reads_its_answer_once_it_is_stored(door: Door) -> None:
     assert door.count(inbox) == 1
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, channel: str) -> None:
     from service.tables import inbox, unbound_events
 
@@ -189,7 +194,7 @@ def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, chan
     assert (door.count(inbox), door.count(unbound_events)) == (0, 0)
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: Door, channel: str) -> None:
     from service.tables import inbox, unbound_events
 
