@@ -15,7 +15,7 @@ from service import outbox
 from service.database import Database
 from service.errors import StorageUnavailable
 from service.tables import outbox as outbox_table
-from tests.unit.service.storage.support import CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
+from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
 
 
 async def _only(db: Database) -> Any:
@@ -349,3 +349,28 @@ def test_no_part_is_ever_sent_twice_or_out_of_order(parts: int, script: list[str
     if state == "unknown":
         assert {"answer lost", "line cut", "killed before", "killed after"} & set(script)
     assert state in ("sent", "unknown", "failed")
+
+
+async def test_what_was_given_up_is_listed_and_sent_again_when_somebody_says_so(db: Database) -> None:
+    turn = await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", 400])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["failed"] == 1
+    (found,) = await outbox.stuck(db)
+    assert (found.turn, found.state, found.brand, found.reason) == (turn, "failed", BRAND, "status 400")
+    assert await outbox.send_again(db, [found.id, "nobody's"]) == [found.id]
+    assert await outbox.stuck(db) == []
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
+    assert platform.taken == ["one", "two", "three"], "what had arrived is not sent twice"
+    assert await outbox.send_again(db, [found.id]) == [], "what was sent stays sent"
+
+
+async def test_a_part_that_may_have_arrived_is_sent_again_only_when_somebody_says_so(db: Database) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", "answer lost"])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["unknown"] == 1
+    (found,) = await outbox.stuck(db)
+    assert found.state == "unknown"
+    before = list(platform.taken)
+    await outbox.send_again(db, [found.id])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
+    assert platform.taken == [*before, "two", "three"]
