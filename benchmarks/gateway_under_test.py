@@ -11,6 +11,7 @@ from pathlib import Path
 
 from configs.home import Home
 from configs.load import Config, load_config
+from configs.service import Apps
 from retrieval.encoder import Encoder
 from retrieval.passages import Passage
 from service import bootstrap
@@ -37,7 +38,7 @@ def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
             "database": settings.database.model_copy(
                 update={"url": f"sqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"}
             ),
-            "apps": settings.apps.model_copy(update={"slack": {}, "whatsapp": {}}),
+            "apps": Apps(),
         }
     )
     brands = {

@@ -8,14 +8,18 @@ from difflib import get_close_matches
 
 from channels.base import Channel
 from channels.errors import ChannelMisconfigured, ChannelUnknown
+from channels.instagram import INSTAGRAM
 from channels.line import LINE
+from channels.messenger import MESSENGER
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
 from channels.twilio import TWILIO
 from channels.whatsapp import WHATSAPP
 
 PLATFORMS: Mapping[str, Platform] = {
+    "instagram": INSTAGRAM,
     "line": LINE,
+    "messenger": MESSENGER,
     "slack": SLACK,
     "twilio": TWILIO,
     "whatsapp": WHATSAPP,

@@ -92,7 +92,7 @@ class InstagramBinding(Strict):
 
     channel: Literal["instagram"]
     app: str
-    user_id: str = Field(description="The account's id, in digits.")
+    user_id: str = Field(description="The account's `user_id`, as `/me?fields=user_id` gives it; not its `id`.")
 
     @property
     def account(self) -> str:

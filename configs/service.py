@@ -69,9 +69,9 @@ class MessengerApp(App):
 
 
 class InstagramApp(App):
-    """One Meta app with an Instagram professional account."""
+    """One Meta app with an Instagram professional account, by Instagram Login."""
 
-    app_secret: Secret
+    app_secret: Secret = Field(description="The Instagram app secret, which is not that of the Meta app.")
     verify_token: Secret
     access_token: Secret = Field(description="Of the account.")
     api_url: str = Field(default="https://graph.instagram.com/v23.0", description=_URL)

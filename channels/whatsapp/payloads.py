@@ -1,7 +1,5 @@
 """What Meta posts for WhatsApp: entry[] x changes[] x value.{messages[], statuses[], ...}, lists on all levels.
 
-Each part is read by itself: a malformed one is ignored under that name and its siblings go on.
-
 Source: developers.facebook.com/docs/whatsapp/cloud-api/webhooks, its page on business-scoped user ids (31 March
 2026), and the recorded bodies of pywa's tests.
 """
@@ -14,8 +12,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from channels.base import Inbound, InboundMessage
-from channels.errors import PayloadInvalid
-from channels.payloads import Id, Loose, load_object
+from channels.meta.envelope import Found, parse_envelope
+from channels.payloads import Id, Loose
 
 OBJECT = "whatsapp_business_account"
 
@@ -89,6 +87,12 @@ class Choice(Loose):
     title: str
 
 
+class Order(Loose):
+    """Of a filled basket, with what was written beside it."""
+
+    text: str | None = None
+
+
 class Captioned(Loose):
     """Of a picture, a film or a document."""
 
@@ -101,29 +105,17 @@ def parse_body(body: bytes) -> Inbound:
     Raises:
         PayloadInvalid: Not JSON, or not even the outermost shape is Meta's.
     """
-    payload = load_object(body)
-    if not isinstance(payload.get("object"), str) or not isinstance(payload.get("entry"), list):
-        raise PayloadInvalid("The body has no 'object' and 'entry' as Meta's webhooks do. Look at what was sent.")
-    if payload["object"] != OBJECT:
-        return Inbound(ignored=("other_object",))
-    messages: list[InboundMessage] = []
-    ignored: list[str] = []
-    for result in (result for change in _changes(payload["entry"]) for result in _change(change)):
-        if isinstance(result, str):
-            ignored.append(result)
-        else:
-            messages.append(result)
-    return Inbound(messages=tuple(messages), ignored=tuple(ignored))
+    return parse_envelope(body, OBJECT, _entry)
 
 
-def _changes(entries: list[Any]) -> Iterator[Any]:
-    """Every change of every entry; None for an entry that has no list of them."""
-    for entry in entries:
-        changes = entry.get("changes") if isinstance(entry, dict) else None
-        yield from changes if isinstance(changes, list) else (None,)
+def _entry(entry: Any) -> Iterator[Found]:
+    """What is in every change of an entry."""
+    changes = entry.get("changes") if isinstance(entry, dict) else None
+    for change in changes if isinstance(changes, list) else (None,):
+        yield from _change(change)
 
 
-def _change(change: Any) -> Iterator[InboundMessage | str]:
+def _change(change: Any) -> Iterator[Found]:
     """The messages of one change, and a reason for each part that is none."""
     value = change.get("value") if isinstance(change, dict) else None
     if not isinstance(value, dict):
@@ -136,7 +128,7 @@ def _change(change: Any) -> Iterator[InboundMessage | str]:
         yield from _value(value)
 
 
-def _value(value: dict[str, Any]) -> Iterator[InboundMessage | str]:
+def _value(value: dict[str, Any]) -> Iterator[Found]:
     found = False
     for name, read in (("messages", _messages), ("statuses", _statuses), ("errors", _errors)):
         part = value.get(name)
@@ -166,7 +158,7 @@ def _errors(errors: list[Any], value: dict[str, Any]) -> Iterator[str]:
         yield "platform_error"
 
 
-def _messages(messages: list[Any], value: dict[str, Any]) -> Iterator[InboundMessage | str]:
+def _messages(messages: list[Any], value: dict[str, Any]) -> Iterator[Found]:
     contacts = _contacts(value.get("contacts"))
     for raw in messages:
         try:
@@ -186,7 +178,7 @@ def _contacts(raw: Any) -> list[Contact]:
     return contacts
 
 
-def _message(raw: Any, metadata: Metadata, contacts: list[Contact]) -> InboundMessage | str:
+def _message(raw: Any, metadata: Metadata, contacts: list[Contact]) -> Found:
     message = Message.model_validate(raw)
     if (reason := IGNORED_TYPES.get(message.type)) is not None:
         return reason
@@ -235,6 +227,8 @@ def _text(kind: str, raw: dict[str, Any]) -> str:
             return _chosen(content)
         case "image" | "video" | "document":
             return Captioned.model_validate(content).caption
+        case "order":
+            return Order.model_validate(content).text or ""
         case _:
             return ""
 

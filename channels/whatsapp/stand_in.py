@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from channels.base import Request
-from channels.stand_in import PlatformAnswer, bearer
+from channels.meta.stand_in import graph_answer, graph_error
+from channels.stand_in import PlatformAnswer
 from channels.whatsapp.rendering import MAX_TEXT_CHARS
 
 
@@ -20,11 +19,7 @@ class WhatsAppStandIn:
 
     def answer(self, call: Request, *, number: int) -> PlatformAnswer:
         """An error has a code and a status."""
-        if call.method == "POST" and urlsplit(call.url).path.endswith("/messages"):
-            status, body = self._answer(call, number)
-        else:
-            status, body = 404, _error(2500, "Unknown path")
-        return status, {"content-type": "application/json"}, json.dumps(body).encode()
+        return graph_answer(call, lambda: self._answer(call, number))
 
     def texts(self, call: Request) -> tuple[str, ...]:
         """The body of a text message; none of a read receipt."""
@@ -43,20 +38,14 @@ class WhatsAppStandIn:
 
     def _answer(self, call: Request, number: int) -> tuple[int, dict[str, object]]:
         text, to = "".join(self.texts(call)), call.fields.get("to") or call.fields.get("recipient")
-        if not bearer(call):
-            return 401, _error(190, "OAuthException")
         if call.fields.get("messaging_product") != "whatsapp":
-            return 400, _error(131008, "Required parameter is missing")
+            return 400, graph_error(131008, "Required parameter is missing")
         if call.fields.get("status") == "read":
             return 200, {"success": True}
         if not to:
-            return 400, _error(131008, "Required parameter is missing")
+            return 400, graph_error(131008, "Required parameter is missing")
         if not text.strip() or len(text) > MAX_TEXT_CHARS:
-            return 400, _error(100, f"Param text['body'] must be 1 to {MAX_TEXT_CHARS} characters long")
+            return 400, graph_error(100, f"Param text['body'] must be 1 to {MAX_TEXT_CHARS} characters long")
         contacts = [{"input": to, "wa_id": to}]
         message = {"id": f"wamid.STANDIN{number:06d}"}
         return 200, {"messaging_product": "whatsapp", "contacts": contacts, "messages": [message]}
-
-
-def _error(code: int, message: str) -> dict[str, object]:
-    return {"error": {"message": f"(#{code}) {message}", "type": "OAuthException", "code": code, "fbtrace_id": "A"}}

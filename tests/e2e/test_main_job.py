@@ -15,6 +15,7 @@ import aiohttp
 import openai
 import pytest
 
+from channels.registry import PLATFORMS
 from tests.e2e.conftest import BRANDS, SHIPPED, Running
 
 pytestmark = pytest.mark.e2e
@@ -163,7 +164,7 @@ async def test_a_foreign_origin_is_turned_away(gateway: Running) -> None:
             assert socket.close_code == 4403
 
 
-@pytest.mark.parametrize("channel", ["slack", "whatsapp"])
+@pytest.mark.parametrize("channel", sorted(PLATFORMS))
 def test_a_simulated_platform_gets_the_reply_as_it_would_show_it(gateway: Running, channel: str) -> None:
     done = gateway.cli("channel", "simulate", channel, QUESTION, "--brand", "dicehollow", "--json")
     assert done.returncode == 0, done.stderr

@@ -10,9 +10,14 @@ WEBHOOKS = Path(__file__).parents[3].parent / "shared" / "data" / "webhooks"
 ABSENT = "shared/data/webhooks beside the project is not there: recorded bodies do not ship with it"
 
 
+def bodies(channel: str) -> list[tuple[str, dict[str, Any]]]:
+    """Name and payload of each, where a platform's lie one a file."""
+    return [(path.stem, json.loads(path.read_bytes())) for path in sorted(WEBHOOKS.glob(f"{channel}/*.json"))]
+
+
 def slack_bodies() -> list[tuple[str, dict[str, Any]]]:
     """Name and payload of each."""
-    return [(path.stem, json.loads(path.read_bytes())) for path in sorted(WEBHOOKS.glob("slack/*.json"))]
+    return bodies("slack")
 
 
 def whatsapp_bodies() -> list[tuple[str, dict[str, Any]]]:

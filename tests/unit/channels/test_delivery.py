@@ -18,6 +18,8 @@ SECRETS = {
     "slack": {"signing_secret": "s" * 32, "bot_token": "xoxb-1"},
     "twilio": {"auth_token": "s" * 32},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
+    "instagram": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
+    "messenger": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
 }
 URLS = {"slack": "https://slack.com/api", "whatsapp": "https://graph.facebook.com/v23.0"}
 

@@ -106,6 +106,12 @@ def test_a_message_of_nobody_is_malformed() -> None:
         pytest.param({"type": "image", "image": {"id": "1", "caption": "This one?"}}, "This one?", id="caption"),
         pytest.param({"type": "audio", "audio": {"id": "1", "voice": True}}, "", id="voice"),
         pytest.param({"type": "location", "location": {"latitude": 1.0}}, "", id="place"),
+        pytest.param({"type": "sticker", "sticker": {"id": "1", "animated": True}}, "", id="sticker"),
+        pytest.param({"type": "contacts", "contacts": [{"name": {"formatted_name": "N"}}]}, "", id="contacts"),
+        pytest.param({"type": "document", "document": {"id": "1", "filename": "a.pdf"}}, "", id="no caption"),
+        pytest.param({"type": "order", "order": {"text": "As a gift, please"}}, "As a gift, please", id="order"),
+        pytest.param({"type": "order", "order": {"text": None, "product_items": []}}, "", id="order without words"),
+        pytest.param({"type": "unsupported", "errors": [{"code": 131051}]}, "", id="what Meta itself cannot read"),
         pytest.param({"type": "hologram"}, "", id="a type of tomorrow"),
     ],
 )

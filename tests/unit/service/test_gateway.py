@@ -28,6 +28,8 @@ NOBODY_LISTENS = "http://127.0.0.1:9"
 SENDERS = {
     "slack": "U0ABC123",
     "whatsapp": "15550101234",
+    "instagram": "6250000000000001",
+    "messenger": "6250000000000001",
     "line": "U206d25c2ea6bd87c17655609a1c37cb8",
     "twilio": "+15550101234",
 }

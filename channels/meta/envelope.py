@@ -1,0 +1,44 @@
+"""The outside of Meta's webhooks, the same for all its products: an object, and entry[] of any length.
+
+Each part inside is read by itself: a malformed one is ignored under that name and its siblings go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from channels.base import Inbound, InboundMessage
+from channels.errors import PayloadInvalid
+from channels.payloads import load_object
+
+Found = InboundMessage | str
+"""A message, or the reason why a part is none."""
+
+
+def parse_envelope(body: bytes, product: str, read: Callable[[Any], Iterable[Found]]) -> Inbound:
+    """One verified body.
+
+    Args:
+        body: As it came.
+        product: What `object` must be, such as `page`; a body of another product is ignored.
+        read: What is in one entry, which may be anything.
+
+    Raises:
+        PayloadInvalid: Not JSON, or not even the outermost shape is Meta's.
+    """
+    payload = load_object(body)
+    if not isinstance(payload.get("object"), str) or not isinstance(payload.get("entry"), list):
+        raise PayloadInvalid("The body has no 'object' and 'entry' as Meta's webhooks do. Look at what was sent.")
+    if payload["object"] != product:
+        return Inbound(ignored=("other_object",))
+    found = list(_each(payload["entry"], read))
+    return Inbound(
+        messages=tuple(part for part in found if not isinstance(part, str)),
+        ignored=tuple(part for part in found if isinstance(part, str)),
+    )
+
+
+def _each(entries: list[Any], read: Callable[[Any], Iterable[Found]]) -> Iterator[Found]:
+    for entry in entries:
+        yield from read(entry)
