@@ -71,9 +71,10 @@ class Request:
     """One HTTP call that delivers (a part of) a reply; data, so that it can be shown without being sent."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
+    """Out of `repr` and thereby of logs: Telegram's holds the bot's token, and Discord's the interaction's."""
     headers: Mapping[str, str] = field(repr=False)
-    """They carry the access token, so they stay out of `repr` and thereby out of logs."""
+    """They carry the access token, so they stay out as well."""
     json: Mapping[str, object] | None = None
     form: Mapping[str, str] | None = None
     """In place of `json`, for platforms that read forms."""
@@ -144,7 +145,11 @@ class Channel(Protocol):
         ...
 
     def render(self, reply: OutboundReply) -> Sequence[Request]:
-        """The calls that deliver this reply, in order; a long text becomes several."""
+        """The calls that deliver this reply, in order; a long text becomes several.
+
+        Raises:
+            DeliveryFailed: It can no longer be delivered, such as after the time that the platform leaves for it.
+        """
         ...
 
     def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:

@@ -183,6 +183,8 @@ def _render(channels: Channels, row: Row[Any]) -> Sequence[Request]:
     sources = tuple(Source(**source) for source in row.sources)
     try:
         return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources))
+    except DeliveryFailed:
+        raise
     except Exception as error:
         # One reply that cannot be rendered must not hold up all others.
         log.exception("reply_not_rendered", extra={"outbox": row.id, "channel": row.channel})

@@ -17,6 +17,8 @@ SECRETS = {
     "line": {"channel_secret": "s" * 32, "access_token": "token"},
     "slack": {"signing_secret": "s" * 32, "bot_token": "xoxb-1"},
     "twilio": {"auth_token": "s" * 32},
+    "discord": {"private_key": "0f" * 32},
+    "telegram": {"bot_token": "7000000001:AA-x", "secret_token": "word"},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "instagram": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "messenger": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},

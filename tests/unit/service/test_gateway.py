@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from channels.base import Channel
+from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
@@ -155,16 +156,27 @@ def test_only_listed_origins_and_our_own_may_open_a_chat(door: Door) -> None:
         assert not origin_allowed(listed, foreign, "chat.example")
 
 
-@pytest.mark.parametrize("channel", sorted(SENDERS))
+@pytest.mark.parametrize("channel", sorted(PLATFORMS))
 def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str) -> None:
     from service.tables import inbox
 
     platform = door.platform(channel)
+    somebody = PLATFORMS[channel].stand_in.somebody()
     body = platform.simulate(
-        "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=SENDERS[channel]
+        "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=somebody
     )
     for _ in range(3):
         assert door.post(channel, body, platform.sign(body)).status_code == 200
+    assert door.count(inbox) == 1
+
+
+def test_a_command_reads_its_answer_once_it_is_stored(door: Door) -> None:
+    from service.tables import inbox
+
+    platform = door.platform("discord")
+    body = platform.simulate("Hello?", account=door.binding("discord").account, message_id="1", sender="1")
+    answer = door.post("discord", body, platform.sign(body))
+    assert (answer.json(), answer.headers["content-type"]) == ({"type": 5}, "application/json")
     assert door.count(inbox) == 1
 
 

@@ -222,6 +222,12 @@ async def test_a_reply_that_cannot_be_rendered_harms_no_other(db: Database) -> N
     assert platform.taken == ["fine"]
 
 
+async def test_a_reply_that_comes_too_late_fails_for_good_with_the_channels_own_reason(db: Database) -> None:
+    await answered(db, text="too late")
+    assert (await outbox.deliver_due(db, CHANNELS, Platform().send))["failed"] == 1
+    assert (await _only(db)).last_error == "too late"
+
+
 async def test_replies_of_an_app_that_is_off_wait_for_it(db: Database) -> None:
     await answered(db)
     assert (await outbox.deliver_due(db, {}, Platform().send))["put_off"] == 1
