@@ -105,6 +105,8 @@ class Capabilities:
     """Whether a sent message can be changed."""
     streams: bool = False
     """Whether a message can grow while it is written."""
+    answers_each: bool = False
+    """Whether each message must get a reply of its own, because the platform shows which one is still to come."""
     typing_lasts_s: float | None = None
     """How long the sign that an answer is being written stays; None until the answer comes."""
     buttons: int = 0

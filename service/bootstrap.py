@@ -184,6 +184,7 @@ async def open_gateway(
             metrics=metrics,
             engine_ready=engine.ready,
             typing=Typing(platform, send),
+            apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(

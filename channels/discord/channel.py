@@ -59,6 +59,7 @@ class DiscordChannel:
         ack_deadline_s=3.0,
         idempotency="edit",
         edits=True,
+        answers_each=True,  # else "is thinking" stays on a command for a quarter of an hour
         buttons=25,
         window_s=TOKEN_LIFE_S,
     )
