@@ -46,8 +46,8 @@ class LineChannel:
     """Holds the channel's secrets and address; no connection, no state."""
 
     name = "line"
-    # A reply has no key, so that one whose outcome is unknown is not repeated; a push has one.
-    # LINE names no deadline for its webhooks but advises to answer before working on them: the figure is ours.
+    # A push has a key but a reply has none, so what was broken off is not repeated.
+    # Source of the deadline: "Check webhook error causes and statistics", request_timeout.
     capabilities = Capabilities(
         max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=2.0, typing_lasts_s=float(LOADING_S), buttons=13
     )

@@ -16,7 +16,10 @@ from channels.stand_in import PlatformAnswer, bearer
 
 
 class LineStandIn:
-    """Source: developers.line.biz, Messaging API reference, "Send reply message", "Send push message" (2026-11)."""
+    """The Messaging API, without memory: a reply token may be used again.
+
+    Source: developers.line.biz, "Send reply message", "Send push message", "Retry failed API requests" (2026-11).
+    """
 
     made_up: ClassVar[Mapping[str, Callable[[], str]]] = {}
 
@@ -53,13 +56,15 @@ class LineStandIn:
 
 
 def _reply(call: Request, number: int) -> tuple[int, dict[str, object]]:
+    if "x-line-retry-key" in _headers(call):
+        return 400, _error("The retry key is not supported")
     if not call.fields.get("replyToken"):
         return 400, _error("Invalid reply token")
     return _sent(call, number)
 
 
 def _push(call: Request, number: int) -> tuple[int, dict[str, object]]:
-    headers = {name.lower(): value for name, value in call.headers.items()}
+    headers = _headers(call)
     if not call.fields.get("to"):
         return 400, _error("The property, 'to', in the request body is invalid")
     if "x-line-retry-key" in headers and not _is_uuid(headers["x-line-retry-key"]):
@@ -87,6 +92,10 @@ def _loading(call: Request, number: int) -> tuple[int, dict[str, object]]:
     if not isinstance(seconds, int) or seconds not in range(5, 61, 5):
         return 400, _error("The property, 'loadingSeconds', in the request body is invalid")
     return 202, {}
+
+
+def _headers(call: Request) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in call.headers.items()}
 
 
 def _messages(call: Request) -> list[Mapping[str, object]]:

@@ -307,6 +307,11 @@ HI = {"type": "text", "text": "Hi"}
         pytest.param(Request("POST", "https://api.line.me/v2/bot/message/reply", {}, {}), 401, id="no token"),
         pytest.param(call("message/other", {}), 404, id="no such call"),
         pytest.param(call("message/reply", {"messages": [HI]}), 400, id="no reply token"),
+        pytest.param(
+            call("message/reply", {"replyToken": "r", "messages": [HI]}, **{"x-line-retry-key": str(UUID(int=1))}),
+            400,
+            id="a key on a reply",
+        ),
         pytest.param(call("message/push", {"messages": [HI]}), 400, id="to nobody"),
         pytest.param(call("message/push", {"to": PERSON, "messages": [HI] * 6}), 400, id="six"),
         pytest.param(call("message/push", {"to": PERSON, "messages": []}), 400, id="none"),
