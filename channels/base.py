@@ -78,6 +78,8 @@ class Request:
     json: Mapping[str, object] | None = None
     form: Mapping[str, str] | None = None
     """In place of `json`, for platforms that read forms."""
+    repeatable: bool = False
+    """Whether it shows once however often it is made, by a key or as an edit: one that broke off is then made again."""
     otherwise: Request | None = None
     """Made in place of this one where the platform refuses it for good, such as a push after a reply that is late."""
 

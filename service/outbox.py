@@ -1,9 +1,9 @@
 """What goes out: a reply stays here until its platform has it.
 
 planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, is `unknown`: the platform may have it. It is not sent again, since a customer who reads an
-answer twice is worse served than one whom an operator sees in the count; the parts after it are. Channels that can be
-asked whether they have it come later.
+or when the line broke, may have arrived. A call that shows once however often it is made (a key, an edit) is made again.
+Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one whom an operator sees
+in the count; the parts after it are sent. Channels that can be asked whether they have it come later.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ BATCH = 16
 RECORD_AGAIN_S = 1.0
 UNKNOWN = ""
 """Stands in `provider_ids` for a part of which nobody knows whether it arrived."""
+IN_DOUBT = "?"
+"""Stands there last for the part that was on its way when the gateway died, until its call is looked at again."""
 
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
@@ -83,7 +85,7 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
 
 
 async def recover(db: Database) -> int:
-    """After a start: the part that was in flight when we died is unknown, those after it are planned.
+    """After a start: the part that was in flight when we died is in doubt, those after it are planned.
 
     Only while no other gateway delivers from this database.
 
@@ -97,7 +99,7 @@ async def recover(db: Database) -> int:
         for row in found:
             values = {
                 "state": "planned",
-                "provider_ids": [*row.provider_ids, UNKNOWN],
+                "provider_ids": [*row.provider_ids, IN_DOUBT],
                 "next_attempt_at": now(),
                 "last_error": "the gateway stopped while this was being sent",
             }
@@ -106,7 +108,7 @@ async def recover(db: Database) -> int:
 
     cut = await db.write(plan)
     if cut:
-        log.warning("deliveries_unknown", extra={"count": cut})
+        log.warning("deliveries_in_doubt", extra={"count": cut})
     return cut
 
 
@@ -231,6 +233,7 @@ async def _deliver(
             done = await _claim(db, row.id)
             if done is None:
                 return None
+            done = _settled(done, requests)
             if len(done) >= len(requests):
                 return await _close(db, row, done, stop)
             done.append(await _send_part(channels[row.channel, row.app], requests[len(done)], send))
@@ -240,6 +243,15 @@ async def _deliver(
     except DeliveryFailed as error:
         return await _put_off(db, row, error, clock, stop)
     return None
+
+
+def _settled(done: list[str], requests: Sequence[Request]) -> list[str]:
+    """Parts that are over; one in doubt is not, where its call may be made again."""
+    if done[-1:] != [IN_DOUBT]:
+        return done
+    over = done[:-1]
+    again = len(over) < len(requests) and requests[len(over)].repeatable
+    return over if again else [*over, UNKNOWN]
 
 
 def _render(channels: Channels, row: Row[Any]) -> Sequence[Request]:
@@ -288,6 +300,8 @@ async def _send_part(channel: Channel, request: Request, send: Send) -> str:
     except NOT_SENT as error:
         raise DeliveryFailed(f"The platform cannot be reached ({_named(error)}).", retryable=True) from error
     except UNSURE as error:
+        if request.repeatable:
+            raise DeliveryFailed(f"The line broke ({_named(error)}).", retryable=True) from error
         log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
         return UNKNOWN
     try:

@@ -149,7 +149,7 @@ class DiscordChannel:
             # Neither people nor roles nor everyone can be called, whatever stands in the text.
             message = {"content": text, "allowed_mentions": {"parse": []}, "flags": SUPPRESS_EMBEDS}
             if part == 1:
-                requests.append(Request("PATCH", f"{url}/messages/@original", _HEADERS, message))
+                requests.append(Request("PATCH", f"{url}/messages/@original", _HEADERS, message, repeatable=True))
             else:
                 requests.append(Request("POST", url, _HEADERS, message))
         return requests

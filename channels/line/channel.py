@@ -172,7 +172,7 @@ class LineChannel:
         """
         headers = {**self._headers(), "x-line-retry-key": str(uuid5(NAMESPACE_URL, f"urn:brandvoice:outbox:{key}"))}
         content: dict[str, object] = {"to": to, "messages": messages}
-        return Request("POST", f"{self._api_url}/v2/bot/message/push", headers, content)
+        return Request("POST", f"{self._api_url}/v2/bot/message/push", headers, content, repeatable=True)
 
     def _headers(self) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self._access_token}", "content-type": "application/json"}

@@ -16,7 +16,6 @@ from tests.unit.service.storage.support import CHANNELS, Platform, answered
 @pytest.fixture
 def stuck(home: Path) -> dict[str, str]:
     """A database with a reply that was given up, and one that may have arrived; ids by state."""
-
     home.mkdir(parents=True)
 
     async def fill() -> dict[str, str]:

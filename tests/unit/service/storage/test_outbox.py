@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import aiohttp
@@ -179,6 +180,41 @@ async def test_after_a_crash_only_the_part_in_flight_is_unknown(db: Database, ur
     row = await _only(again)
     assert (row.state, row.provider_ids) == ("unknown", ["id-one", outbox.UNKNOWN, "id-three"])
     await again.close()
+
+
+class _Edits(LinesChannel):
+    """Sends each line as a call that shows once, however often it is made."""
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        return [replace(one, repeatable=True) for one in super().render(outbound)]
+
+
+EDITS = {("slack", "main"): cast("Channel", _Edits())}
+
+
+@pytest.mark.parametrize("moment", ["killed before", "killed after"])
+async def test_after_a_crash_a_call_that_shows_once_is_made_again(db: Database, url: str, moment: str) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", moment])
+    with pytest.raises(Killed):
+        await outbox.deliver_due(db, EDITS, platform.send)
+    await db.close()
+    again = await Database.open(url)
+    assert await outbox.recover(again) == 1
+    assert (await outbox.deliver_due(again, EDITS, platform.send))["sent"] == 1
+    assert list(dict.fromkeys(platform.taken)) == ["one", "two", "three"]
+    row = await _only(again)
+    assert (row.state, row.provider_ids) == ("sent", ["id-one", "id-two", "id-three"])
+    await again.close()
+
+
+@pytest.mark.parametrize("lost", ["answer lost", "line cut"])
+async def test_a_call_that_shows_once_is_made_again_when_its_answer_was_lost(db: Database, lost: str) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[lost]), Clock()
+    assert (await outbox.deliver_due(db, EDITS, platform.send, clock=clock))["put_off"] == 1
+    clock.advance(60)
+    assert (await outbox.deliver_due(db, EDITS, platform.send, clock=clock))["sent"] == 1
 
 
 async def test_replies_of_a_conversation_arrive_in_order(db: Database) -> None:
