@@ -1,9 +1,9 @@
 """What goes out: a reply stays here until its platform has it.
 
 planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, may have arrived. A call that shows once however often it is made (a key, an edit) is made again.
-Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one whom an operator sees
-in the count; the parts after it are sent. Channels that can be asked whether they have it come later.
+or when the line broke, may have arrived. A call that shows once however often it is made (by a key, as an edit) is made
+again. Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one whom an operator
+sees in the count; the parts after it are sent. Channels that can be asked whether they have it come later.
 """
 
 from __future__ import annotations
