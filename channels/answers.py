@@ -20,6 +20,13 @@ def answer_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def seconds(value: object) -> float | None:
+    """A waiting time from a JSON answer, 0 to `MAX_RETRY_AFTER_S` s; None for anything but a number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        return None
+    return float(min(value, MAX_RETRY_AFTER_S))
+
+
 def retry_after_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
     """Seconds to wait by the Retry-After header, 0 to `MAX_RETRY_AFTER_S`; None where it says nothing readable.
 

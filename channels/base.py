@@ -71,12 +71,15 @@ class Request:
     """One HTTP call that delivers (a part of) a reply; data, so that it can be shown without being sent."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
+    """Out of `repr` and thereby of logs: Telegram's holds the bot's token, and Discord's the interaction's."""
     headers: Mapping[str, str] = field(repr=False)
-    """They carry the access token, so they stay out of `repr` and thereby out of logs."""
+    """They carry the access token, so they stay out as well."""
     json: Mapping[str, object] | None = None
     form: Mapping[str, str] | None = None
     """In place of `json`, for platforms that read forms."""
+    repeatable: bool = False
+    """Whether it shows once however often it is made, by a key or as an edit: one that broke off is then made again."""
     otherwise: Request | None = None
     """Made in place of this one where the platform refuses it for good, such as a push after a reply that is late."""
 
@@ -104,6 +107,8 @@ class Capabilities:
     """Whether a sent message can be changed."""
     streams: bool = False
     """Whether a message can grow while it is written."""
+    answers_each: bool = False
+    """Whether each message must get a reply of its own, because the platform shows which one is still to come."""
     typing_lasts_s: float | None = None
     """How long the sign that an answer is being written stays; None until the answer comes."""
     buttons: int = 0
@@ -148,7 +153,8 @@ class Channel(Protocol):
         """The calls that deliver this reply, in order; a long text becomes several.
 
         Raises:
-            DeliveryFailed: It can no longer be delivered, or not yet.
+            DeliveryFailed: It can no longer be delivered, such as after the time that the platform leaves for it, or
+                not yet.
         """
         ...
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from channels.base import Channel
+from channels.base import Capabilities, Channel
 from channels.stand_in import StandIn
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -15,6 +15,11 @@ NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 class ChannelFactory(Protocol):
     """Builds the channel of one app."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the platform can take."""
+        ...
 
     def __call__(
         self,

@@ -7,20 +7,28 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from channels.base import Channel
+from channels.discord import DISCORD
 from channels.errors import ChannelMisconfigured, ChannelUnknown
 from channels.instagram import INSTAGRAM
+from channels.line import LINE
 from channels.messenger import MESSENGER
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
 from channels.teams import TEAMS
+from channels.telegram import TELEGRAM
+from channels.twilio import TWILIO
 from channels.whatsapp import WHATSAPP
 
 PLATFORMS: Mapping[str, Platform] = {
     "slack": SLACK,
     "teams": TEAMS,
     "whatsapp": WHATSAPP,
+    "discord": DISCORD,
     "instagram": INSTAGRAM,
+    "line": LINE,
     "messenger": MESSENGER,
+    "telegram": TELEGRAM,
+    "twilio": TWILIO,
 }
 
 

@@ -31,6 +31,10 @@ _CITATION = re.compile(r"(\[\d+\])+[.,;]?$")
 _LOOKS_LIKE_ADDRESS = re.compile(r"^(https?://)?([\w-]+\.)+[a-z]{2,}(/\S*)?$", re.IGNORECASE)
 
 
+def _mirrored(marks: str) -> str:
+    return marks[::-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Markup:
     """How one platform writes styles."""
@@ -45,6 +49,10 @@ class Markup:
     """Text in which nothing is markup any more, escaped character by character."""
     link: Callable[[str, str], str]
     """A finished link from label and address, both unescaped."""
+    close: Callable[[str], str] = _mirrored
+    """What ends a style that these marks began."""
+    escape_code: Callable[[str], str] | None = None
+    """In place of `escape` between code marks, where the platform reads no escapes there; never longer."""
     measure: Callable[[str], int] = length
     """How the platform counts; of two texts side by side it must be the sum. UTF-16 units where it does not say."""
 
@@ -138,7 +146,7 @@ def _units(run: Run, markup: Markup) -> Iterator[_Unit]:
             return
         run = replace(run, link="")
     marks = sum(
-        2 * markup.measure(mark)
+        markup.measure(mark) + markup.measure(markup.close(mark))
         for mark, used in zip(
             (markup.bold, markup.italic, markup.strike, markup.code),
             (run.bold, run.italic, run.strike, run.code),
@@ -259,7 +267,8 @@ def _styled(style: Run, text: str, markup: Markup, *, before: str, after: str) -
     end = start + len(inner)
     in_a_word = (start == 0 and before.isalnum()) or (end == len(text) and after.isalnum())
     marks = "" if in_a_word or not inner else _marks(style, inner, markup)
-    return f"{text[:start]}{marks}{markup.escape(inner)}{marks[::-1]}{text[end:]}"
+    escape = markup.escape_code if marks and style.code and markup.escape_code else markup.escape
+    return f"{text[:start]}{marks}{escape(inner)}{markup.close(marks)}{text[end:]}"
 
 
 def _marks(style: Run, inner: str, markup: Markup) -> str:

@@ -80,6 +80,9 @@ class InstagramApp(App):
 class TelegramApp(App):
     """One Telegram bot."""
 
+    username: str = Field(
+        default="", description="The bot's name in Telegram; without it nobody can mention the bot in a group."
+    )
     bot_token: Secret
     secret_token: Secret = Field(description="The word given to setWebhook; Telegram sends it along with each update.")
     api_url: str = Field(default="https://api.telegram.org", description=_URL)

@@ -186,6 +186,7 @@ async def open_gateway(
             metrics=metrics,
             engine_ready=engine.ready,
             typing=Typing(platform, send, ready=fetcher.ready),
+            apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(

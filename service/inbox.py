@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -48,6 +48,8 @@ class PendingTurn:
     """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
     """It ran already: a crash cut it, or it begins anew because more was said."""
+    more: bool = field(default=False, compare=False)
+    """Other messages wait, which want an answer of their own."""
 
 
 async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
@@ -105,33 +107,39 @@ def _store(connection: Connection, brand: str, message: InboundMessage) -> Accep
     return Accepted(connection.execute(_STORED, row).scalar_one(), duplicate=True)
 
 
-async def next_turn(db: Database, conversation: str, *, past: int = 0) -> PendingTurn | None:
+async def next_turn(
+    db: Database, conversation: str, *, past: int = 0, apart: Collection[str] = ()
+) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or put them to the one that runs and begin that anew.
 
     Args:
         db: Holds the messages.
         conversation: Whose messages.
         past: How many of the last finished exchanges come with it.
+        apart: Channels on which each message gets a turn of its own.
     """
     # Not durable: after a power cut the same turn is made again from the messages, which are on disk.
-    return await db.write(lambda connection: _next_turn(connection, conversation, past), durable=False)
+    return await db.write(lambda connection: _next_turn(connection, conversation, past, apart), durable=False)
 
 
-def _next_turn(connection: Connection, conversation: str, past: int) -> PendingTurn | None:
+def _next_turn(connection: Connection, conversation: str, past: int, apart: Collection[str] = ()) -> PendingTurn | None:
     about = connection.execute(_ABOUT, {"conversation": conversation}).one_or_none()
     if about is None:
         return None
     mine = {"conversation": conversation}
     running = connection.execute(_RUNNING, mine).one_or_none()
     waiting = connection.execute(_WAITING, mine).all()
+    taken = waiting
+    if about.channel in apart:
+        taken = () if running else waiting[:1]
     known = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all() if running else []
-    messages = [*known, *waiting]
+    messages = [*known, *taken]
     if not messages:
         return None
     question = "\n".join(message.text for message in messages if message.text)
     if running:
         turn = running.id
-        if waiting:
+        if taken:
             connection.execute(_ASK_MORE, {"of_turn": turn, "question": question})
     else:
         turn = secrets.token_urlsafe(12)
@@ -140,8 +148,8 @@ def _next_turn(connection: Connection, conversation: str, past: int) -> PendingT
         connection.execute(
             turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()}
         )
-    if waiting:
-        connection.execute(_TAKE, [{"message": message.id, "turn": turn} for message in waiting])
+    if taken:
+        connection.execute(_TAKE, [{"message": message.id, "turn": turn} for message in taken])
     return PendingTurn(
         turn,
         conversation,
@@ -153,6 +161,7 @@ def _next_turn(connection: Connection, conversation: str, past: int) -> PendingT
         tuple(message.message_id.rpartition(":")[2] for message in messages),
         _past(connection, conversation, past),
         taken_up=running is not None,
+        more=len(waiting) > len(taken),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from channels.base import InboundMessage, Source
@@ -71,6 +71,7 @@ class Lanes:
         metrics: Metrics,
         engine_ready: Callable[[], Awaitable[None]],
         typing: Typing,
+        apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
     ) -> None:
         self._db = db
@@ -81,6 +82,7 @@ class Lanes:
         self._metrics = metrics
         self._engine_ready = engine_ready
         self._typing = typing
+        self._apart = apart
         self._to_deliver = to_deliver
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
@@ -156,10 +158,12 @@ class Lanes:
                 await self._bursts.over(conversation)
                 self._again.discard(conversation)
                 async with self._slots:
-                    turn = begun or await inbox.next_turn(self._db, conversation, past=HISTORY_TURNS)
+                    turn = begun or await inbox.next_turn(self._db, conversation, past=HISTORY_TURNS, apart=self._apart)
                     begun = None
                     if turn is not None:
                         await self._answer_or_begin_anew(turn)
+                        if turn.more:
+                            self._again.add(conversation)
                 # A turn takes everything that waited; what came since has called `submit`.
                 if conversation not in self._again:
                     return
@@ -181,7 +185,8 @@ class Lanes:
     async def _answer_or_begin_anew(self, turn: inbox.PendingTurn) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
         live = LiveTurn(turn.id)
-        answering = _Answering(asyncio.create_task(self._answer(turn, live)), live, self._anew.pop(turn.id, 0))
+        times = MOST_TIMES_ANEW if turn.channel in self._apart else self._anew.pop(turn.id, 0)
+        answering = _Answering(asyncio.create_task(self._answer(turn, live)), live, times)
         self._answering[turn.conversation_id] = answering
         try:
             await answering.task

@@ -1,9 +1,9 @@
 """What goes out: a reply stays here until its platform has it.
 
 planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, is `unknown`: the platform may have it. It is not sent again, since a customer who reads an
-answer twice is worse served than one whom an operator sees in the count; the parts after it are. Channels that can be
-asked whether they have it come later.
+or when the line broke, may have arrived. A call that shows once however often it is made (by a key, as an edit) is made
+again. Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one whom an operator
+sees in the count; the parts after it are sent. Channels that can be asked whether they have it come later.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import random
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ from channels.base import Channel, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
-from service.tables import outbox, turns
+from service.tables import conversations, outbox, turns
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ BATCH = 16
 RECORD_AGAIN_S = 1.0
 UNKNOWN = ""
 """Stands in `provider_ids` for a part of which nobody knows whether it arrived."""
+IN_DOUBT = "?"
+"""Stands there last for the part that was on its way when the gateway died, until its call is looked at again."""
 
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
@@ -84,7 +86,7 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
 
 
 async def recover(db: Database) -> int:
-    """After a start: the part that was in flight when we died is unknown, those after it are planned.
+    """After a start: the part that was in flight when we died is in doubt, those after it are planned.
 
     Only while no other gateway delivers from this database.
 
@@ -98,7 +100,7 @@ async def recover(db: Database) -> int:
         for row in found:
             values = {
                 "state": "planned",
-                "provider_ids": [*row.provider_ids, UNKNOWN],
+                "provider_ids": [*row.provider_ids, IN_DOUBT],
                 "next_attempt_at": now(),
                 "last_error": "the gateway stopped while this was being sent",
             }
@@ -107,7 +109,7 @@ async def recover(db: Database) -> int:
 
     cut = await db.write(plan)
     if cut:
-        log.warning("deliveries_unknown", extra={"count": cut})
+        log.warning("deliveries_in_doubt", extra={"count": cut})
     return cut
 
 
@@ -158,6 +160,73 @@ async def counts(db: Database) -> Mapping[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A reply that its platform does not have, or may not have."""
+
+    id: str
+    brand: str
+    channel: str
+    app: str
+    account: str
+    state: str
+    attempts: int
+    reason: str
+    turn: str
+    text: str
+
+
+STUCK_STATES = ("failed", "unknown")
+
+
+async def stuck(db: Database, *, limit: int = 200) -> list[Stuck]:
+    """Replies that were given up, or of which nobody knows whether they arrived, oldest first."""
+    query = (
+        select(outbox, conversations.c.brand, turns.c.finished_at)
+        .join(turns, turns.c.id == outbox.c.turn_id)
+        .join(conversations, conversations.c.id == turns.c.conversation_id)
+        .where(outbox.c.state.in_(STUCK_STATES))
+        .order_by(turns.c.finished_at)
+        .limit(limit)
+    )
+    rows = await db.read(lambda connection: connection.execute(query).all())
+    return [
+        Stuck(
+            row.id, row.brand, row.channel, row.app, row.account, row.state, row.attempts, row.last_error or "",
+            row.turn_id, row.text,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def send_again(db: Database, items: Collection[str]) -> list[str]:
+    """Plan stuck replies once more, as if they had never been tried; parts that arrived stay where they are.
+
+    A part of which nobody knows whether it arrived is sent again too: its reader may see it twice.
+
+    Args:
+        db: Holds them.
+        items: Ids of replies.
+
+    Returns:
+        Those that were stuck, and are planned now.
+    """
+
+    def plan(connection: Connection) -> list[str]:
+        query = select(outbox.c.id, outbox.c.provider_ids).where(
+            outbox.c.id.in_(items), outbox.c.state.in_(STUCK_STATES)
+        )
+        found = connection.execute(query.with_for_update()).all()
+        for row in found:
+            known = list(row.provider_ids)
+            arrived = known[: known.index(UNKNOWN)] if UNKNOWN in known else known
+            values = {"state": "planned", "attempts": 0, "next_attempt_at": now(), "provider_ids": arrived}
+            connection.execute(update(outbox).where(outbox.c.id == row.id).values(last_error=None, **values))
+        return [row.id for row in found]
+
+    return await db.write(plan)
+
+
 async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     """Planned replies whose time has come and whose conversation waits for no earlier one."""
     return await db.read(lambda connection: connection.execute(_DUE, {"at": at}).all())
@@ -181,6 +250,7 @@ async def _deliver(
             done = await _claim(db, row.id)
             if done is None:
                 return None
+            done = _settled(done, requests)
             if len(done) >= len(requests):
                 return await _close(db, row, done, stop)
             done.append(await _send_part(channel, requests[len(done)], send))
@@ -190,6 +260,15 @@ async def _deliver(
     except DeliveryFailed as error:
         return await _put_off(db, row, error, clock, stop)
     return None
+
+
+def _settled(done: list[str], requests: Sequence[Request]) -> list[str]:
+    """Parts that are over; one in doubt is not, where its call may be made again."""
+    if done[-1:] != [IN_DOUBT]:
+        return done
+    over = done[:-1]
+    again = len(over) < len(requests) and requests[len(over)].repeatable
+    return over if again else [*over, UNKNOWN]
 
 
 def _channel(channels: Channels, row: Row[Any]) -> Channel:
@@ -231,6 +310,9 @@ async def _claim(db: Database, item: str) -> list[str] | None:
 async def _send_part(channel: Channel, request: Request, send: Send) -> str:
     """Make one call; returns the platform's id, or UNKNOWN when the platform may or may not have the part.
 
+    A call that is refused for good is followed by the one that may be made otherwise; both are the same part, and where
+    the second must be tried again, so must the first, since nothing is kept of it.
+
     Raises:
         DeliveryFailed: The platform does not have it.
     """
@@ -239,12 +321,17 @@ async def _send_part(channel: Channel, request: Request, send: Send) -> str:
     except NOT_SENT as error:
         raise DeliveryFailed(f"The platform cannot be reached ({_named(error)}).", retryable=True) from error
     except UNSURE as error:
+        if request.repeatable:
+            raise DeliveryFailed(f"The line broke ({_named(error)}).", retryable=True) from error
         log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
         return UNKNOWN
     try:
         return channel.receipt(status, headers, body)
-    except DeliveryFailed:
-        raise
+    except DeliveryFailed as error:
+        if error.retryable or request.otherwise is None:
+            raise
+        log.info("delivery_otherwise", extra={"channel": channel.name, "reason": str(error)[:300]})
+        return await _send_part(channel, request.otherwise, send)
     except Exception:
         # The platform answered, so it has the call; what it said is not worth a second message to a customer.
         log.exception("receipt_not_read", extra={"channel": channel.name, "status": status})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from channels.rendering import Markup, honest_label
+from channels.rendering import Markup, honest_label, unescaped
 
 MAX_ACTIVITY_BYTES = 28 * 1024
 """Of a whole activity as UTF-16. Source: the page above, which has named 28, then 40, now 100 KB: the least holds."""
@@ -19,8 +19,8 @@ MAX_TEXT_CHARS = 12_000
 JSON, six bytes for a letter outside ASCII, should be what Microsoft measures, it stays below the limit.
 """
 
-_ADDRESS = r"https?://[^\s<>()\[\]`*|\\&]+"
-"""A web address in a text: Teams makes a link of it, which an escape would break."""
+_ADDRESS = r"https?://(?:[^\s<>()\[\]`*_~|\\&]|(?<=[^\W_])_(?=[^\W_]))+"
+"""A web address in a text: Teams makes a link of it, which an escape would break. Inside a word, `_` marks nothing."""
 
 _MARKUP = re.compile(
     rf"""(?P<address>{_ADDRESS})
@@ -64,5 +64,14 @@ def with_line_ends(text: str) -> str:
     return _LINE_END.sub("  \n", text)
 
 
-# Code is shown as plain text: between code marks Teams would show our escapes.
-MARKUP = Markup(limit=MAX_TEXT_CHARS // 3, bold="**", italic="_", strike="~~", code="", escape=escape, link=link)
+MARKUP = Markup(
+    limit=MAX_TEXT_CHARS // 3,
+    bold="**",
+    italic="_",
+    strike="~~",
+    code="`",
+    escape=escape,
+    link=link,
+    # Between code marks a backslash would show.
+    escape_code=unescaped,
+)

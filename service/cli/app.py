@@ -31,6 +31,7 @@ app = typer.Typer(
 kb = _group("The knowledge of a brand: documents in, cited passages out.")
 adapter = _group("The trained voices: which there are, and which one speaks.")
 channel = _group("Messaging platforms.")
+outbox = _group("Replies that their platform does not have.")
 handoffs = _group("Conversations that wait for a person.")
 intents = _group("What messages are about: a classifier a brand, trained on its own labelled messages.")
 config = _group("What this deployment says, and where each value comes from.")
@@ -42,6 +43,7 @@ app.add_typer(answer, name="answer")
 app.add_typer(data, name="data")
 app.add_typer(adapter, name="adapter")
 app.add_typer(channel, name="channel")
+app.add_typer(outbox, name="outbox")
 app.add_typer(handoffs, name="handoffs")
 app.add_typer(intents, name="intents")
 app.add_typer(voice, name="voice")
@@ -522,6 +524,28 @@ def adapter_sign(
     run_sign(version, every=every, as_json=json)
 
 
+@channel.command("list")
+def channel_list(json: Json = False) -> None:
+    """Show every app: whether it is on, who speaks there, what to enter at the platform, what it can take."""
+    from service.cli.channels import run_list
+
+    run_list(as_json=json)
+
+
+@channel.command("check")
+def channel_check(
+    channel: Annotated[str | None, typer.Argument(help="A platform; all where absent.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Try every app without calling its platform: secrets, a signed event, a reply; say what keeps one off.
+
+    A platform that is named and has no app that is on makes it fail.
+    """
+    from service.cli.channels import run_check
+
+    run_check(channel, as_json=json)
+
+
 @channel.command("simulate")
 def channel_simulate(
     channel: Annotated[str, typer.Argument(help="The platform, such as slack.", show_default=False)],
@@ -538,6 +562,28 @@ def channel_simulate(
     from service.cli.simulate import run_simulate
 
     run_simulate(channel, text, brand, sender=sender, url=url, timeout_s=timeout_s, as_json=json)
+
+
+@outbox.command("list")
+def outbox_list(json: Json = False) -> None:
+    """Show replies that were given up, and those of which nobody knows whether they arrived."""
+    from service.cli.waiting import run_outbox
+
+    run_outbox(as_json=json)
+
+
+@outbox.command("replay")
+def outbox_replay(
+    items: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As `outbox list` shows them.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that were given up; not those that may have arrived.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Send replies again. One of which nobody knows whether it arrived may then be read twice, so it must be named."""
+    from service.cli.waiting import run_replay
+
+    run_replay(items or (), every=every, as_json=json)
 
 
 @handoffs.command("list")

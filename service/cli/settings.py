@@ -120,14 +120,15 @@ def _warnings(config: Config) -> Iterator[str]:
         if brand.shipped_adapter is not None and not (brand.shipped_adapter / "manifest.json").is_file():
             yield f"brands.{name}.shipped_adapter: no adapter in {brand.shipped_adapter}"
     for channel, app, settings in config.service.apps.each():
-        unset = [secret.env or str(secret.file) for secret in settings.secrets().values() if not _is_set(secret)]
+        unset = [secret.env or str(secret.file) for secret in settings.secrets().values() if not is_set(secret)]
         if unset:
             yield f"apps.{channel}.{app} stays off until its secrets are set: {', '.join(unset)}"
     if not config.service.service.api_keys:
         yield "service.api_keys is not set; that is allowed on loopback only"
 
 
-def _is_set(secret: Secret) -> bool:
+def is_set(secret: Secret) -> bool:
+    """Whether there is a value where the secret is said to stand."""
     try:
         read_secret(secret, os.environ)
     except ConfigError:

@@ -84,7 +84,8 @@ class _Intake:
             # Signed, so it is the platform's: refusing it would only make it come again. It is kept for a look.
             await unbound.keep(gateway.db, channel=channel, app=app, account="", reason=str(error), payload=body)
             gateway.metrics.webhooks.labels(channel, "unreadable").inc()
-            return PlainTextResponse("kept\n")
+            # Without a word: Twilio would send it to the person.
+            return Response()
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:

@@ -32,3 +32,13 @@ def whatsapp_bodies() -> list[tuple[str, dict[str, Any]]]:
         for path in sorted(WEBHOOKS.glob("whatsapp/*.json"))
         for case, payload in json.loads(path.read_bytes()).items()
     ]
+
+
+def line_events() -> list[tuple[str, dict[str, Any]]]:
+    """Name and body of each, with one event in it; none where the recorded bodies are not there."""
+    path = WEBHOOKS / "line" / "webhook.json"
+    payload = json.loads(path.read_bytes()) if path.is_file() else {"events": []}
+    return [
+        (f"{number:02d}-{event['type']}", payload | {"events": [event]})
+        for number, event in enumerate(payload["events"])
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -294,7 +295,11 @@ def test_a_call_without_a_token_or_to_elsewhere_is_refused(name: str) -> None:
 
 
 def answer(
-    name: str, fields: dict[str, object], *, url: str = "https://graph.example/v23.0/1/messages", headers: object = None
+    name: str,
+    fields: Mapping[str, object],
+    *,
+    url: str = "https://graph.example/v23.0/1/messages",
+    headers: object = None,
 ) -> tuple[int, bytes]:
     """What the stand-in says: status and body."""
     made = Request("POST", url, BEARER if headers is None else {}, fields)

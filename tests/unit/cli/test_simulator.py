@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import stat
@@ -86,7 +87,9 @@ def platform_and_gateway(home: Path, port: int, *, answer: bool = True) -> Itera
             reply = OutboundReply(message.account, message.reply_to, text, "1", (Source(1, "Returns", "returns.md"),))
             async with httpx2.AsyncClient() as client:
                 for call in platform.render(reply):
-                    got = await client.request(call.method, call.url, headers=dict(call.headers), json=call.json)
+                    got = await client.request(
+                        call.method, call.url, headers=dict(call.headers), json=call.json, data=call.form
+                    )
                     assert platform.receipt(got.status_code, dict(got.headers), got.content)
         return Response("ok")
 
@@ -124,6 +127,29 @@ def test_a_reply_that_does_not_come_is_told(cli: Cli, home: Path) -> None:
         done = cli("channel", "simulate", "slack", "Hi", "--brand", "velmora", "--url", url, "--timeout", "1")
     assert done.code == 1
     assert "no reply came within 1 s" in done.err
+
+
+@pytest.mark.parametrize("channel", ["line", "twilio"])
+def test_the_gateways_own_calls_are_taken_as_json_and_as_forms(home: Path, channel: str) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+
+    async def reply() -> str:
+        binding = next(one for one in load_config(CONFIGS, {}).brands["velmora"].channels if one.channel == channel)
+        apps = {(kind, name): app for kind, name, app in simulated(home, url).apps.each()}
+        app = apps[channel, binding.app]
+        made = {key: read_secret(one, {}) for key, one in app.secrets().items()}
+        platform = build_channel(channel, app=binding.app, secrets=made, settings=app.settings(), api_url=app.api_url)
+        body = platform.simulate("Hi", account=binding.account, message_id="1", sender="+15550100123")
+        message = platform.parse(body).messages[0]
+        (call,) = platform.render(OutboundReply(message.account, message.reply_to, "é & = 😀", "1"))
+        async with outside_session() as session:
+            return platform.receipt(*await sender(session)(call))
+
+    with platform_and_gateway(home, port), httpx2.Client(base_url=url) as client:
+        assert asyncio.run(reply())
+        calls = client.get(f"/simulator/{channel}/calls").json()["calls"]
+        assert [call["texts"] for call in calls] == [["é & = 😀"]]
 
 
 def test_the_recorder_keeps_no_header_and_refuses_what_is_no_json(home: Path) -> None:

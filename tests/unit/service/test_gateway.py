@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from channels.base import Channel
+from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
@@ -31,6 +32,8 @@ SENDERS = {
     "slack": "U0ABC123",
     "teams": "29:1person",
     "whatsapp": "15550101234",
+    "line": "U206d25c2ea6bd87c17655609a1c37cb8",
+    "twilio": "+15550101234",
 }
 TOKENS_ONLY = {"teams"}
 """Platforms that sign a token, not the body."""
@@ -156,16 +159,27 @@ def test_only_listed_origins_and_our_own_may_open_a_chat(door: Door) -> None:
         assert not origin_allowed(listed, foreign, "chat.example")
 
 
-@pytest.mark.parametrize("channel", sorted(SENDERS))
+@pytest.mark.parametrize("channel", sorted(PLATFORMS))
 def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str) -> None:
     from service.tables import inbox
 
     platform = door.platform(channel)
+    somebody = PLATFORMS[channel].stand_in.somebody()
     body = platform.simulate(
-        "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=SENDERS[channel]
+        "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=somebody
     )
     for _ in range(3):
         assert door.post(channel, body, platform.sign(body)).status_code == 200
+    assert door.count(inbox) == 1
+
+
+def test_a_command_reads_its_answer_once_it_is_stored(door: Door) -> None:
+    from service.tables import inbox
+
+    platform = door.platform("discord")
+    body = platform.simulate("Hello?", account=door.binding("discord").account, message_id="1", sender="1")
+    answer = door.post("discord", body, platform.sign(body))
+    assert (answer.json(), answer.headers["content-type"]) == ({"type": 5}, "application/json")
     assert door.count(inbox) == 1
 
 
@@ -195,6 +209,19 @@ def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: D
     assert door.post(channel, body, platform.sign(body)).status_code == 200
     assert (door.count(inbox), door.count(unbound_events)) == (0, 1)
     assert f'brandvoice_unbound_events_total{{channel="{channel}"}} 1.0' in door.client.get("/metrics").text
+
+
+def test_twilio_is_told_nothing_that_it_would_send_to_the_person(door: Door) -> None:
+    from service.tables import inbox, unbound_events
+
+    platform, body = door.platform("twilio"), door.event("twilio")
+    taken = door.post("twilio", body, platform.sign(body))
+    assert taken.headers["content-type"].startswith("text/xml")
+    assert taken.text.endswith("<Response/>")
+    unreadable = b"Body=Hi"
+    kept = door.post("twilio", unreadable, platform.sign(unreadable))
+    assert (kept.status_code, kept.text) == (200, "")
+    assert (door.count(inbox), door.count(unbound_events)) == (1, 1)
 
 
 def test_an_unknown_app_and_an_unknown_channel_are_not_found(door: Door) -> None:

@@ -174,6 +174,20 @@ async def test_the_reader_sees_that_an_answer_is_being_written(tmp_path: Path) -
     await db.close()
 
 
+async def test_where_each_message_wants_a_reply_of_its_own_none_is_put_to_another(tmp_path: Path) -> None:
+    db = await Database.open(f"sqlite:///{tmp_path}/brandvoice.db")
+    bench = Bench(db, ScriptedGenerator([SAYS], delay_s=0.02))
+    bench.lanes._apart = {"slack"}
+    for number in (1, 2, 3):
+        await bench.hear(number, f"question {number}", ended=True)
+    await until(lambda: bool(bench.generator.prompts))
+    await bench.hear(4, "question 4")
+    await until(lambda: not bench.lanes._lanes)
+    assert await bench.questions() == [f"question {number}?" for number in (1, 2, 3, 4)]
+    assert bench.generator.closed == 0
+    await db.close()
+
+
 def test_patience_looks_at_how_a_message_ends() -> None:
     assert patience_s(message(1, "Hi", ended=False)) == OPEN_S
     assert patience_s(message(1, "", ended=False)) == OPEN_S

@@ -83,6 +83,8 @@ class LinesChannel:
     def render(self, outbound: OutboundReply) -> Sequence[Request]:
         if outbound.text == "cannot be rendered":
             raise ValueError(outbound.text)
+        if outbound.text == "too late":
+            raise DeliveryFailed(outbound.text, retryable=False)
         return [Request("POST", "https://platform.test", {}, {"text": line}) for line in outbound.text.split("\n")]
 
     def receipt(self, status: int, headers: Mapping[str, str], body: bytes) -> str:

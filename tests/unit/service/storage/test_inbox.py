@@ -87,6 +87,17 @@ async def test_a_turn_that_begins_anew_answers_what_came_meanwhile_too(db: Datab
     assert [row.question for row in await rows(db, turns)] == ["first\nsecond"]
 
 
+async def test_where_each_message_wants_a_reply_of_its_own_each_gets_a_turn(db: Database) -> None:
+    for name in ("m1", "m2", "m3"):
+        accepted = await inbox.accept(db, BRAND, message(name, name))
+    asked: list[tuple[str, bool]] = []
+    while turn := await inbox.next_turn(db, accepted.conversation_id, apart={"slack"}):
+        assert await inbox.next_turn(db, accepted.conversation_id, apart={"slack"}) == turn, "nothing is put to it"
+        asked.append((turn.question, turn.more))
+        await conversations.finish(db, turn.id, reply(), outbox=None, handoff=None)
+    assert asked == [("m1", True), ("m2", True), ("m3", False)]
+
+
 async def test_workers_that_race_get_the_same_turn(db: Database) -> None:
     accepted = await inbox.accept(db, BRAND, message("m1"))
     got = await asyncio.gather(*(_turn(db, accepted.conversation_id) for _ in range(10)))

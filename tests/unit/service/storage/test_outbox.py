@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from channels.base import Request
+from channels.base import Channel, OutboundReply, Request
 from service import outbox
 from service.database import Database
 from service.errors import StorageUnavailable
 from service.tables import outbox as outbox_table
-from tests.unit.service.storage.support import CHANNELS, Clock, Killed, Platform, answered, rows
+from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
 
 
 async def _only(db: Database) -> Any:
@@ -67,6 +69,56 @@ async def test_what_the_platform_refuses_for_good_is_not_tried_again(db: Databas
     platform = Platform(script=[400])
     assert (await outbox.deliver_due(db, CHANNELS, platform.send))["failed"] == 1
     assert (await _only(db)).last_error == "status 400"
+
+
+class _PushesToo(LinesChannel):
+    """Sends each line as an answer, or else as a push."""
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        def request(text: str, otherwise: Request | None = None) -> Request:
+            return Request("POST", "https://platform.test", {}, {"text": text}, otherwise=otherwise)
+
+        return [request(line, request(f"push of {line}")) for line in outbound.text.split("\n")]
+
+
+PUSHES_TOO = {("slack", "main"): cast("Channel", _PushesToo())}
+
+
+async def test_what_is_refused_for_good_goes_out_otherwise_and_the_next_part_as_ever(db: Database) -> None:
+    await answered(db, text="one\ntwo")
+    platform = Platform(script=[400])
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send))["sent"] == 1
+    assert platform.taken == ["push of one", "two"]
+    row = await _only(db)
+    assert (row.state, row.provider_ids, row.attempts) == ("sent", ["id-push of one", "id-two"], 1)
+
+
+async def test_what_may_still_be_taken_does_not_go_out_otherwise(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[503, 429, "no line"]), Clock()
+    for _ in range(3):
+        assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["put_off"] == 1
+        clock.advance(400)
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["sent"] == 1
+    assert platform.taken == ["one"]
+
+
+async def test_what_goes_out_otherwise_is_tried_again_by_the_schedule(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[400, 503, 400]), Clock()
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["put_off"] == 1
+    clock.advance(60)
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=clock))["sent"] == 1
+    assert (platform.taken, platform.script) == (["push of one"], [])
+
+
+@pytest.mark.parametrize(("second", "state"), [(400, "failed"), ("answer lost", "unknown")])
+async def test_what_is_refused_or_lost_otherwise_is_over(db: Database, second: str | int, state: str) -> None:
+    await answered(db)
+    platform = Platform(script=[400, second])
+    assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send))[state] == 1
+    assert sum((await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=Clock())).values()) == 0
+    assert platform.script == []
 
 
 async def test_parts_already_sent_are_not_sent_again_after_a_failure(db: Database) -> None:
@@ -130,6 +182,41 @@ async def test_after_a_crash_only_the_part_in_flight_is_unknown(db: Database, ur
     await again.close()
 
 
+class _Edits(LinesChannel):
+    """Sends each line as a call that shows once, however often it is made."""
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        return [replace(one, repeatable=True) for one in super().render(outbound)]
+
+
+EDITS = {("slack", "main"): cast("Channel", _Edits())}
+
+
+@pytest.mark.parametrize("moment", ["killed before", "killed after"])
+async def test_after_a_crash_a_call_that_shows_once_is_made_again(db: Database, url: str, moment: str) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", moment])
+    with pytest.raises(Killed):
+        await outbox.deliver_due(db, EDITS, platform.send)
+    await db.close()
+    again = await Database.open(url)
+    assert await outbox.recover(again) == 1
+    assert (await outbox.deliver_due(again, EDITS, platform.send))["sent"] == 1
+    assert list(dict.fromkeys(platform.taken)) == ["one", "two", "three"]
+    row = await _only(again)
+    assert (row.state, row.provider_ids) == ("sent", ["id-one", "id-two", "id-three"])
+    await again.close()
+
+
+@pytest.mark.parametrize("lost", ["answer lost", "line cut"])
+async def test_a_call_that_shows_once_is_made_again_when_its_answer_was_lost(db: Database, lost: str) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[lost]), Clock()
+    assert (await outbox.deliver_due(db, EDITS, platform.send, clock=clock))["put_off"] == 1
+    clock.advance(60)
+    assert (await outbox.deliver_due(db, EDITS, platform.send, clock=clock))["sent"] == 1
+
+
 async def test_replies_of_a_conversation_arrive_in_order(db: Database) -> None:
     await answered(db, key="a", text="a1")
     await answered(db, key="a", text="a2")
@@ -169,6 +256,12 @@ async def test_a_reply_that_cannot_be_rendered_harms_no_other(db: Database) -> N
     result = await outbox.deliver_due(db, CHANNELS, platform.send)
     assert (result["failed"], result["sent"]) == (1, 1)
     assert platform.taken == ["fine"]
+
+
+async def test_a_reply_that_comes_too_late_fails_for_good_with_the_channels_own_reason(db: Database) -> None:
+    await answered(db, text="too late")
+    assert (await outbox.deliver_due(db, CHANNELS, Platform().send))["failed"] == 1
+    assert (await _only(db)).last_error == "too late"
 
 
 async def test_replies_of_an_app_that_is_off_wait_for_it(db: Database) -> None:
@@ -292,3 +385,28 @@ def test_no_part_is_ever_sent_twice_or_out_of_order(parts: int, script: list[str
     if state == "unknown":
         assert {"answer lost", "line cut", "killed before", "killed after"} & set(script)
     assert state in ("sent", "unknown", "failed")
+
+
+async def test_what_was_given_up_is_listed_and_sent_again_when_somebody_says_so(db: Database) -> None:
+    turn = await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", 400])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["failed"] == 1
+    (found,) = await outbox.stuck(db)
+    assert (found.turn, found.state, found.brand, found.reason) == (turn, "failed", BRAND, "status 400")
+    assert await outbox.send_again(db, [found.id, "nobody's"]) == [found.id]
+    assert await outbox.stuck(db) == []
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
+    assert platform.taken == ["one", "two", "three"], "what had arrived is not sent twice"
+    assert await outbox.send_again(db, [found.id]) == [], "what was sent stays sent"
+
+
+async def test_a_part_that_may_have_arrived_is_sent_again_only_when_somebody_says_so(db: Database) -> None:
+    await answered(db, text="one\ntwo\nthree")
+    platform = Platform(script=["take", "answer lost"])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["unknown"] == 1
+    (found,) = await outbox.stuck(db)
+    assert found.state == "unknown"
+    before = list(platform.taken)
+    await outbox.send_again(db, [found.id])
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
+    assert platform.taken == [*before, "two", "three"]
