@@ -118,7 +118,7 @@ class Capabilities:
 
 
 class Channel(Protocol):
-    """One app on one platform: built from its settings and secrets, it holds no connection and no state."""
+    """One app on one platform: built from its settings and secrets, it holds no connection, and no state of its own."""
 
     name: str
     capabilities: Capabilities
@@ -137,6 +137,7 @@ class Channel(Protocol):
         Raises:
             SignatureInvalid: Missing, malformed or wrong signature.
             StaleRequest: The signed time is too far from now.
+            NotReady: It needs something from the network first; see `Fetches`.
         """
         ...
 
@@ -152,7 +153,7 @@ class Channel(Protocol):
         """The calls that deliver this reply, in order; a long text becomes several.
 
         Raises:
-            DeliveryFailed: It can no longer be delivered, such as after the time that the platform leaves for it.
+            DeliveryFailed: It can no longer be delivered, or not yet.
         """
         ...
 

@@ -3,6 +3,7 @@
 ChannelError
 ├── SignatureInvalid   the sender's fault: 401, never retried by us
 ├── StaleRequest       the sender's fault: 401
+├── NotReady           nobody's fault: 503, so that it is sent again
 ├── PayloadInvalid     the sender's fault: the body is kept aside, 200
 ├── DeliveryFailed     the platform's fault (retryable) or ours (not)
 ├── ChannelUnknown     the operator's fault: no such channel or app
@@ -22,6 +23,10 @@ class SignatureInvalid(ChannelError):
 
 class StaleRequest(ChannelError):
     """The signed time is too far from now: a replay, or a wrong clock."""
+
+
+class NotReady(ChannelError):
+    """What is needed to check the request has not come from the network yet; see `channels.base.Fetches`."""
 
 
 class PayloadInvalid(ChannelError):

@@ -14,6 +14,7 @@ from channels.line import LINE
 from channels.messenger import MESSENGER
 from channels.platform import NO_SETTINGS, Platform
 from channels.slack import SLACK
+from channels.teams import TEAMS
 from channels.telegram import TELEGRAM
 from channels.twilio import TWILIO
 from channels.whatsapp import WHATSAPP
@@ -25,6 +26,7 @@ PLATFORMS: Mapping[str, Platform] = {
     "instagram": INSTAGRAM,
     "line": LINE,
     "messenger": MESSENGER,
+    "teams": TEAMS,
     "telegram": TELEGRAM,
     "twilio": TWILIO,
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
-from channels.base import Answer, Channel, InboundMessage, OutboundReply, Request, Source
+from channels.base import Answer, Channel, Fetches, InboundMessage, OutboundReply, Request, Source
 from channels.errors import (
     ChannelError,
     ChannelMisconfigured,
@@ -180,7 +180,8 @@ class ChannelContract:
         """`hmac.compare_digest` raises TypeError on such text."""
         right = self.right_signature()
         for wrong in (right[:-1] + "g", right[:-1] + "é", right[:-1] + "١", "\ud800" + right, "\x00", right.upper()):
-            self.refuses_signature(wrong)
+            if wrong != right:  # base64 may end in g
+                self.refuses_signature(wrong)
 
     def test_every_flipped_bit_of_a_signature_is_refused(self) -> None:
         """One spelling of a signature, and no other."""
@@ -376,6 +377,13 @@ class ChannelContract:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> DeliveryFailed:
         """The error that an answer leads to."""
         return refused(DeliveryFailed, self.channel().receipt, status, headers, body)
+
+
+def learn_all(channel: Channel, stand_in: StandIn) -> None:
+    """Bring a channel what it needs from the network, from its platform's stand-in; nothing where it needs nothing."""
+    if isinstance(channel, Fetches):
+        for request in channel.needs():
+            channel.learn(request, *stand_in.answer(request, number=0))
 
 
 def expect(condition: bool, why: str) -> None:

@@ -37,6 +37,7 @@ from service.database import Database
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
+from service.fetching import Fetcher
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
@@ -73,6 +74,8 @@ class Gateway:
     base_name: str
     terms: Terms
     """What an adapter must be to be served here."""
+    fetcher: Fetcher
+    """Brings what channels need before they verify or send."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -170,10 +173,9 @@ async def open_gateway(
             guides={name: brand.voice_guide.read_text("utf-8") for name, brand in config.brands.items()},
             intents=intents,
         )
-        # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
-        fresh = aiohttp.TCPConnector(limit=0, force_close=True)
-        outside = await stack.enter_async_context(aiohttp.ClientSession(connector=fresh, auto_decompress=False))
-        send = _sender(outside)
+        outside = await stack.enter_async_context(outside_session())
+        send = sender(outside)
+        fetcher = Fetcher(send)
         gateway: Gateway
         lanes = Lanes(
             db=db,
@@ -183,13 +185,13 @@ async def open_gateway(
             settings=settings.service,
             metrics=metrics,
             engine_ready=engine.ready,
-            typing=Typing(platform, send),
+            typing=Typing(platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, tuple(problems),
+            platform, base["name"], terms, fetcher, tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
@@ -259,7 +261,13 @@ def _engines(
     return process, held, VllmGenerator(session, process.url)
 
 
-def _sender(session: aiohttp.ClientSession) -> outbox.Send:
+def outside_session() -> aiohttp.ClientSession:
+    """For calls to platforms and hooks: it unpacks what they compress, as they may, and trusts no connection twice."""
+    # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+
+
+def sender(session: aiohttp.ClientSession) -> outbox.Send:
     """Makes one call of a channel."""
 
     async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
@@ -291,7 +299,8 @@ async def _housekeeping(
 
     while True:
         try:
-            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send)).items():
+            ready = gateway.fetcher.ready
+            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready)).items():
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)

@@ -32,6 +32,7 @@ from service.tables import conversations, outbox, turns
 log = logging.getLogger(__name__)
 
 Send = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
+Ready = Callable[[Channel], Awaitable[None]]
 Channels = Mapping[tuple[str, str], Channel]
 
 SCHEDULE_S = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
@@ -112,8 +113,13 @@ async def recover(db: Database) -> int:
     return cut
 
 
+async def as_it_is(channel: Channel) -> None:
+    """For channels that need nothing from the network before they send."""
+    del channel
+
+
 async def deliver_due(
-    db: Database, channels: Channels, send: Send, *, clock: Callable[[], datetime] = now
+    db: Database, channels: Channels, send: Send, *, ready: Ready = as_it_is, clock: Callable[[], datetime] = now
 ) -> Mapping[str, int]:
     """Send everything whose time has come, the replies of one conversation in their order.
 
@@ -123,6 +129,7 @@ async def deliver_due(
         db: Holds the replies.
         channels: By (channel, app).
         send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
+        ready: Fetches what a channel needs before it can send; see `service.fetching`.
         clock: The present moment, with its zone.
 
     Returns:
@@ -131,7 +138,9 @@ async def deliver_due(
     totals = Counter({"sent": 0, "put_off": 0, "failed": 0, "unknown": 0})
     stop = asyncio.Event()
     while due := await _due(db, clock()):
-        work = asyncio.gather(*(_deliver(db, row, channels, send, clock, stop) for row in due), return_exceptions=True)
+        work = asyncio.gather(
+            *(_deliver(db, row, channels, send, ready, clock, stop) for row in due), return_exceptions=True
+        )
         try:
             results = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -224,11 +233,19 @@ async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
 
 
 async def _deliver(
-    db: Database, row: Row[Any], channels: Channels, send: Send, clock: Callable[[], datetime], stop: asyncio.Event
+    db: Database,
+    row: Row[Any],
+    channels: Channels,
+    send: Send,
+    ready: Ready,
+    clock: Callable[[], datetime],
+    stop: asyncio.Event,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
     try:
-        requests = _render(channels, row)
+        channel = _channel(channels, row)
+        await ready(channel)
+        requests = _render(channel, row)
         while not stop.is_set():
             done = await _claim(db, row.id)
             if done is None:
@@ -236,7 +253,7 @@ async def _deliver(
             done = _settled(done, requests)
             if len(done) >= len(requests):
                 return await _close(db, row, done, stop)
-            done.append(await _send_part(channels[row.channel, row.app], requests[len(done)], send))
+            done.append(await _send_part(channel, requests[len(done)], send))
             if len(done) == len(requests):
                 return await _close(db, row, done, stop)
             await _set(db, row.id, stop, state="planned", provider_ids=done)
@@ -254,11 +271,15 @@ def _settled(done: list[str], requests: Sequence[Request]) -> list[str]:
     return over if again else [*over, UNKNOWN]
 
 
-def _render(channels: Channels, row: Row[Any]) -> Sequence[Request]:
+def _channel(channels: Channels, row: Row[Any]) -> Channel:
     channel = channels.get((row.channel, row.app))
     if channel is None:
         # Left in the queue: an operator who puts the app back gets its replies delivered.
         raise DeliveryFailed(f"The app {row.channel}/{row.app} is off or no longer configured.", retryable=True)
+    return channel
+
+
+def _render(channel: Channel, row: Row[Any]) -> Sequence[Request]:
     sources = tuple(Source(**source) for source in row.sources)
     try:
         return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from channels.base import Channel
-from service.outbox import Channels, Send
+from service.outbox import Channels, Ready, Send, as_it_is
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +19,10 @@ AGAIN_BEFORE_S = 1.0
 class Typing:
     """Gives the sign, and gives it again while the answer takes its time; whether it arrives changes nothing."""
 
-    def __init__(self, channels: Channels, send: Send) -> None:
+    def __init__(self, channels: Channels, send: Send, *, ready: Ready = as_it_is) -> None:
         self._channels = channels
         self._send = send
+        self._ready = ready
 
     @asynccontextmanager
     async def shown(self, channel: str, app: str, account: str, reply_to: Mapping[str, str]) -> AsyncIterator[None]:
@@ -40,6 +41,7 @@ class Typing:
         lasts_s = platform.capabilities.typing_lasts_s
         try:
             while True:
+                await self._ready(platform)
                 for call in platform.typing(account, reply_to):
                     status, _, _ = await self._send(call)
                     log.debug("typing_shown", extra={"channel": platform.name, "status": status})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from channels.base import Channel, InboundMessage
-from channels.errors import PayloadInvalid, SignatureInvalid, StaleRequest
+from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
 from configs.brand import Brand
 from service import inbox, unbound
 from service.bootstrap import Gateway
@@ -48,7 +48,12 @@ def webhooks_router(gateway: Gateway) -> APIRouter:
         body = await _body(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            platform.verify(headers, body)
+            await gateway.fetcher.verify(platform, headers, body)
+        except NotReady as error:
+            # Neither taken nor refused: the platform sends it again.
+            log.warning("webhook_not_checked", extra={"channel": channel, "app": app, "reason": str(error)})
+            gateway.metrics.webhooks.labels(channel, "not_checked").inc()
+            return PlainTextResponse("try again later\n", 503)
         except (SignatureInvalid, StaleRequest) as error:
             # One line without the body; the answer says nothing that helps to guess a signature.
             log.warning("webhook_refused", extra={"channel": channel, "app": app, "reason": type(error).__name__})

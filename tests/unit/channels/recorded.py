@@ -20,6 +20,11 @@ def slack_bodies() -> list[tuple[str, dict[str, Any]]]:
     return bodies("slack")
 
 
+def teams_bodies() -> list[tuple[str, dict[str, Any]]]:
+    """Name and payload of each."""
+    return [(path.stem, json.loads(path.read_bytes())) for path in sorted(WEBHOOKS.glob("teams/*.json"))]
+
+
 def whatsapp_bodies() -> list[tuple[str, dict[str, Any]]]:
     """Name and payload of each."""
     return [

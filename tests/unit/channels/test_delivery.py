@@ -19,6 +19,7 @@ SECRETS = {
     "twilio": {"auth_token": "s" * 32},
     "discord": {"private_key": "0f" * 32},
     "telegram": {"bot_token": "7000000001:AA-x", "secret_token": "word"},
+    "teams": {"app_password": "s" * 32},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "instagram": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "messenger": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},

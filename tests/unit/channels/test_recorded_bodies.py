@@ -9,13 +9,15 @@ from urllib.parse import urlencode
 import pytest
 
 from channels.base import Inbound
-from channels.errors import SignatureInvalid
+from channels.errors import PayloadInvalid, SignatureInvalid
 from channels.registry import build_channel
 from channels.slack.payloads import IGNORED_REASONS as SLACK_REASONS
 from channels.slack.payloads import parse_body as parse_slack
+from channels.teams.payloads import parse_body as parse_teams
+from channels.teams.stand_in import made_up_key
 from channels.whatsapp.payloads import IGNORED_REASONS as WHATSAPP_REASONS
 from channels.whatsapp.payloads import parse_body as parse_whatsapp
-from tests.unit.channels.recorded import ABSENT, WEBHOOKS, slack_bodies, whatsapp_bodies
+from tests.unit.channels.recorded import ABSENT, WEBHOOKS, slack_bodies, teams_bodies, whatsapp_bodies
 
 pytestmark = pytest.mark.skipif(not WEBHOOKS.is_dir(), reason=ABSENT)
 
@@ -94,6 +96,36 @@ def test_each_whatsapp_body_becomes_what_it_is(name: str, payload: dict[str, Any
     assert inbound.messages[0].text == "" or name in WHATSAPP_TEXTS or name == "message-referral"
     assert inbound.messages[0].conversation_key.startswith("US.")
     assert set(inbound.ignored) <= WHATSAPP_REASONS
+
+
+def test_each_teams_body_becomes_what_it_is() -> None:
+    bodies = dict(teams_bodies())
+    assert sorted(bodies) == ["personal_message", "signin_failure_invoke"]
+    invoke = parse_teams(json.dumps(bodies["signin_failure_invoke"]).encode())
+    assert (invoke.ignored, invoke.messages, kind_of(invoke)) == (("invoke",), (), "handshake")
+    # Written for a local test: Teams itself gives each message an id.
+    with pytest.raises(PayloadInvalid, match=": id"):
+        parse_teams(json.dumps(bodies["personal_message"]).encode())
+    (message,) = parse_teams(json.dumps({**bodies["personal_message"], "id": "1"}).encode()).messages
+    assert message.text == "Hello, Bot!"
+    assert message.account == "00000000-0000-0000-0000-0000000000001"
+    assert message.conversation_key == f"{message.account}:personal-chat-id"
+
+
+def test_each_teams_body_is_accepted_when_signed_and_refused_when_not() -> None:
+    secrets = {"app_password": "s" * 32, "private_key": made_up_key()}
+    settings = {"app_id": "00000000-0000-4000-8000-000000000001"}
+    url = dict(teams_bodies())["personal_message"]["serviceUrl"]
+    at_home = build_channel("teams", app="main", secrets=secrets, settings=settings, api_url=url)
+    elsewhere = build_channel(
+        "teams", app="main", secrets=secrets, settings=settings, api_url="https://smba.trafficmanager.net/teams"
+    )
+    for _, payload in teams_bodies():
+        body = json.dumps({"serviceUrl": url, **payload}).encode()
+        at_home.verify(at_home.sign(body), body)
+        for channel, headers in ((at_home, {}), (elsewhere, elsewhere.sign(body))):
+            with pytest.raises(SignatureInvalid):
+                channel.verify(headers, body)
 
 
 def test_the_recorded_signatures_are_ours() -> None:

@@ -30,10 +30,13 @@ SENDERS = {
     "slack": "U0ABC123",
     "whatsapp": "15550101234",
     "instagram": "6250000000000001",
-    "messenger": "6250000000000001",
     "line": "U206d25c2ea6bd87c17655609a1c37cb8",
+    "messenger": "6250000000000001",
+    "teams": "29:1person",
     "twilio": "+15550101234",
 }
+TOKENS_ONLY = {"teams"}
+"""Platforms that sign a token, not the body."""
 
 
 class Door:
@@ -189,7 +192,8 @@ def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, chan
         "Hello?", account=door.binding(channel).account, message_id="wamid.ABCDEF", sender=SENDERS[channel]
     )
     signed = dict(platform.sign(body))
-    assert door.post(channel, body + b" ", signed).status_code == 401
+    if channel not in TOKENS_ONLY:
+        assert door.post(channel, body + b" ", signed).status_code == 401
     flipped = {name: value[:-1] + ("1" if value.endswith("0") else "0") for name, value in signed.items()}
     assert door.post(channel, body, flipped).status_code == 401
     assert door.post(channel, body, {}).status_code == 401
