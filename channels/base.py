@@ -153,8 +153,7 @@ class Channel(Protocol):
         """The calls that deliver this reply, in order; a long text becomes several.
 
         Raises:
-            DeliveryFailed: It can no longer be delivered, such as after the time that the platform leaves for it, or
-                not yet.
+            DeliveryFailed: It can no longer be delivered, or not yet.
         """
         ...
 

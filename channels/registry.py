@@ -21,12 +21,12 @@ from channels.whatsapp import WHATSAPP
 
 PLATFORMS: Mapping[str, Platform] = {
     "slack": SLACK,
-    "teams": TEAMS,
     "whatsapp": WHATSAPP,
     "discord": DISCORD,
     "instagram": INSTAGRAM,
     "line": LINE,
     "messenger": MESSENGER,
+    "teams": TEAMS,
     "telegram": TELEGRAM,
     "twilio": TWILIO,
 }

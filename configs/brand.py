@@ -215,7 +215,7 @@ class GateMargins(Strict):
     voice: float = Field(default=0.05, gt=0, le=1, description="Voice score, 0 to 1.")
     groundedness: float = Field(default=0.05, gt=0, le=1, description="Share of sentences that passages support.")
     facts: float = Field(default=0.05, gt=0, le=1, description="Share of answers that hold the right facts.")
-    citation_precision: float = Field(default=0.05, gt=0, le=1, description="Share of citations that are right.")
+    citation_precision: float = Field(default=0.1, gt=0, le=1, description="Share of citations that are right.")
     citation_recall: float = Field(default=0.05, gt=0, le=1, description="Share of right passages that are cited.")
     refusal: float = Field(default=0.1, gt=0, le=1, description="Share of unanswerable questions refused.")
     false_refusal: float = Field(default=0.05, gt=0, le=1, description="Share of answerable questions refused.")

@@ -120,6 +120,12 @@ class Sft(Strict):
         description="Weight by which an adapter is held to what the base says of the general conversations, rather "
         "than learn them; 0 learns them as the others.",
     )
+    strength: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of what an adapter learnt that is kept: less brings it nearer to the base.",
+    )
     gradient_checkpointing: bool = Field(
         default=False, description="Compute each layer twice rather than keep what it made: less memory, slower."
     )
@@ -151,6 +157,7 @@ class Dpo(Sft):
     distillation: Literal[0] = Field(default=0, description="Not for pairs, which have a reference.")
     fused_lora: Literal[False] = Field(default=False, description="Not for pairs.")
     fused_layers: Literal[False] = Field(default=False, description="Not for pairs.")
+    strength: float = Field(default=1.0, ge=1, le=1, description="Not for pairs.")
 
 
 ADDED_LATER = {
@@ -159,8 +166,9 @@ ADDED_LATER = {
     "sft": (
         *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
         *("weights", "attention", "fused_lora", "fused_layers", "gradient_checkpointing"),
-        "distillation",
+        *("distillation", "strength"),
     ),
+    "dpo": ("strength",),
 }
 """Keys that did not exist when the first adapters were trained. One with its default, which does as was done before,
 stays out of the digest: an adapter made without it is still up to date."""
@@ -202,6 +210,8 @@ class Recipe(_Named):
             raise ValueError("small steps are lost in weights of bfloat16; take sft.weights: float32 for method full")
         if self.sft.distillation and self.method == "full":
             raise ValueError("sft.distillation compares with the adapter off, and method full has none; set it to 0")
+        if self.sft.strength < 1 and self.method == "full":
+            raise ValueError("sft.strength is of an adapter, and method full has none; set it to 1")
         if self.sft.distillation and not self.data.general:
             raise ValueError("sft.distillation needs general conversations; set data.general and data.general_share")
         return self

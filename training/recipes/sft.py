@@ -48,6 +48,7 @@ from training.runs.adapter_run import (
 from training.trainer.ranks import place
 from training.trainer.rehearsal import Rehearses
 from training.trainer.sampling import LengthGrouped
+from training.trainer.strength import keep
 
 
 class Job(adapter_run.Job[Recipe, Example]):
@@ -158,6 +159,7 @@ def _train(job: Job, run: Run) -> Trained:
     check_losses(job, run, log)
 
     # 5. Evaluate where asked, then package: a folder of three files, all or none.
+    keep(trainer.model, sft.strength)
     trained = finish(job, run, log, trainer.model, tokenizer, device=device, examples=len(examples))
     del trainer, model
     gc.collect()

@@ -16,10 +16,10 @@ NOW_S = 1_790_000_000.0
 SECRETS = {
     "line": {"channel_secret": "s" * 32, "access_token": "token"},
     "slack": {"signing_secret": "s" * 32, "bot_token": "xoxb-1"},
-    "teams": {"app_password": "s" * 32},
     "twilio": {"auth_token": "s" * 32},
     "discord": {"private_key": "0f" * 32},
     "telegram": {"bot_token": "7000000001:AA-x", "secret_token": "word"},
+    "teams": {"app_password": "s" * 32},
     "whatsapp": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "instagram": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},
     "messenger": {"app_secret": "s" * 32, "verify_token": "token", "access_token": "EAA"},

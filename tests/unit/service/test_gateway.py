@@ -27,12 +27,12 @@ from tests.unit.service.storage.support import rows
 KEY = "a-key-of-more-than-sixteen"
 NOBODY_LISTENS = "http://127.0.0.1:9"
 SENDERS = {
-    "instagram": "6250000000000001",
-    "messenger": "6250000000000001",
     "slack": "U0ABC123",
-    "teams": "29:1person",
     "whatsapp": "15550101234",
+    "instagram": "6250000000000001",
     "line": "U206d25c2ea6bd87c17655609a1c37cb8",
+    "messenger": "6250000000000001",
+    "teams": "29:1person",
     "twilio": "+15550101234",
 }
 TOKENS_ONLY = {"teams"}

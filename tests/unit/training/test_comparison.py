@@ -122,6 +122,18 @@ async def test_answers_of_other_weights_and_cut_lines_are_asked_again(tmp_path: 
     assert len(path.read_text().splitlines()) == 1
 
 
+async def test_only_questions_that_are_new_or_read_otherwise_are_asked(tmp_path: Path) -> None:
+    await ask_all(Bench(), QUESTIONS[:2], files(tmp_path), silent)
+    first = QUESTIONS[0].model_copy(update={"question": "May I send it back?"})
+    bench = Bench()
+    found = await ask_all(bench, (first, *QUESTIONS[1:]), files(tmp_path), silent)
+    assert sorted(bench.questions) == sorted([first.question, QUESTIONS[2].question])
+    assert [one.id for one in found] == [one.id for one in QUESTIONS]
+    again = Bench()
+    await ask_all(again, (first, *QUESTIONS[1:]), files(tmp_path), silent)
+    assert again.questions == [], "the newer answer of a question counts"
+
+
 async def test_what_a_voice_answered_beside_another_candidate_is_not_asked_again(tmp_path: Path) -> None:
     await ask_all(Bench(), QUESTIONS, files(tmp_path, "base", "v1"), silent)
     bench = Bench()

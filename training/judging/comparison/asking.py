@@ -57,6 +57,8 @@ class Given(Strict):
 
     id: str
     """Of the question."""
+    question: str
+    """As it was asked: one that reads otherwise now is asked again."""
     decision: str
     """As in `Asked`."""
     passages: tuple[str, ...]
@@ -149,7 +151,11 @@ async def ask_all(
     Raises:
         EvaluationBroken: A voice cannot answer, or nothing came for `patience_s`; what was answered is kept.
     """
-    found = {version: file.read() for version, file in kept.items()}
+    reads = {one.id: one.question for one in questions}
+    found = {
+        version: {name: given for name, given in file.read().items() if given.question == reads.get(name)}
+        for version, file in kept.items()
+    }
     waiting = [one for one in questions if any(one.id not in given for given in found.values())]
     slots, began, left = asyncio.Semaphore(AT_ONCE), time.monotonic(), len(waiting)
     patient = _Patient(bench, patience_s, between_tries_s)
@@ -261,7 +267,11 @@ def _given(question: Question, body: Mapping[str, Any]) -> dict[str, Given]:
     passages = tuple(f"{one['title']} {one['heading']} {one['text']}" for one in body["passages"])
     return {
         column["version"]: Given(
-            id=question.id, decision=column["decision"]["kind"], passages=passages, answer=_answer(column)
+            id=question.id,
+            question=question.question,
+            decision=column["decision"]["kind"],
+            passages=passages,
+            answer=_answer(column),
         )
         for column in columns
     }

@@ -197,7 +197,6 @@ def _answer_file(source: Source, version: str, holds_for: Conditions) -> AnswerF
         "version": version,
         "weights_sha256": weights.get(version),
         "base_sha256": holds_for.base_sha256,
-        "questions_sha256": holds_for.questions_sha256,
         "knowledge_version": source.knowledge.version,
         "made_by": hashlib.sha256(made_by.encode()).hexdigest(),
     }
