@@ -27,6 +27,15 @@ def require_secret(secrets: Mapping[str, str], name: str) -> str:
     return value
 
 
+def require_secrets(secrets: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The secrets of this name, the newest first: while one is exchanged, requests come signed with either.
+
+    Raises:
+        ChannelMisconfigured: Missing or blank, as a whole or in part.
+    """
+    return tuple(require_secret({name: one}, name) for one in secrets.get(name, "").split(","))
+
+
 def require_api_url(url: str) -> str:
     """The address without a slash at its end.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Iterable
 from typing import Literal
 
 
@@ -36,6 +37,14 @@ def same_secret(expected: str, given: str) -> bool:
     lead to a refusal, not to an error. There is no folding of case: one signature has one spelling.
     """
     return hmac.compare_digest(expected.encode(), given.encode(errors="backslashreplace"))
+
+
+def one_of(expected: Iterable[str], given: str) -> bool:
+    """Whether a text is one of these; all are compared, so that the time does not tell which."""
+    found = False
+    for one in expected:
+        found |= same_secret(one, given)
+    return found
 
 
 def _digest(secret: str, algorithm: str, parts: tuple[bytes, ...]) -> bytes:

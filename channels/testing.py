@@ -67,6 +67,8 @@ class ChannelContract:
     secrets: ClassVar[Mapping[str, str]]
     optional: ClassVar[frozenset[str]] = frozenset()
     """Secrets that may be absent."""
+    exchanged: ClassVar[frozenset[str]] = frozenset()
+    """Secrets that the platform proves itself with, of which two may be given, the newer first."""
     stand_in: ClassVar[StandIn]
     account: ClassVar[str] = "T111"
     sender: ClassVar[str] = "15550100001"
@@ -232,6 +234,19 @@ class ChannelContract:
                 expect(name in str(error), "the message names the secret")
             rest = {other: value for other, value in self.secrets.items() if other != name}
             refused(ChannelMisconfigured, self.build, rest, float)
+
+    def test_two_secrets_live_at_once_while_one_is_exchanged(self) -> None:
+        """Signed with either is genuine; we show and send with the newer one."""
+        old, new = self.secrets, {**self.secrets, **{name: self.other_secrets()[name] for name in self.exchanged}}
+        both = {name: f"{new[name]},{old[name]}" if name in self.exchanged else old[name] for name in old}
+        body = self.body()
+        channel = self.build(both, lambda: NOW_S)
+        for one in (old, new) if self.exchanged else ():
+            channel.verify(self.build(one, lambda: NOW_S).sign(body), body)
+        if self.exchanged:
+            refused(SignatureInvalid, self.build(new, lambda: NOW_S).verify, self.channel().sign(body), body)
+            half = {**both, next(iter(self.exchanged)): f"{next(iter(old.values()))},"}
+            refused(ChannelMisconfigured, self.build, half, float)
 
     def test_secrets_do_not_show(self) -> None:
         """Neither in the channel nor in a call that someone logs."""

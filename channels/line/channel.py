@@ -16,13 +16,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 from channels.answers import answer_object, retry_after_s
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
-from channels.credentials import require_api_url, require_secret
+from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import DeliveryFailed, SignatureInvalid
 from channels.line.payloads import parse_body
 from channels.line.rendering import MARKUP, MAX_MESSAGES, MAX_TEXT_CHARS
 from channels.platform import NO_SETTINGS
 from channels.rendering import render
-from channels.signatures import same_secret, sign_base64
+from channels.signatures import one_of, sign_base64
 
 LOADING_S = 20
 """How long the animation stays unless a message comes first; LINE takes 5 to 60 in steps of 5."""
@@ -73,7 +73,7 @@ class LineChannel:
         Raises:
             ChannelMisconfigured: A secret is blank or the address of no use.
         """
-        self._channel_secret = require_secret(secrets, "channel_secret")
+        self._channel_secrets = require_secrets(secrets, "channel_secret")
         self._access_token = require_secret(secrets, "access_token")
         self._api_url = require_api_url(api_url)
         del app, settings
@@ -89,7 +89,8 @@ class LineChannel:
 
         The signature holds no time: a replay is found by the inbox, whose message ids are unique.
         """
-        if not same_secret(self._signature(body), headers.get("x-line-signature", "")):
+        signatures = (sign_base64(secret, body) for secret in self._channel_secrets)
+        if not one_of(signatures, headers.get("x-line-signature", "")):
             raise SignatureInvalid(
                 "The signature is missing or not made with this channel's secret. "
                 "If the request is LINE's, compare channel_secret with the channel's Basic settings."
@@ -141,7 +142,8 @@ class LineChannel:
 
     def sign(self, body: bytes) -> Mapping[str, str]:
         """The header that LINE sends."""
-        return {"content-type": "application/json; charset=utf-8", "x-line-signature": self._signature(body)}
+        signature = sign_base64(self._channel_secrets[0], body)
+        return {"content-type": "application/json; charset=utf-8", "x-line-signature": signature}
 
     def simulate(self, text: str, *, account: str, message_id: str, sender: str) -> bytes:
         """A text message of one user to the account.
@@ -176,6 +178,3 @@ class LineChannel:
 
     def _headers(self) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self._access_token}", "content-type": "application/json"}
-
-    def _signature(self, body: bytes) -> str:
-        return sign_base64(self._channel_secret, body)

@@ -11,10 +11,10 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from channels.base import Answer, Request
-from channels.credentials import require_api_url, require_secret
+from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import SignatureInvalid
 from channels.platform import NO_SETTINGS
-from channels.signatures import same_secret, sign_hex
+from channels.signatures import one_of, sign_hex
 
 
 class MetaApp:
@@ -44,8 +44,8 @@ class MetaApp:
         Raises:
             ChannelMisconfigured: A secret is blank or the address of no use.
         """
-        self._app_secret = require_secret(secrets, "app_secret")
-        self._verify_token = require_secret(secrets, "verify_token")
+        self._app_secrets = require_secrets(secrets, "app_secret")
+        self._verify_tokens = require_secrets(secrets, "verify_token")
         self._access_token = require_secret(secrets, "access_token")
         self._api_url = require_api_url(api_url)
         del app, settings
@@ -53,7 +53,7 @@ class MetaApp:
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """The challenge as plain text: as HTML it would be an address that reflects what it is given."""
-        known = same_secret(self._verify_token, query.get("hub.verify_token", ""))
+        known = one_of(self._verify_tokens, query.get("hub.verify_token", ""))
         if not known or query.get("hub.mode") != "subscribe" or "hub.challenge" not in query:
             raise SignatureInvalid(
                 "The verify token is not ours. Enter the same token in the Meta app as in this app's verify_token."
@@ -66,7 +66,8 @@ class MetaApp:
         Meta signs its own spelling (`\u00e9` for é), so a body that was parsed and written again would not match.
         The signature holds no time: a replay is found by the inbox, whose message ids are unique.
         """
-        if not same_secret(self._signature(body), headers.get("x-hub-signature-256", "")):
+        signatures = (self._signature(body, secret) for secret in self._app_secrets)
+        if not one_of(signatures, headers.get("x-hub-signature-256", "")):
             raise SignatureInvalid(
                 "The signature is missing or not made with this app's secret. "
                 f"If the request is Meta's, compare app_secret with {self.settings_page}."
@@ -74,10 +75,10 @@ class MetaApp:
 
     def sign(self, body: bytes) -> Mapping[str, str]:
         """The header that Meta sends."""
-        return {"content-type": "application/json", "x-hub-signature-256": self._signature(body)}
+        return {"content-type": "application/json", "x-hub-signature-256": self._signature(body, self._app_secrets[0])}
 
-    def _signature(self, body: bytes) -> str:
-        return f"sha256={sign_hex(self._app_secret, body)}"
+    def _signature(self, body: bytes, secret: str) -> str:
+        return f"sha256={sign_hex(secret, body)}"
 
     def _call(self, account: str, content: Mapping[str, object]) -> Request:
         """A call to the messages of one of our numbers, pages or accounts."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from channels.answers import answer_object, retry_after_s
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
-from channels.credentials import require_api_url, require_secret
+from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import DeliveryFailed, SignatureInvalid, StaleRequest
 from channels.platform import NO_SETTINGS
 from channels.rendering import render
-from channels.signatures import same_secret, sign_hex
+from channels.signatures import one_of, sign_hex
 from channels.slack.payloads import parse_body
 from channels.slack.rendering import MARKUP, MAX_TEXT_CHARS, escape
 
@@ -84,7 +84,7 @@ class SlackChannel:
         Raises:
             ChannelMisconfigured: A secret is blank or the address of no use.
         """
-        self._signing_secret = require_secret(secrets, "signing_secret")
+        self._signing_secrets = require_secrets(secrets, "signing_secret")
         self._bot_token = require_secret(secrets, "bot_token")
         self._api_url = require_api_url(api_url)
         del app, settings
@@ -100,7 +100,8 @@ class SlackChannel:
         stamp = headers.get("x-slack-request-timestamp", "")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
             raise SignatureInvalid("The request has no timestamp that is a number. It is not from Slack.")
-        if not same_secret(self._signature(stamp, body), headers.get("x-slack-signature", "")):
+        signatures = (self._signature(stamp, body, secret) for secret in self._signing_secrets)
+        if not one_of(signatures, headers.get("x-slack-signature", "")):
             raise SignatureInvalid(
                 "The signature is missing or not made with this app's signing secret. "
                 "If the request is Slack's, compare signing_secret with the app's Basic Information page."
@@ -176,7 +177,7 @@ class SlackChannel:
         return {
             "content-type": "application/json",
             "x-slack-request-timestamp": stamp,
-            "x-slack-signature": self._signature(stamp, body),
+            "x-slack-signature": self._signature(stamp, body, self._signing_secrets[0]),
         }
 
     def simulate(self, text: str, *, account: str, message_id: str, sender: str) -> bytes:
@@ -218,5 +219,5 @@ class SlackChannel:
             }
         ).encode()
 
-    def _signature(self, stamp: str, body: bytes) -> str:
-        return f"{VERSION}={sign_hex(self._signing_secret, f'{VERSION}:{stamp}:'.encode(), body)}"
+    def _signature(self, stamp: str, body: bytes, secret: str) -> str:
+        return f"{VERSION}={sign_hex(secret, f'{VERSION}:{stamp}:'.encode(), body)}"

@@ -19,8 +19,11 @@ MAX_TEXT_CHARS = 12_000
 JSON, six bytes for a letter outside ASCII, should be what Microsoft measures, it stays below the limit.
 """
 
-_ADDRESS = r"https?://(?:[^\s<>()\[\]`*_~|\\&]|(?<=[^\W_])_(?=[^\W_]))+"
-"""A web address in a text: Teams makes a link of it, which an escape would break. Inside a word, `_` marks nothing."""
+_ADDRESS = r"https?://(?:[^\s<>()\[\]`*|\\&~_]|(?<![~])~(?!~)|(?<=[^\W_])_(?=[^\W_]))+"
+"""A web address in a text: Teams makes a link of it, which an escape would break.
+
+It ends before two tildes, which strike, and before an underscore that is not within a word, which slants.
+"""
 
 _MARKUP = re.compile(
     rf"""(?P<address>{_ADDRESS})

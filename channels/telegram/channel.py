@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from channels.answers import answer_object
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
-from channels.credentials import require_api_url, require_secret
+from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import ChannelMisconfigured, SignatureInvalid
 from channels.made_up import number, person
 from channels.platform import NO_SETTINGS
 from channels.rendering import render
-from channels.signatures import same_secret
+from channels.signatures import one_of
 from channels.telegram.outcomes import failure
 from channels.telegram.payloads import Bot, parse_body
 from channels.telegram.rendering import MARKUP, MAX_TEXT_CHARS
@@ -72,8 +72,8 @@ class TelegramChannel:
             raise ChannelMisconfigured(
                 "The secret 'bot_token' is not of the form 123456:ABC. Store the token that @BotFather shows."
             )
-        self._secret_token = require_secret(secrets, "secret_token")
-        if not _SECRET_TOKEN.fullmatch(self._secret_token):
+        self._secret_tokens = require_secrets(secrets, "secret_token")
+        if not all(_SECRET_TOKEN.fullmatch(one) for one in self._secret_tokens):
             raise ChannelMisconfigured(
                 "The secret 'secret_token' must be 1 to 256 of A-Z, a-z, 0-9, _ and -, or setWebhook refuses it."
             )
@@ -96,7 +96,7 @@ class TelegramChannel:
         ids are unique.
         """
         del body
-        if not same_secret(self._secret_token, headers.get(SECRET_HEADER, "")):
+        if not one_of(self._secret_tokens, headers.get(SECRET_HEADER, "")):
             raise SignatureInvalid(
                 "The secret token is missing or not ours. "
                 "If the request is Telegram's, call setWebhook again with this app's secret_token."
@@ -145,7 +145,7 @@ class TelegramChannel:
     def sign(self, body: bytes) -> Mapping[str, str]:
         """The header that Telegram sends."""
         del body
-        return {**_JSON, SECRET_HEADER: self._secret_token}
+        return {**_JSON, SECRET_HEADER: self._secret_tokens[0]}
 
     def simulate(self, text: str, *, account: str, message_id: str, sender: str) -> bytes:
         """A private message of one person, in Telegram's spelling: non-ASCII escaped.

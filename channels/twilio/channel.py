@@ -13,10 +13,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from channels.answers import answer_object
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
-from channels.credentials import require_api_url, require_secret
+from channels.credentials import require_api_url, require_secrets
 from channels.errors import ChannelMisconfigured, PayloadInvalid, SignatureInvalid
 from channels.payloads import form_pairs
-from channels.signatures import same_secret, sign_base64
+from channels.signatures import one_of, sign_base64
 from channels.twilio.outcomes import error_code, failure
 from channels.twilio.payloads import parse_body
 from channels.twilio.rendering import MAX_TEXT_CHARS, WHATSAPP_PREFIX, is_whatsapp, write
@@ -58,7 +58,7 @@ class TwilioChannel:
         Raises:
             ChannelMisconfigured: The secret is blank, or a setting or the address of no use.
         """
-        self._auth_token = require_secret(secrets, "auth_token")
+        self._auth_tokens = require_secrets(secrets, "auth_token")
         self._api_url = require_api_url(api_url)
         self._account_sid = settings.get("account_sid", "")
         if not _ACCOUNT_SID.fullmatch(self._account_sid):
@@ -85,8 +85,8 @@ class TwilioChannel:
             values = _signed_values(body)
         except PayloadInvalid as error:
             raise SignatureInvalid("The body is not a form, so it is not Twilio's.") from error
-        given = headers.get("x-twilio-signature", "")
-        if not any(same_secret(self._signature(url, values), given) for url in self._webhook_urls):
+        signatures = (_signature(token, url, values) for token in self._auth_tokens for url in self._webhook_urls)
+        if not one_of(signatures, headers.get("x-twilio-signature", "")):
             raise SignatureInvalid(
                 "The signature is missing or not made with this account's auth token for this address. If the request "
                 "is Twilio's, compare auth_token with the Console, and webhook_url with the address entered there."
@@ -99,7 +99,7 @@ class TwilioChannel:
     def render(self, reply: OutboundReply) -> Sequence[Request]:
         """One message a part, from the number that was written to."""
         url = f"{self._api_url}/{API_VERSION}/Accounts/{self._account_sid}/Messages.json"
-        user = base64.b64encode(f"{self._account_sid}:{self._auth_token}".encode()).decode()
+        user = base64.b64encode(f"{self._account_sid}:{self._auth_tokens[0]}".encode()).decode()
         headers = {"authorization": f"Basic {user}", "content-type": FORM}
         addresses = {"To": reply.reply_to["to"], "From": reply.account}
         texts = write(reply.text, reply.sources, account=reply.account)
@@ -118,7 +118,7 @@ class TwilioChannel:
 
     def sign(self, body: bytes) -> Mapping[str, str]:
         """The header that Twilio sends."""
-        signature = self._signature(self._webhook_urls[0], _signed_values(body))
+        signature = _signature(self._auth_tokens[0], self._webhook_urls[0], _signed_values(body))
         return {"content-type": f"{FORM}; charset=UTF-8", "x-twilio-signature": signature}
 
     def simulate(self, text: str, *, account: str, message_id: str, sender: str) -> bytes:
@@ -152,8 +152,9 @@ class TwilioChannel:
         }
         return urlencode(fields).encode()
 
-    def _signature(self, url: str, values: str) -> str:
-        return sign_base64(self._auth_token, url.encode(), values.encode(), algorithm="sha1")
+
+def _signature(token: str, url: str, values: str) -> str:
+    return sign_base64(token, url.encode(), values.encode(), algorithm="sha1")
 
 
 def _spellings(url: str) -> tuple[str, ...]:

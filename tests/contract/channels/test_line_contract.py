@@ -21,6 +21,7 @@ class TestLine(ChannelContract):
     account = "U00000000000000000000000000000000"
     sender = "U206d25c2ea6bd87c17655609a1c37cb8"
     stand_in = PLATFORMS["line"].stand_in
+    exchanged = frozenset({"channel_secret"})
     signature_header = "x-line-signature"
     challenge = None
     reasons = IGNORED_REASONS

@@ -22,6 +22,7 @@ class SendApiContract(ChannelContract):
         "verify_token": "meatyhamhock",
         "access_token": "EAA-not-a-token",
     }
+    exchanged = frozenset({"app_secret"})
     signature_header = "x-hub-signature-256"
     reasons = IGNORED_REASONS
     bold = "30 days"

@@ -19,6 +19,7 @@ class TestSlack(ChannelContract):
         "bot_token": "xoxb-not-a-token",
     }
     stand_in = PLATFORMS["slack"].stand_in
+    exchanged = frozenset({"signing_secret"})
     signature_header = "x-slack-signature"
     timestamp_header = "x-slack-request-timestamp"
     reasons = IGNORED_REASONS

@@ -20,6 +20,7 @@ class TestTelegram(ChannelContract):
     }
     stand_in = PLATFORMS["telegram"].stand_in
     account = "main"
+    exchanged = frozenset({"secret_token"})
     signature_header = "x-telegram-bot-api-secret-token"
     signs_body = False
     challenge = None

@@ -20,6 +20,7 @@ class TestTwilioSms(ChannelContract):
     account = "+15550100001"
     sender = "+15550100123"
     stand_in = PLATFORMS["twilio"].stand_in
+    exchanged = frozenset({"auth_token"})
     signature_header = "x-twilio-signature"
     challenge = None
     reasons = IGNORED_REASONS

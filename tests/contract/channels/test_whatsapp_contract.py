@@ -21,6 +21,7 @@ class TestWhatsApp(ChannelContract):
     }
     account = "1122334455667"
     stand_in = PLATFORMS["whatsapp"].stand_in
+    exchanged = frozenset({"app_secret"})
     signature_header = "x-hub-signature-256"
     reasons = IGNORED_REASONS
 

@@ -76,6 +76,19 @@ def test_markdown_is_written_in_teams_way(markdown: str, teams: str) -> None:
     assert written(markdown) == teams
 
 
+@pytest.mark.parametrize(
+    ("text", "teams"),
+    [
+        ("https://a.b/~me_x", "https://a.b/~me_x"),
+        ("https://a.b/~~x~~", "https://a.b/\\~\\~x\\~\\~"),
+        ("https://a.b/_x y_", "https://a.b/\\_x y\\_"),
+        ("https://a.b/x__y", "https://a.b/x\\_\\_y"),
+    ],
+)
+def test_marks_in_a_bare_address_are_kept_only_where_they_mark_nothing(text: str, teams: str) -> None:
+    assert escape(text) == teams
+
+
 def test_sources_stand_on_lines_of_their_own() -> None:
     sources = (Source(2, "Bags *and* <b>", "bags.md"), Source(1, "", "returns.md"))
     assert written("Yes [1][2].", *sources) == ("Yes [1][2].\n\n[1] returns.md  \n[2] Bags \\*and\\* &lt;b&gt;")
