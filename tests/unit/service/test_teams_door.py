@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -9,19 +10,30 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, cast
 
 import jwt
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from channels.base import Channel, Request
 from channels.registry import build_channel
+from configs.home import Home
+from configs.load import load_config
 from service import fetching, outbox
-from service.bootstrap import outside_session, sender
+from service.app import create_app
+from service.bootstrap import Gateway, outside_session, sender
+from service.conversations import finish
+from service.engine import free_port
 from service.fetching import AGAIN_AFTER_S, Fetcher
+from service.inbox import accept, next_turn
+from service.outbox import OutboxItem
+from service.simulator import simulated_apps
 from service.tables import inbox, unbound_events
+from tests.unit.service.storage.support import reply
 from tests.unit.service.test_gateway import Door
 from tests.unit.service.test_gateway import door as door
 from tests.unit.service.test_gateway import home as home
@@ -216,3 +228,39 @@ def test_a_request_from_nowhere_needs_no_keys_to_be_refused(bot: Bot) -> None:
     assert bot.door.post("teams", b"\xff", {"authorization": "Bearer a.b.c"}).status_code == 401
     assert not bot.microsoft.calls
     assert bot.door.count(unbound_events) == 0
+
+
+async def test_a_reply_of_the_gateways_own_gets_its_token_and_reaches_the_simulator(home: Home) -> None:
+    """All of it wired as in a deployment: housekeeping, fetcher, sign-in, Connector."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    config = load_config(Path("configs"), {"BRANDVOICE_SERVICE__SIMULATOR": "true", "BRANDVOICE_ENGINE__URL": url})
+    config = replace(config, service=simulated_apps(config.service, home, url))
+    opened: asyncio.Future[Gateway] = asyncio.get_running_loop().create_future()
+    app = create_app(config, home, opened=opened)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
+    serving = asyncio.create_task(server.serve())
+    try:
+        gateway = await opened
+        channel = gateway.channels["teams", "main"]
+        body = channel.simulate("Hello?", account="tenant", message_id="1", sender="29:p")
+        (message,) = channel.parse(body).messages
+        accepted = await accept(gateway.db, "velmora", message)
+        turn = await next_turn(gateway.db, accepted.conversation_id)
+        assert turn is not None
+        item = OutboxItem("teams", "main", "tenant", message.reply_to, "Within **30 days** [1].", ())
+        await finish(gateway.db, turn.id, reply(), outbox=item, handoff=None)
+        gateway.wake()
+        deadline = time.monotonic() + 20
+        async with outside_session() as session:
+            posted: list[dict[str, Any]] = []
+            while not posted and time.monotonic() < deadline:
+                await asyncio.sleep(0.1)
+                async with session.get(f"{url}/simulator/teams/calls") as answer:
+                    posted = [call for call in (await answer.json())["calls"] if call["texts"]]
+        (call,) = posted
+        assert call["texts"] == ["Within **30 days** [1]."]
+        assert call["json"]["replyToId"] == "1"
+    finally:
+        server.should_exit = True
+        await serving
