@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 ENGINE_PATIENCE_S = 120.0
 """How long an accepted message waits for an engine that is being started again before the visitor is told no."""
 STORAGE_PATIENCE_S = 5.0
+TRIES = 3
+"""Of a turn, while engines come and go."""
 HISTORY_TURNS = 3
 MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
@@ -227,20 +229,20 @@ class Lanes:
             self._hub.live.pop(turn.conversation_id, None)
 
     async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
-        """Generate; an engine that dies in the middle gets one more try once it is back."""
-        for attempt in range(2):
-            try:
-                async with asyncio.timeout(ENGINE_PATIENCE_S):
-                    await self._engine_ready()
-            except TimeoutError as error:
-                raise ModelUnavailable(brand.words.unavailable) from error
+        """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
+
+        The first try waits for nothing: a wish for a person, a refusal and small talk need no engine.
+        """
+        for attempt in range(TRIES):
+            if attempt:
+                await self._until_engine_is_back(brand)
             try:
                 async with asyncio.timeout(self._settings.turn_deadline_s):
                     return await self._generate(turn, brand, live)
             except TimeoutError as error:
                 raise GenerationTimeout(brand.words.unavailable) from error
             except ModelUnavailable:
-                if attempt:
+                if attempt == TRIES - 1:
                     raise
                 log.warning("turn_retried", extra={"turn": turn.id})
                 live.restart()
@@ -248,6 +250,13 @@ class Lanes:
                 # The process needs a moment to be seen as dead; the retry must not race it.
                 await asyncio.sleep(1.0)
         raise AssertionError("unreachable")
+
+    async def _until_engine_is_back(self, brand: Brand) -> None:
+        try:
+            async with asyncio.timeout(ENGINE_PATIENCE_S):
+                await self._engine_ready()
+        except TimeoutError as error:
+            raise ModelUnavailable(brand.words.unavailable) from error
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         messages = [

@@ -19,6 +19,7 @@ from retrieval.testing import HashEncoder
 from service import bursts, inbox
 from service.bursts import ENDED_S, LONGEST_S, OPEN_S, Bursts, patience_s
 from service.database import Database
+from service.errors import ModelUnavailable
 from service.hub import Hub
 from service.lanes import MOST_TIMES_ANEW, Lanes
 from service.outbox import Channels
@@ -186,6 +187,23 @@ async def test_where_each_message_wants_a_reply_of_its_own_none_is_put_to_anothe
     assert await bench.questions() == [f"question {number}?" for number in (1, 2, 3, 4)]
     assert bench.generator.closed == 0
     await db.close()
+
+
+async def test_who_asks_for_a_person_need_not_wait_for_an_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = asyncio.Event()
+    bench.generator.script[:] = [ModelUnavailable("gone"), SAYS]
+    monkeypatch.setattr(bench.lanes, "_engine_ready", away.wait)
+    await bench.hear(1, "How long may I send it back", channel="web")
+    await until(lambda: len(bench.generator.prompts) == 1)
+    asked = InboundMessage("web", "web", "m2", "thread-2", "U2", "I want to speak to a human", {})
+    accepted = await inbox.accept(bench.db, "velmora", asked)
+    bench.lanes.submit(accepted.conversation_id)
+    await until(lambda: len(bench.lanes._lanes) == 1)
+    (handed,) = [row for row in await rows(bench.db, turns) if row.state == "done"]
+    assert (handed.question, handed.outcome) == ("I want to speak to a human", "handed_off")
+    away.set()
+    await until(lambda: not bench.lanes._lanes)
+    assert {row.state for row in await rows(bench.db, turns)} == {"done"}
 
 
 def test_patience_looks_at_how_a_message_ends() -> None:
