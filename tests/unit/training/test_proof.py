@@ -40,7 +40,7 @@ def test_the_proof_of_a_shipped_adapter_is_what_it_does_today(brand: str) -> Non
         )
         assert old.adapter == pytest.approx(new.adapter, abs=1e-3)
         assert old.base == pytest.approx(new.base, abs=1e-3)
-        assert old.adapter - old.base > 5 * MIN_DIFFERENCE
+        assert old.adapter - old.base > 2 * MIN_DIFFERENCE
 
 
 def test_a_proof_is_packaged_beside_the_weights_that_it_is_of(
