@@ -20,6 +20,20 @@ def answer_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def whole(value: object) -> int | None:
+    """A whole number of a JSON answer, such as an error code; None for anything else, `true` and `false` included."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def passes(status: int) -> bool:
+    """Whether an HTTP status says nothing final of a call, so that the same one may succeed later.
+
+    Too slow, too many, the platform's own trouble; and a success or redirect that is not the platform's, such as a
+    proxy's page.
+    """
+    return status in {408, 429} or not 400 <= status < 500
+
+
 def seconds(value: object) -> float | None:
     """A waiting time from a JSON answer, 0 to `MAX_RETRY_AFTER_S` s; None for anything but a number of seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from channels.base import Capabilities, Channel
 from channels.stand_in import StandIn
 
-NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSetup:
+    """What a channel is built from: one app, as `configs/service.yaml` tells of it."""
+
+    app: str = "main"
+    """Its name here; the account of platforms whose events do not say who received them."""
+    secrets: Mapping[str, str] = field(repr=False)
+    """By their names in the configuration, as plain text."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What else is said of the app there, such as its public id."""
+    api_url: str
+    """Where the platform is called."""
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
 
 
 class ChannelFactory(Protocol):
@@ -21,23 +34,8 @@ class ChannelFactory(Protocol):
         """What the platform can take."""
         ...
 
-    def __call__(
-        self,
-        *,
-        app: str,
-        secrets: Mapping[str, str],
-        settings: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-    ) -> Channel:
+    def __call__(self, setup: AppSetup) -> Channel:
         """Build it.
-
-        Args:
-            app: Its name here; the account of platforms whose events do not say who received them.
-            secrets: By their names in configs/service.yaml, as plain text.
-            settings: What else is said of the app there, such as its public id.
-            api_url: Where the platform is called.
-            clock: Seconds since the epoch.
 
         Raises:
             ChannelMisconfigured: A secret is blank, a setting or the address of no use.

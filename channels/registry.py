@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from channels.base import Channel
 from channels.discord import DISCORD
@@ -12,7 +13,7 @@ from channels.errors import ChannelMisconfigured, ChannelUnknown
 from channels.instagram import INSTAGRAM
 from channels.line import LINE
 from channels.messenger import MESSENGER
-from channels.platform import NO_SETTINGS, Platform
+from channels.platform import AppSetup, Platform
 from channels.slack import SLACK
 from channels.teams import TEAMS
 from channels.telegram import TELEGRAM
@@ -30,6 +31,7 @@ PLATFORMS: Mapping[str, Platform] = {
     "telegram": TELEGRAM,
     "twilio": TWILIO,
 }
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 def build_channel(
@@ -61,6 +63,6 @@ def build_channel(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ChannelUnknown(f"There is no channel {name!r}; there are {', '.join(sorted(PLATFORMS))}.{hint}")
     try:
-        return platform.build(app=app, secrets=secrets, settings=settings, api_url=api_url, clock=clock)
+        return platform.build(AppSetup(app=app, secrets=secrets, settings=settings, api_url=api_url, clock=clock))
     except ChannelMisconfigured as error:
         raise ChannelMisconfigured(f"apps.{name}.{app}: {error}") from error

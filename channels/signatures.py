@@ -7,6 +7,8 @@ import hmac
 from collections.abc import Iterable
 from typing import Literal
 
+from channels.errors import SignatureInvalid, StaleRequest
+
 
 def sign_hex(secret: str, *parts: bytes) -> str:
     """Lower-case hex of HMAC-SHA256 over the parts, one after the other.
@@ -45,6 +47,35 @@ def one_of(expected: Iterable[str], given: str) -> bool:
     for one in expected:
         found |= same_secret(one, given)
     return found
+
+
+MAX_AGE_S = 300.0
+"""Slack's advice, for all who sign a time; into the future too, or one stamped ahead could be kept and replayed."""
+
+
+def read_stamp(text: str, platform: str) -> int:
+    """A signed time, in seconds since the epoch.
+
+    Raises:
+        SignatureInvalid: Not a number of them.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise SignatureInvalid(f"The request has no timestamp that is a number. It is not from {platform}.")
+    return int(text)
+
+
+def check_age(stamp: int, *, now_s: float) -> None:
+    """Hold a signed time against our clock; only after the signature, for stale means genuine.
+
+    Raises:
+        StaleRequest: More than `MAX_AGE_S` away, which points at a replay or at our clock.
+    """
+    age_s = now_s - stamp
+    if abs(age_s) > MAX_AGE_S:
+        raise StaleRequest(
+            f"The request was signed {age_s:.0f} s ago by our clock, and {MAX_AGE_S:.0f} s are allowed either way: "
+            "a replay, or this machine's clock is wrong."
+        )
 
 
 def _digest(secret: str, algorithm: str, parts: tuple[bytes, ...]) -> bytes:

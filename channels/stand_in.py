@@ -39,8 +39,12 @@ class StandIn(Protocol):
         ...
 
 
+def headers_of(call: Request) -> Mapping[str, str]:
+    """A call's headers, by their names in lower case."""
+    return {name.lower(): value for name, value in call.headers.items()}
+
+
 def bearer(call: Request) -> bool:
     """Whether a call carries an access token."""
-    headers = {name.lower(): value for name, value in call.headers.items()}
-    kind, _, token = headers.get("authorization", "").partition(" ")
+    kind, _, token = headers_of(call).get("authorization", "").partition(" ")
     return kind == "Bearer" and bool(token.strip()) and " " not in token

@@ -19,7 +19,6 @@ import aiohttp
 from channels.base import Channel
 from channels.base import Request as ChannelRequest
 from channels.errors import ChannelError
-from channels.registry import build_channel
 from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder
 from configs.errors import ConfigError
@@ -33,6 +32,7 @@ from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
 from service import handoffs, outbox
 from service.adapters import serving_adapters
+from service.apps import open_app
 from service.database import Database
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
@@ -393,10 +393,7 @@ def _channels(config: Config, environment: Mapping[str, str]) -> tuple[dict[tupl
     off: list[str] = []
     for channel, app, settings in config.service.apps.each():
         try:
-            secrets = {key: read_secret(secret, environment) for key, secret in settings.secrets().items()}
-            built[channel, app] = build_channel(
-                channel, app=app, secrets=secrets, settings=settings.settings(), api_url=settings.api_url
-            )
+            built[channel, app] = open_app(channel, app, settings, environment)
         except (ConfigError, ChannelError, ValueError) as error:
             off.append(f"Channel {channel}/{app} is off: {error}")
             log.warning("channel_off", extra={"channel": channel, "app": app, "reason": str(error)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from cryptography.exceptions import InvalidSignature
@@ -20,16 +20,14 @@ from channels.credentials import require_api_url, require_secret
 from channels.discord.outcomes import EXPIRED, failure
 from channels.discord.payloads import QUESTION, SLASH_COMMAND, STRING_OPTION, Kind, parse_body
 from channels.discord.rendering import MARKUP, MAX_TEXT_CHARS
-from channels.errors import ChannelMisconfigured, DeliveryFailed, SignatureInvalid, StaleRequest
+from channels.errors import ChannelMisconfigured, DeliveryFailed, SignatureInvalid
 from channels.made_up import number, person
-from channels.platform import NO_SETTINGS
+from channels.platform import AppSetup
 from channels.rendering import render
+from channels.signatures import check_age, read_stamp
 
 SIGNATURE_HEADER = "x-signature-ed25519"
 STAMP_HEADER = "x-signature-timestamp"
-
-MAX_AGE_S = 300.0
-"""Our own choice, either way: Discord signs the time, but does not say how old it may be."""
 
 TOKEN_LIFE_S = 15 * 60.0
 """How long a command may be answered."""
@@ -64,44 +62,33 @@ class DiscordChannel:
         window_s=TOKEN_LIFE_S,
     )
 
-    def __init__(
-        self,
-        *,
-        secrets: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        app: str = "main",
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the application needs.
 
         Args:
-            app: Its name here.
-            secrets: `private_key` for the simulator, an Ed25519 seed in hex; Discord's own is known to Discord only.
-            settings: `public_key` in hex; not read where there is a private one, of which it is the other half.
-            api_url: Such as https://discord.com/api/v10.
-            clock: Seconds since the epoch.
+            setup: Secrets: `private_key` for the simulator, an Ed25519 seed in hex; Discord's own is known to Discord
+                only. Settings: `public_key` in hex; not read where there is a private one, of which it is the other
+                half. Address: such as https://discord.com/api/v10.
 
         Raises:
             ChannelMisconfigured: A key or the address is of no use.
         """
-        del app
         self._private_key: Ed25519PrivateKey | None = None
-        if "private_key" in secrets:
-            seed = require_secret(secrets, "private_key")
+        if "private_key" in setup.secrets:
+            seed = require_secret(setup.secrets, "private_key")
             if not _KEY.fullmatch(seed):
                 raise ChannelMisconfigured("The secret 'private_key' is not 64 hex digits. Only the simulator sets it.")
             self._private_key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
             self._public_key = self._private_key.public_key()
         else:
-            public = settings.get("public_key", "")
+            public = setup.settings.get("public_key", "")
             if not _KEY.fullmatch(public):
                 raise ChannelMisconfigured(
                     "public_key is not 64 hex digits. Copy it from the application's General Information page."
                 )
             self._public_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
-        self._api_url = require_api_url(api_url)
-        self._clock = clock
+        self._api_url = require_api_url(setup.api_url)
+        self._clock = setup.clock
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """Discord checks the address by a signed POST, so a GET is never Discord's."""
@@ -114,8 +101,7 @@ class DiscordChannel:
         Discord itself sends wrong signatures at times, and takes an address away that accepts them.
         """
         stamp, signature = headers.get(STAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
-        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-            raise SignatureInvalid("The request has no timestamp that is a number. It is not from Discord.")
+        stamped = read_stamp(stamp, "Discord")
         if not _SIGNATURE.fullmatch(signature):
             raise SignatureInvalid("The request has no signature of 128 hex digits. It is not from Discord.")
         try:
@@ -125,12 +111,7 @@ class DiscordChannel:
                 "The signature is not made with the key that belongs to public_key. "
                 "If the request is no test of Discord's, compare it with the application's General Information page."
             ) from None
-        age_s = self._clock() - int(stamp)
-        if abs(age_s) > MAX_AGE_S:
-            raise StaleRequest(
-                f"The request was signed {age_s:.0f} s ago by our clock, and {MAX_AGE_S:.0f} s are allowed either way: "
-                "a replay, or this machine's clock is wrong."
-            )
+        check_age(stamped, now_s=self._clock())
 
     def parse(self, body: bytes) -> Inbound:
         """The slash command, and Discord's checks; see `channels.discord.payloads`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from channels.answers import answer_object, retry_after_s, seconds
+from channels.answers import answer_object, passes, retry_after_s, seconds, whole
 from channels.errors import DeliveryFailed
 
 EXPIRED = 50027
@@ -39,11 +39,9 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, now_s: floa
         now_s: Seconds since the epoch.
     """
     answer = answer_object(body) or {}
-    code = answer.get("code")
     # 0 is said of anything that has no code of its own.
-    if not isinstance(code, int) or isinstance(code, bool) or code == 0:
-        code = None
-    retryable = code not in _FINAL and (code == UNKNOWN_WEBHOOK or status in {408, 429} or not 400 <= status < 500)
+    code = whole(answer.get("code")) or None
+    retryable = code not in _FINAL and (code == UNKNOWN_WEBHOOK or passes(status))
     told_s = seconds(answer.get("retry_after"))
     name = f"HTTP {status}" if code is None else f"code {code}"
     advice = "It is tried again later." if retryable else "The same call would be refused again; report it."

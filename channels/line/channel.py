@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
-from channels.answers import answer_object, retry_after_s
+from channels.answers import answer_object, passes, retry_after_s
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import DeliveryFailed, SignatureInvalid
 from channels.line.payloads import parse_body
 from channels.line.rendering import MARKUP, MAX_MESSAGES, MAX_TEXT_CHARS
-from channels.platform import NO_SETTINGS
+from channels.platform import AppSetup
 from channels.rendering import render
 from channels.signatures import one_of, sign_base64
 
@@ -52,32 +52,19 @@ class LineChannel:
         max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=2.0, typing_lasts_s=float(LOADING_S), buttons=13
     )
 
-    def __init__(
-        self,
-        *,
-        secrets: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        app: str = "main",
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the app needs.
 
         Args:
-            app: Its name here.
-            settings: None are needed.
-            secrets: `channel_secret` and `access_token`.
-            api_url: Such as https://api.line.me.
-            clock: Seconds since the epoch; read for Retry-After and the simulator only.
+            setup: Secrets: `channel_secret` and `access_token`. Address: such as https://api.line.me.
 
         Raises:
             ChannelMisconfigured: A secret is blank or the address of no use.
         """
-        self._channel_secrets = require_secrets(secrets, "channel_secret")
-        self._access_token = require_secret(secrets, "access_token")
-        self._api_url = require_api_url(api_url)
-        del app, settings
-        self._clock = clock
+        self._channel_secrets = require_secrets(setup.secrets, "channel_secret")
+        self._access_token = require_secret(setup.secrets, "access_token")
+        self._api_url = require_api_url(setup.api_url)
+        self._clock = setup.clock
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """LINE checks the address by a signed POST without events, so a GET is never LINE's."""
@@ -131,7 +118,7 @@ class LineChannel:
             found = sent if isinstance(sent, list) else []
             ids = ",".join(str(one["id"]) for one in found if isinstance(one, dict) and one.get("id"))
             return ids or headers.get("x-line-accepted-request-id") or headers.get("x-line-request-id", "")
-        retryable = status in {408, 429} or not 400 <= status < 500
+        retryable = passes(status)
         cure = "It is tried again later." if retryable else CURES.get(status, "See LINE's list of status codes.")
         raise DeliveryFailed(
             f"LINE did not take the reply: HTTP {status}. {cure}",

@@ -12,7 +12,7 @@ from uuid import UUID
 from channels.base import Request
 from channels.graphemes import length
 from channels.line.rendering import MAX_MESSAGES, MAX_TEXT_CHARS
-from channels.stand_in import PlatformAnswer, bearer
+from channels.stand_in import PlatformAnswer, bearer, headers_of
 
 
 class LineStandIn:
@@ -56,7 +56,7 @@ class LineStandIn:
 
 
 def _reply(call: Request, number: int) -> tuple[int, dict[str, object]]:
-    if "x-line-retry-key" in _headers(call):
+    if "x-line-retry-key" in headers_of(call):
         return 400, _error("The retry key is not supported")
     if not call.fields.get("replyToken"):
         return 400, _error("Invalid reply token")
@@ -64,7 +64,7 @@ def _reply(call: Request, number: int) -> tuple[int, dict[str, object]]:
 
 
 def _push(call: Request, number: int) -> tuple[int, dict[str, object]]:
-    headers = _headers(call)
+    headers = headers_of(call)
     if not call.fields.get("to"):
         return 400, _error("The property, 'to', in the request body is invalid")
     if "x-line-retry-key" in headers and not _is_uuid(headers["x-line-retry-key"]):
@@ -92,10 +92,6 @@ def _loading(call: Request, number: int) -> tuple[int, dict[str, object]]:
     if not isinstance(seconds, int) or seconds not in range(5, 61, 5):
         return 400, _error("The property, 'loadingSeconds', in the request body is invalid")
     return 202, {}
-
-
-def _headers(call: Request) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in call.headers.items()}
 
 
 def _messages(call: Request) -> list[Mapping[str, object]]:

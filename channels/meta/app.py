@@ -6,14 +6,14 @@ Source: developers.facebook.com/docs/graph-api/webhooks/getting-started.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import quote
 
 from channels.base import Answer, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import SignatureInvalid
-from channels.platform import NO_SETTINGS
+from channels.platform import AppSetup
 from channels.signatures import one_of, sign_hex
 
 
@@ -23,33 +23,21 @@ class MetaApp:
     settings_page: ClassVar[str] = "the app's Basic settings"
     """Where Meta shows what it signs with."""
 
-    def __init__(
-        self,
-        *,
-        secrets: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        app: str = "main",
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the app needs.
 
         Args:
-            app: Its name here.
-            settings: None are needed.
-            secrets: `app_secret`, `verify_token` and `access_token`.
-            api_url: Such as https://graph.facebook.com/v23.0.
-            clock: Seconds since the epoch; read for Retry-After and the simulator only.
+            setup: Secrets: `app_secret`, `verify_token` and `access_token`. Address: such as
+                https://graph.facebook.com/v23.0.
 
         Raises:
             ChannelMisconfigured: A secret is blank or the address of no use.
         """
-        self._app_secrets = require_secrets(secrets, "app_secret")
-        self._verify_tokens = require_secrets(secrets, "verify_token")
-        self._access_token = require_secret(secrets, "access_token")
-        self._api_url = require_api_url(api_url)
-        del app, settings
-        self._clock = clock
+        self._app_secrets = require_secrets(setup.secrets, "app_secret")
+        self._verify_tokens = require_secrets(setup.secrets, "verify_token")
+        self._access_token = require_secret(setup.secrets, "access_token")
+        self._api_url = require_api_url(setup.api_url)
+        self._clock = setup.clock
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """The challenge as plain text: as HTML it would be an address that reflects what it is given."""

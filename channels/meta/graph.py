@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from channels.answers import answer_object, retry_after_s
+from channels.answers import answer_object, passes, retry_after_s, whole
 from channels.errors import DeliveryFailed
 
 RETRYABLE = frozenset({1, 2, 4})
@@ -61,7 +61,7 @@ def accepted(status: int, headers: Mapping[str, str], body: bytes, codes: Codes,
         return answer
     error = (answer or {}).get("error")
     details: dict[str, Any] = error if isinstance(error, dict) else {}
-    code, subcode = _number(details.get("code")), _number(details.get("error_subcode"))
+    code, subcode = whole(details.get("code")), whole(details.get("error_subcode"))
     retryable, cure = _verdict(status, code, subcode, codes, transient=details.get("is_transient") is True)
     wait_s = retry_after_s(headers, now_s=now_s)
     if wait_s is None and code is not None:
@@ -75,10 +75,6 @@ def accepted(status: int, headers: Mapping[str, str], body: bytes, codes: Codes,
     )
 
 
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _verdict(status: int, code: int | None, subcode: int | None, codes: Codes, *, transient: bool) -> tuple[bool, str]:
     """Whether the same call may succeed later, and what to do."""
     if subcode is not None and (cure := codes.final_subcodes.get(subcode)):
@@ -90,6 +86,6 @@ def _verdict(status: int, code: int | None, subcode: int | None, codes: Codes, *
     if code in _PERMISSIONS:
         return False, "The app lacks a permission. Grant it in the Meta app."
     # An unknown code, or an answer that is not Meta's: by the status.
-    if transient or status in {408, 429} or not 400 <= status < 500:
+    if transient or passes(status):
         return True, _LATER
     return False, f"See {codes.table}."

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from channels.answers import answer_object, retry_after_s
+from channels.answers import answer_object, passes, retry_after_s
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
-from channels.errors import DeliveryFailed, SignatureInvalid, StaleRequest
-from channels.platform import NO_SETTINGS
+from channels.errors import DeliveryFailed, SignatureInvalid
+from channels.platform import AppSetup
 from channels.rendering import render
-from channels.signatures import one_of, sign_hex
+from channels.signatures import check_age, one_of, read_stamp, sign_hex
 from channels.slack.payloads import parse_body
 from channels.slack.rendering import MARKUP, MAX_TEXT_CHARS, escape
 
 VERSION = "v0"
 """Of the signature, and the first word of what is signed."""
-
-MAX_AGE_S = 300.0
-"""Slack's own advice; we hold it into the future too, or a stamped-ahead request could be kept and replayed."""
 
 RETRYABLE = frozenset(
     {
@@ -63,32 +60,19 @@ class SlackChannel:
         max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=3.0, idempotency="look-up", edits=True, streams=True, buttons=25
     )
 
-    def __init__(
-        self,
-        *,
-        secrets: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        app: str = "main",
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the app needs.
 
         Args:
-            app: Its name here.
-            settings: None are needed.
-            secrets: `signing_secret` and `bot_token`.
-            api_url: Such as https://slack.com/api.
-            clock: Seconds since the epoch.
+            setup: Secrets: `signing_secret` and `bot_token`. Address: such as https://slack.com/api.
 
         Raises:
             ChannelMisconfigured: A secret is blank or the address of no use.
         """
-        self._signing_secrets = require_secrets(secrets, "signing_secret")
-        self._bot_token = require_secret(secrets, "bot_token")
-        self._api_url = require_api_url(api_url)
-        del app, settings
-        self._clock = clock
+        self._signing_secrets = require_secrets(setup.secrets, "signing_secret")
+        self._bot_token = require_secret(setup.secrets, "bot_token")
+        self._api_url = require_api_url(setup.api_url)
+        self._clock = setup.clock
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """Slack checks the address by a signed POST, so a GET is never Slack's."""
@@ -98,20 +82,14 @@ class SlackChannel:
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
         """The signature first, then the age: stale means genuine, so it points at a replay or at our clock."""
         stamp = headers.get("x-slack-request-timestamp", "")
-        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-            raise SignatureInvalid("The request has no timestamp that is a number. It is not from Slack.")
+        stamped = read_stamp(stamp, "Slack")
         signatures = (self._signature(stamp, body, secret) for secret in self._signing_secrets)
         if not one_of(signatures, headers.get("x-slack-signature", "")):
             raise SignatureInvalid(
                 "The signature is missing or not made with this app's signing secret. "
                 "If the request is Slack's, compare signing_secret with the app's Basic Information page."
             )
-        age_s = self._clock() - int(stamp)
-        if abs(age_s) > MAX_AGE_S:
-            raise StaleRequest(
-                f"The request was signed {age_s:.0f} s ago by our clock, and {MAX_AGE_S:.0f} s are allowed either way: "
-                "a replay, or this machine's clock is wrong."
-            )
+        check_age(stamped, now_s=self._clock())
 
     def parse(self, body: bytes) -> Inbound:
         """Direct messages and mentions; see `channels.slack.payloads`."""
@@ -158,11 +136,9 @@ class SlackChannel:
             return f"{answer.get('channel', '')}:{answer.get('ts', '')}"
         error = answer.get("error")
         code = error if isinstance(error, str) else ""
-        if status == 200 and code:
-            retryable = code in RETRYABLE
-        else:
-            # Without a code it was not Slack's API that answered, or not in a state to: nothing says that it is final.
-            retryable = status in {408, 429} or not 400 <= status < 500 or code in RETRYABLE
+        # Without a code it was not Slack's API that answered, or not in a state to: nothing says that it is final.
+        decided = status == 200 and code != ""
+        retryable = code in RETRYABLE or (not decided and passes(status))
         cure = CURES.get(code, "It is tried again later." if retryable else "See the error table of chat.postMessage.")
         raise DeliveryFailed(
             f"Slack did not take the reply: {code[:64] or f'HTTP {status}'}. {cure}",

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from channels.answers import answer_object, retry_after_s
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret
 from channels.errors import ChannelMisconfigured, DeliveryFailed, PayloadInvalid, SignatureInvalid
-from channels.platform import NO_SETTINGS
+from channels.platform import AppSetup
 from channels.rendering import render
 from channels.teams.addresses import is_trusted
 from channels.teams.app_token import LOGIN_URL, AppToken
@@ -74,37 +74,32 @@ class TeamsChannel:
         buttons=6,
     )
 
-    def __init__(
-        self,
-        *,
-        secrets: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        app: str = "main",
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the app needs.
 
         Args:
-            app: Its name here.
-            settings: `app_id`, and `app_tenant` for a bot of a single organisation.
-            secrets: `app_password`; `private_key` in the simulator only.
-            api_url: Such as https://smba.trafficmanager.net/teams; activities say themselves where answers go.
-            clock: Seconds since the epoch.
+            setup: Secrets: `app_password`; `private_key` in the simulator only. Settings: `app_id`, and `app_tenant`
+                for a bot of a single organisation. Address: such as https://smba.trafficmanager.net/teams; activities
+                say themselves where answers go.
 
         Raises:
             ChannelMisconfigured: A secret is blank, an id or the address of no use.
         """
-        del app
-        password = require_secret(secrets, "app_password")
-        self._api_url = require_api_url(api_url)
-        self._private = _private_key(secrets)
-        self._app_id = _setting(settings, "app_id", _GUID, "The bot's Microsoft App ID, such as in the Azure portal.")
-        tenant = _setting({"app_tenant": "botframework.com", **settings}, "app_tenant", _TENANT, "A directory's id.")
-        self._clock = clock
-        self._keys = SigningKeys(clock)
+        password = require_secret(setup.secrets, "app_password")
+        self._api_url = require_api_url(setup.api_url)
+        self._private = _private_key(setup.secrets)
+        self._app_id = _setting(
+            setup.settings, "app_id", _GUID, "The bot's Microsoft App ID, such as in the Azure portal."
+        )
+        tenant = _setting(
+            {"app_tenant": "botframework.com", **setup.settings}, "app_tenant", _TENANT, "A directory's id."
+        )
+        self._clock = setup.clock
+        self._keys = SigningKeys(setup.clock)
         login_url = LOGIN_URL if self._private is None else self._api_url
-        self._token = AppToken(login_url=login_url, tenant=tenant, app_id=self._app_id, password=password, clock=clock)
+        self._token = AppToken(
+            login_url=login_url, tenant=tenant, app_id=self._app_id, password=password, clock=setup.clock
+        )
 
     def needs(self) -> Sequence[Request]:
         """Microsoft's signing keys, and a token to send with."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from channels.base import Request
-from channels.stand_in import PlatformAnswer, bearer
+from channels.stand_in import PlatformAnswer, bearer, headers_of
 from channels.teams.rendering import MAX_ACTIVITY_BYTES
 
 _ACTIVITIES = re.compile(r"/v3/conversations/[^/]+/activities(/[^/]+)?$")
@@ -77,10 +77,9 @@ class TeamsStandIn:
 
 
 def _sign_in(call: Request) -> tuple[int, dict[str, object]]:
-    headers = {name.lower(): value for name, value in call.headers.items()}
     if call.fields.get("grant_type") != "client_credentials" or not call.fields.get("scope"):
         return 400, {"error": "invalid_request"}
-    if not headers.get("authorization", "").startswith("Basic "):
+    if not headers_of(call).get("authorization", "").startswith("Basic "):
         return 401, {"error": "invalid_client"}
     return 200, {"token_type": "Bearer", "expires_in": 3599, "access_token": secrets.token_urlsafe(32)}
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from channels.answers import answer_object
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import ChannelMisconfigured, SignatureInvalid
 from channels.made_up import number, person
-from channels.platform import NO_SETTINGS
+from channels.platform import AppSetup
 from channels.rendering import render
 from channels.signatures import one_of
 from channels.telegram.outcomes import failure
@@ -44,45 +44,35 @@ class TelegramChannel:
         buttons=100,
     )
 
-    def __init__(
-        self,
-        *,
-        app: str,
-        secrets: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the bot needs.
 
         Args:
-            app: Its name here, which is the account of all its messages.
-            secrets: `bot_token` and `secret_token`.
-            settings: `username`, with or without @; without one, the bot cannot be mentioned in groups.
-            api_url: Such as https://api.telegram.org.
-            clock: Seconds since the epoch; read for Retry-After and the simulator only.
+            setup: Secrets: `bot_token` and `secret_token`. Settings: `username`, with or without @; without one, the
+                bot cannot be mentioned in groups. Address: such as https://api.telegram.org. Its name here is the
+                account of all its messages.
 
         Raises:
             ChannelMisconfigured: A secret is blank or of the wrong form, or the name or the address of no use.
         """
-        self._bot_token = require_secret(secrets, "bot_token")
+        self._bot_token = require_secret(setup.secrets, "bot_token")
         # It stands in every address that is called, so nothing else may.
         token = _BOT_TOKEN.fullmatch(self._bot_token)
         if token is None:
             raise ChannelMisconfigured(
                 "The secret 'bot_token' is not of the form 123456:ABC. Store the token that @BotFather shows."
             )
-        self._secret_tokens = require_secrets(secrets, "secret_token")
+        self._secret_tokens = require_secrets(setup.secrets, "secret_token")
         if not all(_SECRET_TOKEN.fullmatch(one) for one in self._secret_tokens):
             raise ChannelMisconfigured(
                 "The secret 'secret_token' must be 1 to 256 of A-Z, a-z, 0-9, _ and -, or setWebhook refuses it."
             )
-        username = settings.get("username", "").removeprefix("@")
+        username = setup.settings.get("username", "").removeprefix("@")
         if username and not _USERNAME.fullmatch(username):
             raise ChannelMisconfigured("username is no bot's name. Write it as @BotFather shows it, or leave it out.")
-        self._bot = Bot(app, int(token[1]), username)
-        self._api_url = require_api_url(api_url)
-        self._clock = clock
+        self._bot = Bot(setup.app, int(token[1]), username)
+        self._api_url = require_api_url(setup.api_url)
+        self._clock = setup.clock
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """Telegram makes no check of the address."""

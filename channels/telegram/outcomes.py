@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from channels.answers import answer_object, retry_after_s, seconds
+from channels.answers import answer_object, passes, retry_after_s, seconds, whole
 from channels.errors import DeliveryFailed
 
 MIGRATED = "migrated"
@@ -44,9 +44,8 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, now_s: floa
         now_s: Seconds since the epoch.
     """
     answer = answer_object(body) or {}
-    code = answer.get("error_code")
-    if not isinstance(code, int) or isinstance(code, bool):
-        code = status
+    found = whole(answer.get("error_code"))
+    code = status if found is None else found
     parameters = answer.get("parameters")
     told: Mapping[str, Any] = parameters if isinstance(parameters, dict) else {}
     if "migrate_to_chat_id" in told:
@@ -56,8 +55,7 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, now_s: floa
             retryable=False,
             code=MIGRATED,
         )
-    # A 200 that is not Telegram's, such as a proxy's page, says nothing of the reply.
-    retryable = code in {408, 429} or not 400 <= code < 500
+    retryable = passes(code)
     wait_s = seconds(told.get("retry_after"))
     return DeliveryFailed(
         f"Telegram did not take the reply: code {code}. {_advice(code, answer, retryable=retryable)}",

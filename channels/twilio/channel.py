@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from channels.answers import answer_object
@@ -16,6 +16,7 @@ from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secrets
 from channels.errors import ChannelMisconfigured, PayloadInvalid, SignatureInvalid
 from channels.payloads import form_pairs
+from channels.platform import AppSetup
 from channels.signatures import one_of, sign_base64
 from channels.twilio.outcomes import error_code, failure
 from channels.twilio.payloads import parse_body
@@ -37,37 +38,25 @@ class TwilioChannel:
     # The window of 24 hours is WhatsApp's alone; error 63016 tells where it is over.
     capabilities = Capabilities(max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=15.0)
 
-    def __init__(
-        self,
-        *,
-        secrets: Mapping[str, str],
-        settings: Mapping[str, str],
-        api_url: str,
-        clock: Callable[[], float],
-        app: str = "main",
-    ) -> None:
+    def __init__(self, setup: AppSetup) -> None:
         """Check what the app needs.
 
         Args:
-            app: Its name here.
-            settings: `account_sid`, and `webhook_url` as entered at Twilio.
-            secrets: `auth_token`.
-            api_url: Such as https://api.twilio.com.
-            clock: Seconds since the epoch; read for Retry-After only.
+            setup: Secrets: `auth_token`. Settings: `account_sid`, and `webhook_url` as entered at Twilio. Address:
+                such as https://api.twilio.com.
 
         Raises:
             ChannelMisconfigured: The secret is blank, or a setting or the address of no use.
         """
-        self._auth_tokens = require_secrets(secrets, "auth_token")
-        self._api_url = require_api_url(api_url)
-        self._account_sid = settings.get("account_sid", "")
+        self._auth_tokens = require_secrets(setup.secrets, "auth_token")
+        self._api_url = require_api_url(setup.api_url)
+        self._account_sid = setup.settings.get("account_sid", "")
         if not _ACCOUNT_SID.fullmatch(self._account_sid):
             raise ChannelMisconfigured(
                 f"account_sid {self._account_sid!r} is not one of Twilio's. Copy it from the Console: AC and 32 more."
             )
-        self._webhook_urls = _spellings(settings.get("webhook_url", ""))
-        del app
-        self._clock = clock
+        self._webhook_urls = _spellings(setup.settings.get("webhook_url", ""))
+        self._clock = setup.clock
 
     def handshake(self, query: Mapping[str, str]) -> Answer:
         """Twilio does not check addresses."""

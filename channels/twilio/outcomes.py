@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from channels.answers import answer_object, retry_after_s
+from channels.answers import answer_object, retry_after_s, whole
 from channels.errors import DeliveryFailed
 
 RETRYABLE = frozenset({14107, 20429, 20500, 20503, 21611, 30001, 30017, 30022, 63018})
@@ -78,8 +78,5 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, now_s: floa
 def error_code(body: bytes) -> int | None:
     """The code of an error, or of a message that failed at once; None where there is none."""
     answer = answer_object(body) or {}
-    for name in ("code", "error_code"):
-        code = answer.get(name)
-        if isinstance(code, int) and not isinstance(code, bool):
-            return code
-    return None
+    code = whole(answer.get("code"))
+    return whole(answer.get("error_code")) if code is None else code

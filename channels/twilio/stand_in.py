@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from channels.base import Request
 from channels.graphemes import length
-from channels.stand_in import PlatformAnswer
+from channels.stand_in import PlatformAnswer, headers_of
 from channels.twilio.rendering import MAX_TEXT_CHARS, is_whatsapp
 from channels.twilio.segments import segments
 
@@ -81,8 +81,7 @@ def _answer(call: Request, account_sid: str, number: int) -> tuple[int, dict[str
 
 
 def _is_signed_in(call: Request, account_sid: str) -> bool:
-    headers = {name.lower(): value for name, value in call.headers.items()}
-    kind, _, given = headers.get("authorization", "").partition(" ")
+    kind, _, given = headers_of(call).get("authorization", "").partition(" ")
     try:
         user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
     except ValueError:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 
 from channels.base import Channel, OutboundReply
 from channels.errors import ChannelError, DeliveryFailed
-from channels.registry import PLATFORMS, build_channel
-from configs.secrets import read_secret
+from channels.registry import PLATFORMS
 from configs.service import App
 from configs.yaml_file import did_you_mean
+from service.apps import open_app
 from service.cli import output
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import FAILED, WRONG_USE, Failure
-from service.cli.settings import is_set
+from service.cli.settings import unset_secrets
 
 STRANGER = "nobody"
 """The account that is tried where no brand is bound to an app."""
@@ -59,13 +59,8 @@ def run_check(channel: str | None, *, as_json: bool) -> None:
     """Try every app, or those of one platform: its secrets, a signed event, a forged one, a reply."""
     deployment = open_deployment()
     apps = deployment.config.service.apps
-    if channel is not None and channel not in PLATFORMS:
-        raise Failure(
-            f"there is no channel {channel!r}",
-            f"there are {', '.join(sorted(PLATFORMS))}",
-            did_you_mean(channel, tuple(PLATFORMS)).removeprefix("; ") or "name one of these",
-            code=WRONG_USE,
-        )
+    if channel is not None:
+        check_name(channel)
     found = [_checked(deployment, *one) for one in apps.each() if channel in (None, one[0])]
     if as_json:
         output.data({"apps": [asdict(one) for one in found]})
@@ -83,6 +78,17 @@ def run_check(channel: str | None, *, as_json: bool) -> None:
         )
 
 
+def check_name(channel: str) -> None:
+    """Stop where there is no such platform."""
+    if channel not in PLATFORMS:
+        raise Failure(
+            f"there is no channel {channel!r}",
+            f"there are {', '.join(sorted(PLATFORMS))}",
+            did_you_mean(channel, tuple(PLATFORMS)).removeprefix("; ") or "name one of these",
+            code=WRONG_USE,
+        )
+
+
 def _seen(deployment: Deployment, channel: str, app: str, settings: App) -> tuple[Seen, Channel | None]:
     brands = {
         one.account: name
@@ -91,12 +97,10 @@ def _seen(deployment: Deployment, channel: str, app: str, settings: App) -> tupl
         if (one.channel, one.app) == (channel, app)
     }
     webhook = f"/webhooks/{channel}/{app}"
-    unset = [secret.env or str(secret.file) for secret in settings.secrets().values() if not is_set(secret)]
-    if unset:
-        return Seen(channel, app, "off", webhook, brands, f"not set: {', '.join(unset)}"), None
+    if missing := unset_secrets(settings):
+        return Seen(channel, app, "off", webhook, brands, f"not set: {', '.join(missing)}"), None
     try:
-        secrets = {key: read_secret(secret, os.environ) for key, secret in settings.secrets().items()}
-        built = build_channel(channel, app=app, secrets=secrets, settings=settings.settings(), api_url=settings.api_url)
+        built = open_app(channel, app, settings, os.environ)
     except ChannelError as error:
         return Seen(channel, app, "off", webhook, brands, str(error)), None
     return Seen(channel, app, "on", webhook, brands, ""), built
@@ -108,7 +112,7 @@ def _checked(deployment: Deployment, channel: str, app: str, settings: App) -> S
         return seen
     account = next(iter(seen.brands), STRANGER)
     found = "; ".join(_trouble(built, channel, account))
-    return Seen(seen.channel, seen.app, seen.state, seen.webhook, seen.brands, found)
+    return replace(seen, why=found)
 
 
 def _trouble(built: Channel, channel: str, account: str) -> Iterator[str]:
@@ -123,11 +127,11 @@ def _trouble(built: Channel, channel: str, account: str) -> Iterator[str]:
         headers = None
     if headers is not None:
         built.verify(headers, body)
-    messages: Sequence[object] = built.parse(body).messages
+    messages = built.parse(body).messages
     if len(messages) != 1:
         yield "an event of our own was not read as one message; please report it"
         return
-    message = built.parse(body).messages[0]
+    (message,) = messages
     try:
         if not built.render(OutboundReply(message.account, message.reply_to, "Hello.", "check")):
             yield "a reply became no call; please report it"

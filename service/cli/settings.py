@@ -14,7 +14,7 @@ from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.load import Config, configs_folder, load_config
 from configs.secrets import read_secret
-from configs.service import Secret
+from configs.service import App, Secret
 from configs.training import read_any_recipe
 from configs.yaml_file import did_you_mean
 from service.cli import output
@@ -120,15 +120,18 @@ def _warnings(config: Config) -> Iterator[str]:
         if brand.shipped_adapter is not None and not (brand.shipped_adapter / "manifest.json").is_file():
             yield f"brands.{name}.shipped_adapter: no adapter in {brand.shipped_adapter}"
     for channel, app, settings in config.service.apps.each():
-        unset = [secret.env or str(secret.file) for secret in settings.secrets().values() if not is_set(secret)]
-        if unset:
-            yield f"apps.{channel}.{app} stays off until its secrets are set: {', '.join(unset)}"
+        if missing := unset_secrets(settings):
+            yield f"apps.{channel}.{app} stays off until its secrets are set: {', '.join(missing)}"
     if not config.service.service.api_keys:
         yield "service.api_keys is not set; that is allowed on loopback only"
 
 
-def is_set(secret: Secret) -> bool:
-    """Whether there is a value where the secret is said to stand."""
+def unset_secrets(app: App) -> list[str]:
+    """Variables and files where secrets of an app are said to stand, and are not."""
+    return [secret.env or str(secret.file) for secret in app.secrets().values() if not _is_set(secret)]
+
+
+def _is_set(secret: Secret) -> bool:
     try:
         read_secret(secret, os.environ)
     except ConfigError:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from channels.base import Channel, InboundMessage, Request
-from channels.registry import PLATFORMS, build_channel
+from channels.registry import PLATFORMS
 from configs.brand import Binding
-from configs.secrets import read_secret
-from configs.yaml_file import did_you_mean
+from service.apps import open_app
 from service.cli import output
+from service.cli.channels import check_name
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import WRONG_USE, Failure
 from service.cli.gateway import Gateway
@@ -69,13 +69,7 @@ def run_simulate(
 
 
 def _binding(deployment: Deployment, channel: str, brand: str) -> Binding:
-    if channel not in PLATFORMS:
-        raise Failure(
-            f"there is no channel {channel!r}",
-            f"there are {', '.join(sorted(PLATFORMS))}",
-            did_you_mean(channel, tuple(PLATFORMS)).removeprefix("; ") or "name one of these",
-            code=WRONG_USE,
-        )
+    check_name(channel)
     for binding in deployment.brand(brand).channels:
         if binding.channel == channel:
             return binding
@@ -91,9 +85,7 @@ def _platform(deployment: Deployment, channel: str, app: str, url: str) -> Chann
     service = deployment.config.service
     on = service.model_copy(update={"service": service.service.model_copy(update={"simulator": True})})
     apps = {(kind, name): settings for kind, name, settings in simulated_apps(on, deployment.home, url).apps.each()}
-    settings = apps[channel, app]
-    made = {key: read_secret(secret, {}) for key, secret in settings.secrets().items()}
-    return build_channel(channel, app=app, secrets=made, settings=settings.settings(), api_url=settings.api_url)
+    return open_app(channel, app, apps[channel, app], {})
 
 
 def _shown(body: bytes) -> Any:

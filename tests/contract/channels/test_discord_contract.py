@@ -9,6 +9,7 @@ from typing import ClassVar
 from channels.base import Answer, Channel
 from channels.discord import DiscordChannel
 from channels.discord.payloads import IGNORED_REASONS
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.testing import ChannelContract
 
@@ -28,7 +29,7 @@ class TestDiscord(ChannelContract):
     bold = "**30 days**"
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return DiscordChannel(secrets=secrets, api_url="https://discord.com/api/v10", clock=clock)
+        return DiscordChannel(AppSetup(secrets=secrets, api_url="https://discord.com/api/v10", clock=clock))
 
     def other_secrets(self) -> Mapping[str, str]:
         return {"private_key": "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7"}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from channels.base import Channel
 from channels.line import LineChannel
 from channels.line.payloads import IGNORED_REASONS
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.testing import ChannelContract
 
@@ -28,7 +29,7 @@ class TestLine(ChannelContract):
     bold = "30 days"
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return LineChannel(secrets=secrets, api_url="https://api.line.me/", clock=clock)
+        return LineChannel(AppSetup(secrets=secrets, api_url="https://api.line.me/", clock=clock))
 
     def own_echo(self) -> bytes:
         return self.changed(source={"type": "user", "userId": self.account})

@@ -10,6 +10,7 @@ from channels.base import Answer, Channel
 from channels.instagram import InstagramChannel
 from channels.messenger import MessengerChannel
 from channels.meta.messaging import IGNORED_REASONS
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.testing import ChannelContract
 
@@ -54,7 +55,7 @@ class TestMessenger(SendApiContract):
     stand_in = PLATFORMS["messenger"].stand_in
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return MessengerChannel(secrets=secrets, api_url="https://graph.facebook.com/v23.0/", clock=clock)
+        return MessengerChannel(AppSetup(secrets=secrets, api_url="https://graph.facebook.com/v23.0/", clock=clock))
 
 
 class TestInstagram(SendApiContract):
@@ -62,4 +63,4 @@ class TestInstagram(SendApiContract):
     stand_in = PLATFORMS["instagram"].stand_in
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return InstagramChannel(secrets=secrets, api_url="https://graph.instagram.com/v23.0/", clock=clock)
+        return InstagramChannel(AppSetup(secrets=secrets, api_url="https://graph.instagram.com/v23.0/", clock=clock))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from channels.base import Answer, Channel
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.slack import SlackChannel
 from channels.slack.payloads import IGNORED_REASONS
@@ -26,7 +27,7 @@ class TestSlack(ChannelContract):
     marks: ClassVar[Mapping[str, str]] = {"&": "&amp;"}
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return SlackChannel(secrets=secrets, api_url="https://slack.com/api", clock=clock)
+        return SlackChannel(AppSetup(secrets=secrets, api_url="https://slack.com/api", clock=clock))
 
     def shake(self, channel: Channel, *, genuine: bool) -> Answer | None:
         body = json.dumps({"type": "url_verification", "challenge": "42-ok", "token": "deprecated"}).encode()

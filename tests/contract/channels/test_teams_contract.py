@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from channels.base import Channel
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.teams import TeamsChannel
 from channels.teams.payloads import IGNORED_REASONS
@@ -30,10 +31,12 @@ class TestTeams(ChannelContract):
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
         channel = TeamsChannel(
-            secrets=secrets,
-            api_url="https://smba.trafficmanager.net/teams",
-            clock=clock,
-            settings={"app_id": "00000000-0000-4000-8000-000000000001"},
+            AppSetup(
+                secrets=secrets,
+                api_url="https://smba.trafficmanager.net/teams",
+                clock=clock,
+                settings={"app_id": "00000000-0000-4000-8000-000000000001"},
+            )
         )
         learn_all(channel, self.stand_in)
         return channel

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from channels.base import Channel
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.telegram import TelegramChannel
 from channels.telegram.payloads import IGNORED_REASONS
@@ -29,7 +30,7 @@ class TestTelegram(ChannelContract):
     marks: ClassVar[Mapping[str, str]] = {"&": "&amp;"}
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return TelegramChannel(app="main", secrets=secrets, api_url="https://api.telegram.org", clock=clock)
+        return TelegramChannel(AppSetup(app="main", secrets=secrets, api_url="https://api.telegram.org", clock=clock))
 
     def other_secrets(self) -> Mapping[str, str]:
         return {"bot_token": "7000000002:AA-another", "secret_token": "AAAABBBBCCCCDDDDEEEEFFFF00009999"}

@@ -7,6 +7,7 @@ from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode
 
 from channels.base import Channel
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.testing import ChannelContract
 from channels.twilio import TwilioChannel
@@ -28,7 +29,7 @@ class TestTwilioSms(ChannelContract):
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
         url = "https://api.twilio.com/"
-        return TwilioChannel(secrets=secrets, settings=SETTINGS, api_url=url, clock=clock)
+        return TwilioChannel(AppSetup(secrets=secrets, settings=SETTINGS, api_url=url, clock=clock))
 
     def own_echo(self) -> bytes:
         sent = {"SmsStatus": "delivered", "MessageStatus": "delivered", "From": self.account, "To": self.sender}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from channels.base import Answer, Channel
+from channels.platform import AppSetup
 from channels.registry import PLATFORMS
 from channels.testing import ChannelContract
 from channels.whatsapp import WhatsAppChannel
@@ -26,7 +27,7 @@ class TestWhatsApp(ChannelContract):
     reasons = IGNORED_REASONS
 
     def build(self, secrets: Mapping[str, str], clock: Callable[[], float]) -> Channel:
-        return WhatsAppChannel(secrets=secrets, api_url="https://graph.facebook.com/v23.0/", clock=clock)
+        return WhatsAppChannel(AppSetup(secrets=secrets, api_url="https://graph.facebook.com/v23.0/", clock=clock))
 
     def shake(self, channel: Channel, *, genuine: bool) -> Answer | None:
         token = self.secrets["verify_token"] if genuine else "é-someone-else"

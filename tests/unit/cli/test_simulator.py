@@ -17,11 +17,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from channels.base import OutboundReply, Source
-from channels.registry import PLATFORMS, build_channel
+from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import load_config
 from configs.secrets import read_secret
 from configs.service import ServiceConfig
+from service.apps import open_app
 from service.bootstrap import outside_session, sender
 from service.engine import free_port
 from service.fetching import Fetcher
@@ -72,11 +73,7 @@ def platform_and_gateway(home: Path, port: int, *, answer: bool = True) -> Itera
 
     @app.post("/webhooks/{channel}/{name}")
     async def webhook(channel: str, name: str, request: Request) -> Response:
-        settings = apps[channel, name]
-        made = {key: read_secret(one, {}) for key, one in settings.secrets().items()}
-        platform = build_channel(
-            channel, app=name, secrets=made, settings=settings.settings(), api_url=settings.api_url
-        )
+        platform = open_app(channel, name, apps[channel, name], {})
         async with outside_session() as session:
             await Fetcher(sender(session)).ready(platform)
         body = await request.body()
@@ -137,9 +134,7 @@ def test_the_gateways_own_calls_are_taken_as_json_and_as_forms(home: Path, chann
     async def reply() -> str:
         binding = next(one for one in load_config(CONFIGS, {}).brands["velmora"].channels if one.channel == channel)
         apps = {(kind, name): app for kind, name, app in simulated(home, url).apps.each()}
-        app = apps[channel, binding.app]
-        made = {key: read_secret(one, {}) for key, one in app.secrets().items()}
-        platform = build_channel(channel, app=binding.app, secrets=made, settings=app.settings(), api_url=app.api_url)
+        platform = open_app(channel, binding.app, apps[channel, binding.app], {})
         body = platform.simulate("Hi", account=binding.account, message_id="1", sender="+15550100123")
         message = platform.parse(body).messages[0]
         (call,) = platform.render(OutboundReply(message.account, message.reply_to, "é & = 😀", "1"))
