@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 BRAND, OTHER = "velmora", "other"
 VERSIONS = (SHIPPED, OTHER)
 QUESTIONS = (
-    "How long do I have to return an unopened item?",
+    "May I open the parcel and still send it back?",
     "How many days does standard delivery take?",
     "For how many years does the warranty cover faults?",
     "What does gift wrapping cost?",
