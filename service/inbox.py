@@ -15,6 +15,8 @@ from service.database import Database, insert_new, now, storable
 from service.tables import conversations, inbox, is_running, turns
 
 NO_HOUSE = takeover.House()
+MOST_ROWS = 4
+"""Rows that are read for each exchange wanted: people write several messages in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +215,18 @@ def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Row[Any]],
 
 
 def _past(connection: Connection, about: Row[Any], limit: int) -> tuple[PastTurn, ...]:
-    """The last exchanges; two that hold one side each, as with a person, count as one."""
+    """The last exchanges: `limit` times the customer and who answered, however many messages each wrote in a row."""
     if not limit:
         return ()
-    rows = connection.execute(_PAST, {"conversation": about.id, "past": 2 * limit}).all()
+    rows = connection.execute(_PAST, {"conversation": about.id, "past": MOST_ROWS * limit}).all()
     found: list[PastTurn] = []
-    sides = 2 * limit
+    sides, last = 0, ""
     for row in rows:
         text = row.text if row.state == "done" else ""
-        sides -= bool(row.question) + bool(text)
-        if sides < 0:
+        for side, words in (("them", text), ("customer", row.question)):
+            if words and side != last:
+                sides, last = sides + 1, side
+        if sides > 2 * limit:
             break
         support = max((float(one.get("score", 0.0)) for one in row.citations or ()), default=0.0)
         found.append(PastTurn(row.question, text, row.outcome, support, counts=row.number > about.rules_from))
