@@ -385,7 +385,7 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
 def _own(about: Row[Any], by: str, *, force: bool) -> None:
     if about.state == "person" and about.owner != by and not force:
         raise TakenByAnother(
-            f"{about.owner} has this conversation. Ask them to give it back, or take it from them with `force`.",
+            f"{about.owner} has this conversation, and keeps it unless it is taken from them by force.",
             owner=about.owner,
         )
 
