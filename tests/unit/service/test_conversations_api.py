@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,15 @@ def write(door: Door, text: str = "Hello?", number: int = 1) -> str:  # noqa: F8
     assert door.post("slack", body, platform.sign(body)).status_code == 200
     found: str = door.client.get("/v1/conversations").json()["conversations"][0]["id"]
     return found
+
+
+@contextmanager
+def widget(door: Door, **more: str) -> Iterator[Any]:  # noqa: F811
+    """An open socket that has said hello."""
+    # On the way out the test client cancels the session that it has just told to end: either may be first.
+    with suppress(CancelledError), door.client.websocket_connect("/ws/chat") as socket:
+        socket.send_json({"type": "hello", "site_key": "pk_velmora0a7c41d93e5f", **more})
+        yield socket
 
 
 def act(door: Door, conversation: str, what: str, status: int = 200, **body: Any) -> Any:  # noqa: F811
@@ -112,8 +125,7 @@ def test_what_is_not_there_and_how_lists_are_filtered(door: Door) -> None:  # no
 
 
 def test_a_widget_sees_a_person_come_write_and_go(door: Door) -> None:  # noqa: F811
-    with door.client.websocket_connect("/ws/chat") as socket:
-        socket.send_json({"type": "hello", "site_key": "pk_velmora0a7c41d93e5f"})
+    with widget(door) as socket:
         welcome = socket.receive_json()
         assert welcome["with"] == {"state": "bot", "owner": None}
         conversation = welcome["conversation"]
@@ -127,9 +139,7 @@ def test_a_widget_sees_a_person_come_write_and_go(door: Door) -> None:  # noqa: 
         socket.send_json({"type": "to_assistant"})
         act(door, conversation, "return")
         assert socket.receive_json() == {"type": "state", "state": "bot", "owner": None}
-    hello = {"type": "hello", "site_key": "pk_velmora0a7c41d93e5f"}
-    with door.client.websocket_connect("/ws/chat") as socket:
-        socket.send_json({**hello, "conversation": conversation, "visitor": welcome["visitor"]})
+    with widget(door, conversation=conversation, visitor=welcome["visitor"]) as socket:
         turns = socket.receive_json()["turns"]
     assert [(turn["author"], turn["question"], turn["text"], turn["state"]) for turn in turns] == [
         ("Anna", "", "Hello, I am Anna.", "done"),
@@ -149,8 +159,6 @@ def test_a_person_is_heard_by_the_outside(home: Any, tmp_path: Path) -> None:  #
     told = config.service.handoff.model_copy(
         update={"webhook_url": NOBODY_LISTENS, "webhook_secret": Secret(file=tmp_path / "hook")}
     )
-    from dataclasses import replace
-
     for settings, planned in ((config.service, 0), (config.service.model_copy(update={"handoff": told}), 1)):
         for opened in _open(replace(config, service=settings), home):
             conversation = write(opened, number=planned + 1)
