@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+FURTHER = "further"
+"""Stands in `reply_to` where something was said to this message before: a reply that is an edit must not replace it."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from channels.base import FURTHER
 from configs.brand import Brand
 from service.database import now, storable
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid, TakenByAnother
@@ -486,12 +487,27 @@ def _say(
             channel=about.channel,
             app=app_of(house.brands.get(about.brand), about.channel, about.account),
             account=about.account,
-            reply_to=connection.execute(newest).scalar_one_or_none() or {},
+            reply_to=_reply_to(connection, about.id),
             text=text,
             sources=(),
         )
         connection.execute(insert_item(turn, item))
     return Said(turn, text, author, now())
+
+
+def _reply_to(connection: Connection, conversation: str) -> dict[str, str]:
+    """Where the customer's newest message wants its answer, and whether it has had one."""
+    newest = select(inbox.c.reply_to).where(inbox.c.conversation_id == conversation).order_by(inbox.c.id.desc())
+    where: dict[str, str] = connection.execute(newest.limit(1)).scalar_one_or_none() or {}
+    said = (
+        select(outbox.c.reply_to)
+        .join(turns, turns.c.id == outbox.c.turn_id)
+        .where(turns.c.conversation_id == conversation, outbox.c.state != "withheld")
+        .order_by(turns.c.number.desc())
+    )
+    last: dict[str, str] = connection.execute(said.limit(1)).scalar_one_or_none() or {}
+    again = {key: value for key, value in last.items() if key != FURTHER} == where
+    return {**where, FURTHER: "yes"} if again else where
 
 
 def app_of(brand: Brand | None, channel: str, account: str) -> str:

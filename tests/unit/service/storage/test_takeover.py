@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from channels.base import FURTHER
 from configs.brand import SlackBinding
 from configs.load import load_config
 from service import conversations, hooks, inbox, outbox, takeover
@@ -222,6 +223,19 @@ async def test_a_persons_words_go_out_once_and_in_order_and_the_bot_remembers_th
         ("", "Send it without."),
     ]
     assert not any(past.counts for past in turn.past)
+
+
+async def test_what_is_said_again_to_one_message_says_so_to_its_platform(db: Database, desk: Desk) -> None:
+    conversation = (turn := await hear(db, 1)).conversation_id
+    await desk.take(conversation, by="Anna")
+    for number, text in enumerate(("one", "two")):
+        await desk.say(conversation, by="Anna", text=text, key=str(number))
+    await hear(db, 2)
+    await desk.say(conversation, by="Anna", text="three", key="3")
+    planned = {row.text: row.reply_to for row in await rows(db, outbox_table)}
+    assert planned["one"] == turn.reply_to
+    assert planned["two"] == {**turn.reply_to, FURTHER: "yes"}
+    assert FURTHER not in planned["three"]
 
 
 async def test_the_same_key_in_another_conversation_is_another_message(db: Database, desk: Desk) -> None:
