@@ -480,9 +480,6 @@ def _say(
     """Words into the transcript, and to the platform where the conversation is on one."""
     turn = _new_turn(connection, about.id, text=storable(text), state="done", author=author, key=key)
     if about.channel != "web":
-        newest = (
-            select(inbox.c.reply_to).where(inbox.c.conversation_id == about.id).order_by(inbox.c.id.desc()).limit(1)
-        )
         item = OutboxItem(
             channel=about.channel,
             app=app_of(house.brands.get(about.brand), about.channel, about.account),
