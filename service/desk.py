@@ -192,7 +192,9 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
         .order_by(turns.c.number.desc())
         .limit(SHOWN_TURNS)
     )
-    waiting = select(inbox).where(inbox.c.conversation_id == conversation, inbox.c.turn_id.is_(None))
+    waiting = select(inbox).where(
+        inbox.c.conversation_id == conversation, inbox.c.turn_id.is_(None), ~inbox.c.withdrawn
+    )
     moved = select(transitions).where(transitions.c.conversation_id == conversation).order_by(transitions.c.id)
     handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
     changes = connection.execute(moved).all()

@@ -457,7 +457,7 @@ def _hear(connection: Connection, about: Row[Any], house: House, *, now_with: st
     """Put into the transcript what the customer said and no turn has taken up, so that it keeps its place."""
     query = (
         select(inbox.c.id, inbox.c.text)
-        .where(inbox.c.conversation_id == about.id, inbox.c.turn_id.is_(None))
+        .where(inbox.c.conversation_id == about.id, inbox.c.turn_id.is_(None), ~inbox.c.withdrawn)
         .order_by(inbox.c.id)
     )
     if waiting := connection.execute(query).all():
