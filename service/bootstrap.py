@@ -40,12 +40,12 @@ from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
 from service.generation import VllmGenerator
+from service.house import House
 from service.hub import Hub
 from service.lanes import Lanes
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
-from service.takeover import House
 from service.telemetry import Metrics
 from service.typing import Typing
 from service.voices import Adapters, EngineAdapters, EngineVoices

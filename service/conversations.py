@@ -16,12 +16,12 @@ from service import takeover
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
+from service.house import NO_HOUSE, House
 from service.outbox import OutboxItem, insert_item
 from service.tables import conversations, feedback, inbox, turns
 from service.wire import citations_json
 
 TRANSCRIPT_TURNS = 100
-NO_HOUSE = takeover.House()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ async def finish(
     outbox: OutboxItem | None,
     handoff: str | None,
     waits: bool = True,
-    house: takeover.House = NO_HOUSE,
+    house: House = NO_HOUSE,
 ) -> bool:
     """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing.
 
@@ -219,7 +219,7 @@ async def fail(
     text: str,
     *,
     outbox: OutboxItem | None = None,
-    house: takeover.House = NO_HOUSE,
+    house: House = NO_HOUSE,
 ) -> bool:
     """End a turn without a reply; the text is what the visitor reads. Returns as `finish`."""
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
@@ -234,7 +234,7 @@ async def fail(
     return await db.write(store)
 
 
-def _ending(connection: Connection, turn: str, values: Mapping[str, Any], house: takeover.House) -> Row[Any] | None:
+def _ending(connection: Connection, turn: str, values: Mapping[str, Any], house: House) -> Row[Any] | None:
     """End a turn, where the bot may speak; returns its conversation, locked, or None where nothing goes out."""
     about = connection.execute(_WHOSE, {"turn": turn}).one_or_none()
     if about is None:

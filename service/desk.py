@@ -16,9 +16,10 @@ from service import takeover
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.handover_rules import open_minutes
+from service.house import House
 from service.hub import Hub
 from service.tables import conversations, handoffs, inbox, outbox, transitions, turns
-from service.takeover import Change, House, State
+from service.takeover import Change, State
 from service.wire import said_frame, state_frame, withheld_frame
 
 SHOWN_TURNS = 500

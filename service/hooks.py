@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, select, update
 
 from service.database import Database, now
 from service.handoffs import Post, after_attempt, signed_headers
+from service.house import Event
 from service.outbox import BATCH
 from service.schedule import SCHEDULE_S
 from service.tables import hooks, turns
-from service.takeover import Event
 
 log = logging.getLogger(__name__)
 

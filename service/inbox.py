@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 from channels.base import InboundMessage
 from service import takeover
 from service.database import Database, insert_new, now, storable
+from service.house import NO_HOUSE, House
 from service.tables import conversations, inbox, is_running, turns
+from service.transcript import Said
 
-NO_HOUSE = takeover.House()
 MOST_ROWS = 4
 """Rows that are read for each exchange wanted: people write several messages in a row."""
 
@@ -63,7 +64,7 @@ class PendingTurn:
     """Other messages wait, which want an answer of their own."""
     heard: bool = field(default=False, compare=False)
     """No bot may answer it: a person has the conversation, or will."""
-    said: takeover.Said | None = field(default=None, compare=False)
+    said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
 
 
@@ -77,7 +78,7 @@ async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
 
 
 async def accept_and_begin(
-    db: Database, brand: str, message: InboundMessage, *, past: int, house: takeover.House = NO_HOUSE
+    db: Database, brand: str, message: InboundMessage, *, past: int, house: House = NO_HOUSE
 ) -> tuple[Accepted, PendingTurn | None]:
     """Store a message and begin its turn, in one transaction: for a visitor who waits while nothing else runs.
 
@@ -128,7 +129,7 @@ async def next_turn(
     *,
     past: int = 0,
     apart: Collection[str] = (),
-    house: takeover.House = NO_HOUSE,
+    house: House = NO_HOUSE,
 ) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or put them to the one that runs and begin that anew.
 
@@ -150,7 +151,7 @@ def _next_turn(
     conversation: str,
     past: int,
     apart: Collection[str] = (),
-    house: takeover.House = NO_HOUSE,
+    house: House = NO_HOUSE,
 ) -> PendingTurn | None:
     about = connection.execute(_ABOUT, {"conversation": conversation}).one_or_none()
     if about is None:
@@ -198,7 +199,7 @@ def _next_turn(
     )
 
 
-def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Row[Any]], house: takeover.House) -> PendingTurn:
+def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Row[Any]], house: House) -> PendingTurn:
     turn, said = takeover.heard(connection, about, waiting, house)
     return PendingTurn(
         turn,

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
 from configs.service import Service
-from service import conversations, handover_rules, inbox, takeover
+from service import conversations, handover_rules, inbox
 from service.bursts import Bursts
 from service.database import Database
 from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
 from service.events import Reply, Sentence, Status, Token
+from service.house import NO_HOUSE, House
 from service.hub import Hub, LiveTurn
 from service.outbox import OutboxItem
 from service.pipeline import ChatPipeline, Turn
 from service.telemetry import Metrics, turn_log
+from service.transcript import app_of
 from service.typing import Typing
 from service.wire import heard_frame, reply_frame, said_frame, sentence_frame, state_frame, withheld_frame
 
@@ -80,7 +82,7 @@ class Lanes:
         typing: Typing,
         apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
-        house: takeover.House = inbox.NO_HOUSE,
+        house: House = NO_HOUSE,
     ) -> None:
         self._db = db
         self._pipeline = pipeline
@@ -350,4 +352,4 @@ class Lanes:
 
 
 def _app(turn: inbox.PendingTurn, brand: Brand) -> str:
-    return takeover.app_of(brand, turn.channel, turn.account)
+    return app_of(brand, turn.channel, turn.account)

@@ -13,19 +13,18 @@ brand says so).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from channels.base import FURTHER
-from configs.brand import Brand
+from service import transcript
 from service.database import now, storable
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid, TakenByAnother
-from service.outbox import OutboxItem, insert_item
+from service.house import Event, House
 from service.tables import conversations, handoffs, inbox, is_running, outbox, transitions, turns
+from service.transcript import Said
 
 State = Literal["bot", "waiting", "person", "closed"]
 STATES: tuple[State, ...] = ("bot", "waiting", "person", "closed")
@@ -43,56 +42,6 @@ NOTE = "note"
 TOLD_TO_WAIT, TOLD_NOBODY = 1, 2
 """What a waiting customer has been told already."""
 SUMMARY_TURNS = 5
-
-EventKind = Literal["handoff.opened", "handoff.taken", "handoff.closed", "message.received"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that people outside may want to know; it holds no customer's words."""
-
-    kind: EventKind
-    conversation: str
-    brand: str
-    handoff: str | None = None
-    turn: str | None = None
-    """Whose question holds the message, or that led to the hand-over."""
-    by: str | None = None
-    """The person, where one did it."""
-
-
-Tell = Callable[[Connection, Event], None]
-"""Notes an event in the transaction that makes it, so that neither is there without the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What hand-overs must know of a deployment."""
-
-    brands: Mapping[str, Brand] = field(default_factory=dict)
-    tells: tuple[Tell, ...] = ()
-
-    def answers_while_waiting(self, brand: str) -> bool:
-        """Whether the bot speaks until a person comes."""
-        known = self.brands.get(brand)
-        return known is not None and known.handover.while_waiting == "answer"
-
-    def tell(self, connection: Connection, event: Event) -> None:
-        """Let everyone note it who wants to."""
-        for one in self.tells:
-            one(connection, event)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Words that no question led to: a person's, or a notice of ours."""
-
-    turn: str
-    text: str
-    author: str | None
-    at: datetime
-    repeated: bool = False
-    """It was said before, under the same id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +129,7 @@ def _give_back(connection: Connection, about: Row[Any], by: str, house: House, w
     if not may_speak(about, house):
         # What the customer said until now was said to a person: it is over, and hands over nothing again.
         _hear(connection, about, house)
-    change = _move(connection, about, "bot", by=by, why=why, rules_from=_number(connection, about.id))
+    change = _move(connection, about, "bot", by=by, why=why, anew=True)
     _close_handoffs(connection, about, by, house)
     return change
 
@@ -252,7 +201,7 @@ def say(
     change = _take(connection, about, by, house, force=force, why="writes")
     # Also what came since they took it: it stands before their answer.
     _hear(connection, about, house, now_with=by)
-    said = _say(connection, about, text, author=by, key=key, house=house)
+    said = transcript.say(connection, about, text, author=by, key=key, house=house)
     return Change(about.id, change.was, "person", by, change.withheld, said)
 
 
@@ -342,19 +291,26 @@ def heard(
     Returns:
         The turn that holds them, and the line that a waiting customer is told once.
     """
-    turn = _heard_turn(connection, about.id, waiting)
+    turn = transcript.heard_turn(connection, about.id, waiting)
     if about.state == "person":
         house.tell(connection, Event("message.received", about.id, about.brand, turn=turn, by=about.owner))
     brand = house.brands.get(about.brand)
     if about.state != "waiting" or about.told or brand is None:
         return turn, None
     connection.execute(_of(about.id).values(told=TOLD_TO_WAIT))
-    return turn, _say(connection, about, brand.handover.words.waiting, author=None, key=None, house=house)
+    return turn, transcript.say(connection, about, brand.handover.words.waiting, author=None, key=None, house=house)
 
 
 def reopen(connection: Connection, about: Row[Any]) -> None:
     """A customer writes in a closed conversation."""
-    _move(connection, about, "bot", by=CUSTOMER, why="writes again", rules_from=_number(connection, about.id))
+    _move(
+        connection,
+        about,
+        "bot",
+        by=CUSTOMER,
+        why="writes again",
+        anew=True,
+    )
 
 
 def nobody_came(connection: Connection, conversation: str, *, house: House) -> Change | None:
@@ -369,11 +325,16 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
         return None
     if not may_speak(about, house):
         _hear(connection, about, house)
-    said = _say(connection, about, brand.handover.words.nobody, author=None, key=None, house=house)
+    said = transcript.say(connection, about, brand.handover.words.nobody, author=None, key=None, house=house)
     if brand.handover.then == "bot":
         # The hand-over stays open: the team still sees that somebody asked for them.
         change = _move(
-            connection, about, "bot", by=BOT, why="nobody came in time", rules_from=_number(connection, about.id)
+            connection,
+            about,
+            "bot",
+            by=BOT,
+            why="nobody came in time",
+            anew=True,
         )
         return Change(about.id, change.was, change.became, None, said=said)
     connection.execute(_of(about.id).values(told=TOLD_NOBODY))
@@ -413,13 +374,13 @@ def _move(
     why: str,
     owner: str | None = None,
     withheld: tuple[str, ...] = (),
-    rules_from: int | None = None,
+    anew: bool = False,
 ) -> Change:
     if to not in ALLOWED[about.state]:
         raise NotPossible(f"A conversation that is `{about.state}` cannot become `{to}`.")
     values: dict[str, Any] = {"state": to, "owner": owner, "state_at": now(), "told": 0}
-    if rules_from is not None:
-        values["rules_from"] = rules_from
+    if anew:  # what was said until now leads to no hand-over again
+        values["rules_from"] = transcript.last_number(connection, about.id)
     connection.execute(_of(about.id).values(**values))
     _record(connection, about.id, about.state, to, by=by, why=why)
     return Change(about.id, about.state, to, owner, withheld)
@@ -461,80 +422,9 @@ def _hear(connection: Connection, about: Row[Any], house: House, *, now_with: st
         .order_by(inbox.c.id)
     )
     if waiting := connection.execute(query).all():
-        turn = _heard_turn(connection, about.id, waiting)
+        turn = transcript.heard_turn(connection, about.id, waiting)
         if now_with:
             house.tell(connection, Event("message.received", about.id, about.brand, turn=turn, by=now_with))
-
-
-def _heard_turn(connection: Connection, conversation: str, waiting: Sequence[Row[Any]]) -> str:
-    question = "\n".join(row.text for row in waiting if row.text)
-    turn = _new_turn(connection, conversation, question=question, state="heard")
-    ids = [row.id for row in waiting]
-    connection.execute(update(inbox).where(inbox.c.id.in_(ids)).values(turn_id=turn))
-    return turn
-
-
-def _say(
-    connection: Connection, about: Row[Any], text: str, *, author: str | None, key: str | None, house: House
-) -> Said:
-    """Words into the transcript, and to the platform where the conversation is on one."""
-    turn = _new_turn(connection, about.id, text=storable(text), state="done", author=author, key=key)
-    if about.channel != "web":
-        item = OutboxItem(
-            channel=about.channel,
-            app=app_of(house.brands.get(about.brand), about.channel, about.account),
-            account=about.account,
-            reply_to=_reply_to(connection, about.id),
-            text=text,
-            sources=(),
-        )
-        connection.execute(insert_item(turn, item))
-    return Said(turn, text, author, now())
-
-
-def _reply_to(connection: Connection, conversation: str) -> dict[str, str]:
-    """Where the customer's newest message wants its answer, and whether it has had one."""
-    newest = select(inbox.c.reply_to).where(inbox.c.conversation_id == conversation).order_by(inbox.c.id.desc())
-    where: dict[str, str] = connection.execute(newest.limit(1)).scalar_one_or_none() or {}
-    said = (
-        select(outbox.c.reply_to)
-        .join(turns, turns.c.id == outbox.c.turn_id)
-        .where(turns.c.conversation_id == conversation, outbox.c.state != "withheld")
-        .order_by(turns.c.number.desc())
-    )
-    last: dict[str, str] = connection.execute(said.limit(1)).scalar_one_or_none() or {}
-    again = {key: value for key, value in last.items() if key != FURTHER} == where
-    return {**where, FURTHER: "yes"} if again else where
-
-
-def app_of(brand: Brand | None, channel: str, account: str) -> str:
-    """The app that a conversation came through; none for the widget, or where the brand is no longer bound to it."""
-    bound = brand.channels if brand else ()
-    return next((one.app for one in bound if (one.channel, one.account) == (channel, account)), "")
-
-
-def _new_turn(
-    connection: Connection,
-    conversation: str,
-    *,
-    question: str = "",
-    text: str = "",
-    state: str,
-    author: str | None = None,
-    key: str | None = None,
-) -> str:
-    turn = secrets.token_urlsafe(12)
-    row = {"id": turn, "conversation_id": conversation, "number": _number(connection, conversation) + 1}
-    row |= {"question": question, "text": text, "state": state, "citations": [], "author": author}
-    row |= {"author_key": storable(key) if key else None, "created_at": now(), "finished_at": now()}
-    connection.execute(turns.insert(), row)
-    return turn
-
-
-def _number(connection: Connection, conversation: str) -> int:
-    """Of the last turn."""
-    query = select(func.coalesce(func.max(turns.c.number), 0)).where(turns.c.conversation_id == conversation)
-    return int(connection.execute(query).scalar_one())
 
 
 def _handoffs(connection: Connection, conversation: str, states: Sequence[str]) -> list[str]:

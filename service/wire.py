@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.events import Citation, Reply, Sentence
-from service.takeover import Said
+from service.transcript import Said
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:

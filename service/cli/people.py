@@ -143,7 +143,7 @@ def _either(
     async def work(db: Database) -> Any:
         from service import hooks
         from service.desk import Desk
-        from service.takeover import House
+        from service.house import House
 
         tells = (hooks.plan,) if deployment.config.service.handoff.webhook_url else ()
         return await stored(Desk(db, House(deployment.config.brands, tells)))

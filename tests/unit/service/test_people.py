@@ -13,9 +13,9 @@ from configs.handover import Handover, Unsure
 from service import inbox
 from service.database import Database
 from service.desk import Desk
+from service.house import House
 from service.hub import Frame, Subscription
 from service.tables import handoffs, outbox, turns
-from service.takeover import House
 from service.testing import ScriptedGenerator
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows

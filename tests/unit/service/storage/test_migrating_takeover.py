@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.database import MIGRATIONS, Database
 from service.desk import Desk
+from service.house import House
 from service.tables import conversations, handoffs, turns
-from service.takeover import House
 from tests.unit.service.storage.support import rows
 
 OLD = (

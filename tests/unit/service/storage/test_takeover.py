@@ -17,11 +17,12 @@ from service.database import Database
 from service.desk import Desk
 from service.errors import ConversationUnknown, RequestInvalid, TakenByAnother
 from service.handoffs import list_handoffs
+from service.house import House
 from service.tables import conversations as conversations_table
 from service.tables import hooks as hooks_table
 from service.tables import outbox as outbox_table
 from service.tables import transitions, turns
-from service.takeover import ALLOWED, STATES, House
+from service.takeover import ALLOWED, STATES
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Platform, item, message, reply, rows
 from tests.unit.service.storage.test_handoffs import SECRET, URL
 from tests.unit.service.storage.test_handoffs import Desk as Outside
