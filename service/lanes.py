@@ -100,6 +100,7 @@ class Lanes:
         self._answering: dict[str, _Answering] = {}
         self._bursts = Bursts()
         self._again: set[str] = set()
+        self._look_again: set[str] = set()
         self._anew: dict[str, int] = {}
         self._draining = False
 
@@ -152,6 +153,9 @@ class Lanes:
         """A person has taken this conversation: what the bot is saying in it ends here."""
         if answering := self._answering.get(conversation):
             answering.hush()
+        elif conversation in self._lanes:
+            # Its turn may have begun a moment before the person came, and is over already.
+            self._look_again.add(conversation)
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -182,6 +186,9 @@ class Lanes:
                     begun = None
                     if turn is not None and turn.heard:
                         self._heard(turn)
+                    elif turn is not None and conversation in self._look_again:
+                        self._look_again.discard(conversation)
+                        self._again.add(conversation)
                     elif turn is not None:
                         await self._answer_or_begin_anew(turn)
                         if turn.more:
@@ -201,6 +208,7 @@ class Lanes:
             self._metrics.lane_failures.inc()
         finally:
             self._lanes.pop(conversation, None)
+            self._look_again.discard(conversation)
             if conversation in self._again and not self._draining:
                 self.submit(conversation)
 

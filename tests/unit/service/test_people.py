@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,22 @@ async def test_what_a_crash_left_while_a_person_had_it_is_heard_at_the_next_star
     await people.quiet()
     assert [row.state for row in await rows(people.db, turns) if row.question == "Still there?"] == ["heard"]
     assert await rows(people.db, outbox) == []
+
+
+async def test_a_turn_that_began_a_moment_before_the_person_came_is_looked_at_again(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane is told of its turn only after the person's transaction: it must not begin to answer."""
+    real, came = inbox.next_turn, []
+
+    async def slow(*arguments: Any, **more: Any) -> inbox.PendingTurn | None:
+        turn = await real(*arguments, **more)
+        if not came and turn is not None:
+            came.append(await people.desk.take(turn.conversation_id, by="Anna"))
+        return turn
+
+    monkeypatch.setattr(inbox, "next_turn", slow)
+    await people.write(1, "How long may I send it back?")
+    await people.quiet()
+    assert [change.withheld for change in came] == [(row.id,) for row in await rows(people.db, turns)]
+    assert people.generator.prompts == []
