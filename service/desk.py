@@ -255,5 +255,5 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
 
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
-    blank = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
+    blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Protocol
 
 from configs.brand import Brand
 from configs.handover import Handover, Hours, IntentRule, Unsure
@@ -20,6 +19,7 @@ from retrieval.routing.route import Route
 from service.database import now
 from service.events import Reply
 from service.grounded import strip_marks
+from service.inbox import PastTurn
 
 BOUND_PROBABILITY = 0.5
 """An intent must be this probable before a rule of the brand looks at it; as for `intents_routes`."""
@@ -52,17 +52,7 @@ _AMOUNT = re.compile(
 )
 
 
-class Exchange(Protocol):
-    """A finished exchange, as the inbox hands it out: see `service.inbox.PastTurn`."""
-
-    question: str
-    text: str
-    outcome: str | None
-    support: float
-    counts: bool
-
-
-def history(past: Sequence[Exchange]) -> tuple[Message, ...]:
+def history(past: Sequence[PastTurn]) -> tuple[Message, ...]:
     """Finished exchanges as a prompt has them: a person's words are the assistant's, and sides alternate."""
     found: list[Message] = []
     for one in past:
@@ -187,7 +177,7 @@ def unsure(rule: Unsure, outcomes: Sequence[tuple[str | None, float]]) -> bool:
 
 
 def concluded(
-    brand: Brand, reply: Reply, past: Sequence[Exchange], *, at: datetime | None = None
+    brand: Brand, reply: Reply, past: Sequence[PastTurn], *, at: datetime | None = None
 ) -> tuple[Reply, str | None, bool]:
     """What the brand's rules make of a finished reply.
 

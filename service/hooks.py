@@ -30,7 +30,7 @@ def plan(connection: Connection, event: Event) -> None:
     if event.kind == "handoff.opened":
         return
     data = {"brand": event.brand, "handoff": event.handoff, "by": event.by}
-    row = {"id": secrets.token_urlsafe(12), "kind": event.kind, "conversation_id": event.conversation}
+    row: dict[str, Any] = {"id": secrets.token_urlsafe(12), "kind": event.kind, "conversation_id": event.conversation}
     row |= {"turn_id": event.turn, "created_at": now(), "attempts": 0, "next_attempt_at": now()}
     connection.execute(hooks.insert(), row | {"data": data})
 

@@ -199,7 +199,7 @@ def _next_turn(
     )
 
 
-def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Row[Any]], house: House) -> PendingTurn:
+def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> PendingTurn:
     turn, said = takeover.heard(connection, about, waiting, house)
     return PendingTurn(
         turn,

@@ -100,10 +100,11 @@ def _take(connection: Connection, about: Row[Any], by: str, house: House, *, for
     change = _move(connection, about, "person", by=by, why=why or "takes over", owner=by, withheld=withheld)
     _hear(connection, about, house, now_with=by)
     fresh = {"state": "taken", "taken_by": by, "taken_at": now()}
-    open_ones = _handoffs(connection, about.id, ("open", "taken"))
-    for handoff in open_ones:
+    found = _handoffs(connection, about.id, ("open", "taken"))
+    for handoff in found:
         connection.execute(update(handoffs).where(handoffs.c.id == handoff).values(**fresh))
-    for one in open_ones or [None]:
+    # A person may come without having been asked for.
+    for one in (*found,) or (None,):
         house.tell(connection, Event("handoff.taken", about.id, about.brand, handoff=one, by=by))
     return change
 
@@ -277,9 +278,7 @@ def summarise(connection: Connection, conversation: str, why: str, *, since: int
     }
 
 
-def heard(
-    connection: Connection, about: Row[Any], waiting: Sequence[Row[Any]], house: House
-) -> tuple[str, Said | None]:
+def heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> tuple[str, Said | None]:
     """Put a customer's messages into the transcript, where no bot may answer them.
 
     Args:
@@ -438,5 +437,5 @@ def _close_handoffs(connection: Connection, about: Row[Any], by: str, house: Hou
         closed = {"state": "closed", "closed_at": now()}
         connection.execute(update(handoffs).where(handoffs.c.id == handoff).values(**closed))
     # A person who took it without a hand-over before gives it back all the same.
-    for one in found or ([None] if about.state == "person" else []):
+    for one in (*found,) or ((None,) if about.state == "person" else ()):
         house.tell(connection, Event("handoff.closed", about.id, about.brand, handoff=one, by=by))

@@ -33,7 +33,7 @@ class Said:
     """It was said before, under the same id."""
 
 
-def heard_turn(connection: Connection, conversation: str, waiting: Sequence[Row[Any]]) -> str:
+def heard_turn(connection: Connection, conversation: str, waiting: Sequence[Any]) -> str:
     """A turn of a customer's messages that no bot answers; returns its id."""
     question = "\n".join(row.text for row in waiting if row.text)
     turn = _new_turn(connection, conversation, question=question, state="heard")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -28,13 +30,14 @@ def upgrade() -> None:
     op.add_column("turns", sa.Column("author", sa.String(length=100), nullable=True))
     op.add_column("turns", sa.Column("author_key", sa.String(length=100), nullable=True))
     op.create_index("ix_turns_author_key", "turns", ["conversation_id", "author_key"], unique=True)
-    for column in (
+    more: tuple[sa.Column[Any], ...] = (
         sa.Column("summary", sa.JSON(), nullable=True),
         sa.Column("taken_by", sa.String(length=100), nullable=True),
         sa.Column("taken_at", MOMENT, nullable=True),
         sa.Column("closed_at", MOMENT, nullable=True),
-    ):
-        op.add_column("handoffs", column)
+    )
+    for one in more:
+        op.add_column("handoffs", one)
     op.create_table(
         "transitions",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),

@@ -17,6 +17,7 @@ from service.desk import Desk
 from service.house import House
 from service.hub import Frame, Subscription
 from service.tables import handoffs, outbox, turns
+from service.takeover import Change
 from service.testing import ScriptedGenerator
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows
@@ -178,7 +179,8 @@ async def test_a_turn_that_began_a_moment_before_the_person_came_is_looked_at_ag
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lane is told of its turn only after the person's transaction: it must not begin to answer."""
-    real, came = inbox.next_turn, []
+    real = inbox.next_turn
+    came: list[Change] = []
 
     async def slow(*arguments: Any, **more: Any) -> inbox.PendingTurn | None:
         turn = await real(*arguments, **more)

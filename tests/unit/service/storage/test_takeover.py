@@ -16,6 +16,7 @@ from service import conversations, hooks, inbox, outbox, takeover
 from service.database import Database
 from service.desk import Desk
 from service.errors import ConversationUnknown, RequestInvalid, TakenByAnother
+from service.events import Outcome
 from service.handoffs import list_handoffs
 from service.house import House
 from service.tables import conversations as conversations_table
@@ -53,7 +54,7 @@ async def hear(db: Database, number: int, text: str = "Hello?", **more: Any) -> 
 
 
 async def answer(db: Database, turn: inbox.PendingTurn, *, handoff: str | None = None, text: str = "30 days.") -> bool:
-    outcome = "handed_off" if handoff else "answered"
+    outcome: Outcome = "handed_off" if handoff else "answered"
     return await conversations.finish(
         db, turn.id, reply(text, outcome), outbox=item(text), handoff=handoff, house=HOUSE
     )  # fmt: skip

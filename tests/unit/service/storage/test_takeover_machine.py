@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from service.errors import TakenByAnother
 from service.tables import conversations as conversations_table
 from service.tables import outbox as outbox_table
 from service.tables import turns as turns_table
+from service.takeover import Change
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Platform, item, message, reply, rows
 from tests.unit.service.storage.test_inbox_machine import _template
 from tests.unit.service.storage.test_takeover import VELMORA, house
@@ -136,18 +137,18 @@ class TakeoverMachine(RuleBasedStateMachine):
     def _act(self, thread: str, name: str, act: str, *, force: bool) -> None:
         conversation, (state, owner) = self.ids[thread], self.state[thread]
         ready = {row.text for row in self._planned(conversation)}
-        work = {
+        text = self.next(name)
+        work: dict[str, Callable[[], Coroutine[Any, Any, Change]]] = {
             "take": lambda: self.desk.take(conversation, by=name, force=force),
             "say": lambda: self.desk.say(conversation, by=name, text=text, key=text, force=force),
             "give back": lambda: self.desk.give_back(conversation, by=name, force=force),
             "close": lambda: self.desk.close(conversation, by=name, force=force),
-        }[act]
-        text = self.next(name)
+        }
         if state == "person" and owner != name and not force:
             with pytest.raises(TakenByAnother, match=str(owner)):
-                self.run(work())
+                self.run(work[act]())
             return
-        self.run(work())
+        self.run(work[act]())
         after = {"take": "person", "say": "person", "give back": "bot", "close": "closed"}[act]
         self.state[thread] = (after, name if after == "person" else None)
         comes = (after == "person" and (state, owner) != ("person", name)) or (after == "closed" != state)
