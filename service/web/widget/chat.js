@@ -176,7 +176,8 @@ class BrandvoiceChat extends ChatView {
   onAccepted({ client_id }) {
     this.settle(client_id);
   }
-  onTurn({ turn, client_ids, question }) {
+  onTurn({ type, turn, client_ids, question }) {
+    if (type === 'turn' && this.attendant.state === 'closed') this.attendant = { state: 'bot', owner: null }; // opened again
     for (const id of client_ids) this.settle(id);
     this.waiting = this.waiting.filter((m) => !client_ids.includes(m.client_id));
     const known = this.turns.get(turn);
