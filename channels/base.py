@@ -8,6 +8,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 from channels.errors import DeliveryFailed
 
+FURTHER = "further"
+"""Stands in `reply_to` where something was said to this message before: a reply that is an edit must not replace it."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:

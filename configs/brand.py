@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from configs.handover import Handover
+
 BRAND_NAME = r"^[a-z][a-z0-9-]{1,39}$"
 
 
@@ -290,6 +292,7 @@ class Brand(Strict):
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()
     gate: Gate = Gate()
+    handover: Handover = Handover()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",
@@ -300,4 +303,6 @@ class Brand(Strict):
     def _routes_have_intents(self) -> Self:
         if self.intents_routes and self.intents is None:
             raise ValueError("intents_routes names intents, but no file of `intents` says what they are; add intents")
+        if self.handover.intents and self.intents is None:
+            raise ValueError("handover.intents names intents, but no file of `intents` says what they are; add intents")
         return self

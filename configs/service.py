@@ -244,6 +244,10 @@ class Handoff(Strict):
 
     webhook_url: str | None = Field(default=None, description="Gets a signed POST (Standard Webhooks).")
     webhook_secret: Secret | None = Field(default=None, description="`whsec_...`; required with a URL.")
+    webhook_words: bool = Field(
+        default=False,
+        description="Whether `message.received` carries what the customer said, not only where it stands.",
+    )
 
     @model_validator(mode="after")
     def _signed(self) -> Self:

@@ -17,6 +17,7 @@ from service.routes.adapters import adapters_router
 from service.routes.bench import bench_router
 from service.routes.chat_http import openai_router
 from service.routes.chat_ws import chat_router
+from service.routes.conversations import conversations_router
 from service.routes.evidence import evidence_router
 from service.routes.health import health_router
 from service.routes.pages import pages_router
@@ -66,6 +67,7 @@ def _include(app: FastAPI, gateway: Gateway) -> None:
         webhooks_router(gateway),
         health_router(gateway),
         evidence_router(gateway),
+        conversations_router(gateway),
         adapters_router(gateway),
         bench_router(gateway),
         pages_router(gateway.config.brands),

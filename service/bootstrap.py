@@ -30,15 +30,17 @@ from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
-from service import handoffs, outbox
+from service import handoffs, hooks, outbox
 from service.adapters import serving_adapters
 from service.apps import open_app
 from service.database import Database
+from service.desk import Desk
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
 from service.generation import VllmGenerator
+from service.house import House
 from service.hub import Hub
 from service.lanes import Lanes
 from service.pipeline import ChatPipeline
@@ -76,6 +78,8 @@ class Gateway:
     """What an adapter must be to be served here."""
     fetcher: Fetcher
     """Brings what channels need before they verify or send."""
+    desk: Desk
+    """Where people take conversations over."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -177,6 +181,7 @@ async def open_gateway(
         send = sender(outside)
         fetcher = Fetcher(send)
         gateway: Gateway
+        house = House(config.brands, (hooks.plan,) if settings.handoff.webhook_url else ())
         lanes = Lanes(
             db=db,
             pipeline=pipeline,
@@ -188,10 +193,12 @@ async def open_gateway(
             typing=Typing(platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
+            house=house,
         )
+        desk = Desk(db, house, hub=hub, hush=lanes.hush, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, tuple(problems),
+            platform, base["name"], terms, fetcher, desk, tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
@@ -304,6 +311,8 @@ async def _housekeeping(
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
+                await hooks.notify_due(gateway.db, settings.webhook_url, secret, post, words=settings.webhook_words)
+            await gateway.desk.nobody_came()
             gateway.metrics.sockets.set(gateway.hub.sockets)
         except (ServiceError, RetrievalError) as error:
             log.warning("housekeeping_failed", extra={"reason": str(error)})

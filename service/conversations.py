@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
+from service import takeover
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
+from service.house import NO_HOUSE, House
 from service.outbox import OutboxItem, insert_item
-from service.tables import conversations, feedback, handoffs, inbox, turns
+from service.tables import conversations, feedback, inbox, turns
 from service.wire import citations_json
 
 TRANSCRIPT_TURNS = 100
@@ -46,6 +48,8 @@ class TurnView:
     feedback: str | None
     error_code: str | None
     at: datetime
+    author: str | None = None
+    """The person who said the text; None for the bot."""
 
 
 async def open_visitor_conversation(
@@ -93,6 +97,7 @@ async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TU
             row.thumb,
             row.error_code,
             row.created_at,
+            row.author,
         )
         for row in rows
     ]
@@ -129,26 +134,57 @@ def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[
     return rows, connection.execute(theirs).all()
 
 
+async def holder(db: Database, conversation: str) -> dict[str, str | None]:
+    """Who has a conversation, as the widget is told."""
+    query = select(conversations.c.state, conversations.c.owner).where(conversations.c.id == conversation)
+    row = await db.read(lambda connection: connection.execute(query).one())
+    return {"state": row.state, "owner": row.owner}
+
+
 def to_json(view: TurnView) -> dict[str, Any]:
     """A turn in the widget's protocol."""
     failed = view.state == "failed"
+    hidden = failed or view.state == "withheld"
     return {
         "turn": view.id,
         "client_ids": list(view.client_ids),
         "question": view.question,
         "state": view.state,
         "sentences": [],
-        "text": "" if failed else view.text,
-        "outcome": view.outcome,
-        "citations": list(view.citations),
+        "text": "" if hidden else view.text,
+        "author": view.author,
+        "outcome": None if hidden else view.outcome,
+        "citations": [] if hidden else list(view.citations),
         "feedback": view.feedback,
         "error": {"code": view.error_code, "message": view.text} if failed else None,
         "at": view.at.isoformat(),
     }
 
 
-async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | None, handoff: str | None) -> None:
-    """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing."""
+async def finish(
+    db: Database,
+    turn: str,
+    reply: Reply,
+    *,
+    outbox: OutboxItem | None,
+    handoff: str | None,
+    waits: bool = True,
+    house: House = NO_HOUSE,
+) -> bool:
+    """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing.
+
+    Args:
+        db: Holds the turn.
+        turn: The one that ends.
+        reply: What is said.
+        outbox: How it reaches a platform.
+        handoff: Why a person must take over; None where none must.
+        waits: Whether the conversation then waits for a person; else the bot answers on.
+        house: The deployment.
+
+    Returns:
+        Whether the reply goes out; not where a person has taken the conversation since, or the turn was over already.
+    """
     values = {
         "running_turn": turn,
         "state": "done",
@@ -163,37 +199,60 @@ async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | 
         "finished_at": now(),
     }
 
-    def store(connection: Connection) -> None:
-        if connection.execute(_END, values).rowcount == 0:
-            return
+    def store(connection: Connection) -> bool:
+        about = _ending(connection, turn, values, house)
+        if about is None:
+            return False
         if outbox:
             connection.execute(insert_item(turn, outbox))
         if handoff:
-            about = connection.execute(_WHOSE, {"turn": turn}).one()
-            row = {"brand": about.brand, "conversation_id": about.id, "turn_id": turn, "reason": handoff}
-            fresh = {"id": secrets.token_urlsafe(12), "state": "open", "created_at": now(), "attempts": 0}
-            connection.execute(handoffs.insert(), row | fresh)
+            takeover.hand_over(connection, about, turn, handoff, house, waits=waits)
+        return True
 
-    await db.write(store)
+    return await db.write(store)
 
 
-async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxItem | None = None) -> None:
-    """End a turn without a reply; the text is what the visitor reads."""
+async def fail(
+    db: Database,
+    turn: str,
+    code: str,
+    text: str,
+    *,
+    outbox: OutboxItem | None = None,
+    house: House = NO_HOUSE,
+) -> bool:
+    """End a turn without a reply; the text is what the visitor reads. Returns as `finish`."""
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
 
-    def store(connection: Connection) -> None:
-        if connection.execute(_END, values).rowcount and outbox:
+    def store(connection: Connection) -> bool:
+        if _ending(connection, turn, values, house) is None:
+            return False
+        if outbox:
             connection.execute(insert_item(turn, outbox))
+        return True
 
-    await db.write(store)
+    return await db.write(store)
+
+
+def _ending(connection: Connection, turn: str, values: Mapping[str, Any], house: House) -> Row[Any] | None:
+    """End a turn, where the bot may speak; returns its conversation, locked, or None where nothing goes out."""
+    about = connection.execute(_WHOSE, {"turn": turn}).one_or_none()
+    if about is None:
+        return None
+    if takeover.may_speak(about, house):
+        return about if connection.execute(_END, values).rowcount else None
+    connection.execute(_END, {"running_turn": turn, "state": "withheld", "finished_at": now()})
+    return None
 
 
 # Only a turn that runs can end, so that a late second end changes nothing.
 _END = update(turns).where(turns.c.id == bindparam("running_turn"), turns.c.state == "running")
+# Locked: whoever takes the conversation over comes before or after.
 _WHOSE = (
-    select(conversations.c.id, conversations.c.brand)
+    select(conversations)
     .join(turns, turns.c.conversation_id == conversations.c.id)
     .where(turns.c.id == bindparam("turn"))
+    .with_for_update(of=conversations)
 )
 
 

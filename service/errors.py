@@ -11,6 +11,8 @@ ServiceError
 │   ├── AdapterUnknown         the operator's: promote or train it
 │   ├── ContextTooLong         ours
 │   └── EngineRefused          ours
+├── TakenByAnother             another person's: they have the conversation
+├── NotPossible                the caller's: a state that cannot follow, a name that is none
 ├── PromotionRefused           the candidate's: the gate says no, or was not asked
 ├── EngineFailed               the operator's: the engine does not start
 ├── RequestInvalid             the caller's: message names what and the limit
@@ -57,6 +59,22 @@ class ConversationUnknown(StorageError):
     """No conversation or turn of this id."""
 
     code = "conversation_unknown"
+
+
+class TakenByAnother(ServiceError):
+    """Another person has the conversation."""
+
+    code = "taken_by_another"
+
+    def __init__(self, message: str, *, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
+class NotPossible(ServiceError):
+    """A conversation cannot go from its state to the wanted one, or not by this name."""
+
+    code = "not_possible"
 
 
 class GenerationError(ServiceError):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from channels.base import InboundMessage
+from service import takeover
 from service.database import Database, insert_new, now, storable
+from service.house import NO_HOUSE, House
 from service.tables import conversations, inbox, is_running, turns
+from service.transcript import Said
+
+MOST_ROWS = 4
+"""Rows that are read for each exchange wanted: people write several messages in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +31,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """A finished exchange."""
+    """A finished exchange, or one side of it: what was said to a person, or by one."""
 
     question: str
     text: str
+    outcome: str | None = field(default=None, compare=False)
+    support: float = field(default=0.0, compare=False)
+    """Score of its best citation."""
+    counts: bool = field(default=True, compare=False)
+    """It came after the bot last got the conversation back, so that rules of a hand-over look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,10 @@ class PendingTurn:
     """It ran already: a crash cut it, or it begins anew because more was said."""
     more: bool = field(default=False, compare=False)
     """Other messages wait, which want an answer of their own."""
+    heard: bool = field(default=False, compare=False)
+    """No bot may answer it: a person has the conversation, or will."""
+    said: Said | None = field(default=None, compare=False)
+    """What a waiting customer was told in answer, once."""
 
 
 async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
@@ -62,7 +78,7 @@ async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
 
 
 async def accept_and_begin(
-    db: Database, brand: str, message: InboundMessage, *, past: int
+    db: Database, brand: str, message: InboundMessage, *, past: int, house: House = NO_HOUSE
 ) -> tuple[Accepted, PendingTurn | None]:
     """Store a message and begin its turn, in one transaction: for a visitor who waits while nothing else runs.
 
@@ -74,7 +90,7 @@ async def accept_and_begin(
         accepted = _store(connection, brand, message)
         if accepted.duplicate:
             return accepted, None
-        turn = _next_turn(connection, accepted.conversation_id, past)
+        turn = _next_turn(connection, accepted.conversation_id, past, house=house)
         # A turn that runs already has its lane.
         return accepted, None if turn and turn.taken_up else turn
 
@@ -108,21 +124,35 @@ def _store(connection: Connection, brand: str, message: InboundMessage) -> Accep
 
 
 async def next_turn(
-    db: Database, conversation: str, *, past: int = 0, apart: Collection[str] = ()
+    db: Database,
+    conversation: str,
+    *,
+    past: int = 0,
+    apart: Collection[str] = (),
+    house: House = NO_HOUSE,
 ) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or put them to the one that runs and begin that anew.
+
+    Where a person has the conversation, the turn that comes back is over already, and `heard`.
 
     Args:
         db: Holds the messages.
         conversation: Whose messages.
         past: How many of the last finished exchanges come with it.
         apart: Channels on which each message gets a turn of its own.
+        house: The deployment.
     """
     # Not durable: after a power cut the same turn is made again from the messages, which are on disk.
-    return await db.write(lambda connection: _next_turn(connection, conversation, past, apart), durable=False)
+    return await db.write(lambda connection: _next_turn(connection, conversation, past, apart, house), durable=False)
 
 
-def _next_turn(connection: Connection, conversation: str, past: int, apart: Collection[str] = ()) -> PendingTurn | None:
+def _next_turn(
+    connection: Connection,
+    conversation: str,
+    past: int,
+    apart: Collection[str] = (),
+    house: House = NO_HOUSE,
+) -> PendingTurn | None:
     about = connection.execute(_ABOUT, {"conversation": conversation}).one_or_none()
     if about is None:
         return None
@@ -136,6 +166,10 @@ def _next_turn(connection: Connection, conversation: str, past: int, apart: Coll
     messages = [*known, *taken]
     if not messages:
         return None
+    if about.state == "closed":
+        takeover.reopen(connection, about)
+    elif waiting and not takeover.may_speak(about, house):
+        return _heard(connection, about, waiting, house)
     question = "\n".join(message.text for message in messages if message.text)
     if running:
         turn = running.id
@@ -159,17 +193,45 @@ def _next_turn(connection: Connection, conversation: str, past: int, apart: Coll
         question,
         messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
-        _past(connection, conversation, past),
+        _past(connection, about, past),
         taken_up=running is not None,
         more=len(waiting) > len(taken),
     )
 
 
-def _past(connection: Connection, conversation: str, limit: int) -> tuple[PastTurn, ...]:
+def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> PendingTurn:
+    turn, said = takeover.heard(connection, about, waiting, house)
+    return PendingTurn(
+        turn,
+        about.id,
+        about.brand,
+        about.channel,
+        about.account,
+        "\n".join(message.text for message in waiting if message.text),
+        waiting[-1].reply_to,
+        tuple(message.message_id.rpartition(":")[2] for message in waiting),
+        heard=True,
+        said=said,
+    )
+
+
+def _past(connection: Connection, about: Row[Any], limit: int) -> tuple[PastTurn, ...]:
+    """The last exchanges: `limit` times the customer and who answered, however many messages each wrote in a row."""
     if not limit:
         return ()
-    found = connection.execute(_PAST, {"conversation": conversation, "past": limit}).all()
-    return tuple(PastTurn(row.question, row.text) for row in reversed(found))
+    rows = connection.execute(_PAST, {"conversation": about.id, "past": MOST_ROWS * limit}).all()
+    found: list[PastTurn] = []
+    sides, last = 0, ""
+    for row in rows:
+        text = row.text if row.state == "done" else ""
+        for side, words in (("them", text), ("customer", row.question)):
+            if words and side != last:
+                sides, last = sides + 1, side
+        if sides > 2 * limit:
+            break
+        support = max((float(one.get("score", 0.0)) for one in row.citations or ()), default=0.0)
+        found.append(PastTurn(row.question, text, row.outcome, support, counts=row.number > about.rules_from))
+    return tuple(reversed(found))
 
 
 async def unfinished(db: Database) -> list[str]:
@@ -220,8 +282,8 @@ _LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(
 _TAKE = update(inbox).where(inbox.c.id == bindparam("message")).values(turn_id=bindparam("turn"))
 _ASK_MORE = update(turns).where(turns.c.id == bindparam("of_turn")).values(question=bindparam("question"))
 _PAST = (
-    select(turns.c.question, turns.c.text)
-    .where(turns.c.conversation_id == bindparam("conversation"), turns.c.state == "done")
+    select(turns.c.question, turns.c.text, turns.c.state, turns.c.outcome, turns.c.citations, turns.c.number)
+    .where(turns.c.conversation_id == bindparam("conversation"), turns.c.state.in_(("done", "heard", "withheld")))
     .order_by(turns.c.number.desc())
     .limit(bindparam("past"))
 )

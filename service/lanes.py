@@ -15,19 +15,19 @@ from dataclasses import dataclass
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
 from configs.service import Service
-from retrieval.prompt import Message
-from service import conversations, inbox
+from service import conversations, handover_rules, inbox
 from service.bursts import Bursts
 from service.database import Database
 from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
 from service.events import Reply, Sentence, Status, Token
-from service.grounded import strip_marks
+from service.house import NO_HOUSE, House
 from service.hub import Hub, LiveTurn
 from service.outbox import OutboxItem
 from service.pipeline import ChatPipeline, Turn
 from service.telemetry import Metrics, turn_log
+from service.transcript import app_of
 from service.typing import Typing
-from service.wire import reply_frame, sentence_frame
+from service.wire import heard_frame, reply_frame, said_frame, sentence_frame, state_frame, withheld_frame
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,13 @@ class _Answering:
     times: int
     """How often it has begun anew already."""
     cut_short: bool = False
+    hushed: bool = False
+
+    def hush(self) -> None:
+        """A person has the conversation: say no more. What is decided already is told by the store."""
+        if not self.live.settled and not self.task.done():
+            self.hushed = True
+            self.task.cancel()
 
     def begin_anew(self) -> None:
         """More was said: start again with all of it, while nobody has read a word, and not for ever."""
@@ -75,6 +82,7 @@ class Lanes:
         typing: Typing,
         apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
+        house: House = NO_HOUSE,
     ) -> None:
         self._db = db
         self._pipeline = pipeline
@@ -86,11 +94,13 @@ class Lanes:
         self._typing = typing
         self._apart = apart
         self._to_deliver = to_deliver
+        self._house = house
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._answering: dict[str, _Answering] = {}
         self._bursts = Bursts()
         self._again: set[str] = set()
+        self._look_again: set[str] = set()
         self._anew: dict[str, int] = {}
         self._draining = False
 
@@ -133,9 +143,19 @@ class Lanes:
         if message.conversation_key in self._lanes:
             accepted, begun = await inbox.accept(self._db, brand, message), None
         else:
-            accepted, begun = await inbox.accept_and_begin(self._db, brand, message, past=HISTORY_TURNS)
+            accepted, begun = await inbox.accept_and_begin(
+                self._db, brand, message, past=HISTORY_TURNS, house=self._house
+            )
         self.submit(accepted.conversation_id, begun)
         return accepted
+
+    def hush(self, conversation: str) -> None:
+        """A person has taken this conversation: what the bot is saying in it ends here."""
+        if answering := self._answering.get(conversation):
+            answering.hush()
+        elif conversation in self._lanes:
+            # Its turn may have begun a moment before the person came, and is over already.
+            self._look_again.add(conversation)
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -160,9 +180,16 @@ class Lanes:
                 await self._bursts.over(conversation)
                 self._again.discard(conversation)
                 async with self._slots:
-                    turn = begun or await inbox.next_turn(self._db, conversation, past=HISTORY_TURNS, apart=self._apart)
+                    turn = begun or await inbox.next_turn(
+                        self._db, conversation, past=HISTORY_TURNS, apart=self._apart, house=self._house
+                    )
                     begun = None
-                    if turn is not None:
+                    if turn is not None and turn.heard:
+                        self._heard(turn)
+                    elif turn is not None and conversation in self._look_again:
+                        self._look_again.discard(conversation)
+                        self._again.add(conversation)
+                    elif turn is not None:
                         await self._answer_or_begin_anew(turn)
                         if turn.more:
                             self._again.add(conversation)
@@ -181,6 +208,7 @@ class Lanes:
             self._metrics.lane_failures.inc()
         finally:
             self._lanes.pop(conversation, None)
+            self._look_again.discard(conversation)
             if conversation in self._again and not self._draining:
                 self.submit(conversation)
 
@@ -193,6 +221,8 @@ class Lanes:
         try:
             await answering.task
         except asyncio.CancelledError:
+            if answering.hushed and not self._draining:
+                return
             if not answering.cut_short or self._draining:
                 raise
             self._anew[turn.id] = answering.times
@@ -217,8 +247,10 @@ class Lanes:
                 reply = await self._reply(turn, brand, live)
             live.settled = True
         except ServiceError as error:
+            live.settled = True
             await self._fail(turn, brand, error)
         except Exception as error:
+            live.settled = True
             log.exception("turn_failed", extra={"turn": turn.id})
             await self._fail(turn, brand, ServiceError(f"Something broke inside the gateway ({type(error).__name__})."))
         else:
@@ -259,12 +291,8 @@ class Lanes:
             raise ModelUnavailable(brand.words.unavailable) from error
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
-        messages = [
-            message
-            for past in turn.past
-            for message in (Message("user", past.question), Message("assistant", strip_marks(past.text)))
-        ]
-        request = Turn(brand, turn.question, tuple(messages))
+        earlier = tuple(past.question for past in turn.past if past.counts and past.question)
+        request = Turn(brand, turn.question, handover_rules.history(turn.past), since_return=earlier)
         async for event in self._pipeline.stream(request):
             match event:
                 case Token():
@@ -280,7 +308,15 @@ class Lanes:
                     return event
         raise AssertionError("a turn ends with a Reply")
 
+    def _heard(self, turn: inbox.PendingTurn) -> None:
+        """Messages for a person: shown, and not answered by us."""
+        self._hub.publish(turn.conversation_id, heard_frame(turn.id, turn.client_ids, turn.question))
+        if turn.said:
+            self._hub.publish(turn.conversation_id, said_frame(turn.said))
+        self._to_deliver()
+
     async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
+        reply, handoff, waits = handover_rules.concluded(brand, reply, turn.past)
         item = None
         if turn.channel != "web":
             item = OutboxItem(
@@ -291,11 +327,17 @@ class Lanes:
                 text=reply.text,
                 sources=tuple(Source(c.number, c.title, c.document) for c in reply.citations),
             )
-        handoff = "asked for a person" if reply.outcome == "handed_off" else None
-        await conversations.finish(self._db, turn.id, reply, outbox=item, handoff=handoff)
+        out = await conversations.finish(
+            self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house
+        )
+        if not out:
+            self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
+            return
         if item or handoff:
             self._to_deliver()
         self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
+        if handoff and waits:
+            self._hub.publish(turn.conversation_id, state_frame("waiting", None))
 
     async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
         text = brand.words.unavailable if brand and isinstance(error, GenerationError) else str(error)
@@ -304,7 +346,9 @@ class Lanes:
             item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
-        await conversations.fail(self._db, turn.id, error.code, text, outbox=item)
+        if not await conversations.fail(self._db, turn.id, error.code, text, outbox=item, house=self._house):
+            self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
+            return
         if item:
             self._to_deliver()
         self._hub.publish(
@@ -316,5 +360,4 @@ class Lanes:
 
 
 def _app(turn: inbox.PendingTurn, brand: Brand) -> str:
-    """The app that the turn came through; none for the widget, or where the brand is no longer bound to it."""
-    return next((one.app for one in brand.channels if (one.channel, one.account) == (turn.channel, turn.account)), "")
+    return app_of(brand, turn.channel, turn.account)

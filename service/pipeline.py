@@ -25,6 +25,7 @@ from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import Route, route
+from service import handover_rules
 from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
 from service.ports import Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
@@ -40,8 +41,6 @@ OUTCOMES: Mapping[PromptKind, Outcome] = {
 OWN_WORDS_COSINE = 0.36
 """A generated refusal or hand-over must be this close to one that the brand wrote. 95 % of the sample brands' answers
 lie below it; a refusal that does too is replaced by the brand's own words, which are always right."""
-BOUND_PROBABILITY = 0.5
-"""An intent that the brand bound to a route must be this probable before the message leaves the way of questions."""
 SHORT_REPLY_TOKENS = 60
 FOCUS_SENTENCES = 2
 """Sentences in the prompt of a second try."""
@@ -61,6 +60,8 @@ class Turn:
     """Earlier messages, oldest first, citation marks already removed."""
     adapter_version: str | None = None
     """A version other than the active one."""
+    since_return: tuple[str, ...] | None = None
+    """What the customer said since a person last gave the conversation back; all of the history where absent."""
 
 
 @dataclass(slots=True)
@@ -145,11 +146,13 @@ class ChatPipeline:
 
     def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
         """Route a message, and search where it is a question (blocking, milliseconds)."""
+        earlier = [message.content for message in turn.history if message.role == "user"]
         way = self._with_intent(turn, route(turn.question, self._encoder), trace)
+        counted = earlier if turn.since_return is None else turn.since_return
+        way = handover_rules.applied(way, turn.brand.handover, turn.question, counted)
         if way.kind != "question":
             return way, None
         since = time.perf_counter()
-        earlier = [message.content for message in turn.history if message.role == "user"]
         retriever = self._retrievers[turn.brand.name]
         found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
@@ -173,8 +176,17 @@ class ChatPipeline:
             return way
         seen = reader.read(turn.question)
         trace.evidence["intent"] = seen.summary()
+        if way.kind != "hand_over" and not seen.rejected:
+            rules = turn.brand.handover.intents
+            if why := handover_rules.intent_rule(rules, seen.intent, seen.probability, turn.question):
+                return Route("hand_over", why, round(seen.probability, 4))
         bound = turn.brand.intents_routes.get(seen.intent)
-        if bound is None or way.kind != "question" or seen.rejected or seen.probability < BOUND_PROBABILITY:
+        if (
+            bound is None
+            or way.kind != "question"
+            or seen.rejected
+            or seen.probability < handover_rules.BOUND_PROBABILITY
+        ):
             return way
         return Route(bound, f"the intent {seen.intent!r}", round(seen.probability, 4))
 

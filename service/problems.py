@@ -19,10 +19,12 @@ from service.errors import (
     ConversationUnknown,
     GenerationTimeout,
     ModelUnavailable,
+    NotPossible,
     PromotionRefused,
     RequestInvalid,
     ServiceError,
     StorageUnavailable,
+    TakenByAnother,
 )
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ STATUS: dict[type[ServiceError], int] = {
     AdapterUnknown: 404,
     ConversationUnknown: 404,
     PromotionRefused: 409,
+    TakenByAnother: 409,
+    NotPossible: 409,
     Busy: 429,
     ModelUnavailable: 503,
     StorageUnavailable: 503,

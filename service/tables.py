@@ -32,6 +32,8 @@ NAMES = {
 }
 metadata = MetaData(naming_convention=NAMES)
 _RUNNING = text("state = 'running'")
+_HELD = text("state IN ('waiting', 'person')")
+_UNTOLD = text("notified_at IS NULL")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -59,8 +61,16 @@ conversations = Table(
     Column("external_key", String(300), nullable=False),
     Column("visitor_hash", String(64)),
     Column("created_at", Utc, nullable=False),
+    # Who has it; see `service.takeover`.
+    Column("state", String(10), nullable=False, server_default="bot"),
+    Column("owner", String(100)),
+    Column("state_at", Utc),
+    Column("told", Integer, nullable=False, server_default="0"),
+    Column("rules_from", Integer, nullable=False, server_default="0"),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),
+    # Of the few that no bot has.
+    Index("ix_conversations_held", "state", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 turns = Table(
     "turns",
@@ -81,6 +91,10 @@ turns = Table(
     Column("error_code", String(40)),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    # Of a person's message: their name, and the id that its sender gave it.
+    Column("author", String(100)),
+    Column("author_key", String(100)),
+    Index("ix_turns_author_key", "conversation_id", "author_key", unique=True),
     UniqueConstraint("conversation_id", "number"),
     # Of the few that run, so that a lane finds its own at once in the longest conversation.
     Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
@@ -154,7 +168,37 @@ handoffs = Table(
     Column("notified_at", Utc),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", Utc),
+    Column("summary", JSON),
+    Column("taken_by", String(100)),
+    Column("taken_at", Utc),
+    Column("closed_at", Utc),
     UniqueConstraint("turn_id"),
+)
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("was", String(10), nullable=False),
+    Column("became", String(10), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index("ix_transitions_conversation_id", "conversation_id"),
+)
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("turn_id", ForeignKey("turns.id")),
+    Column("data", JSON, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("notified_at", Utc),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc, nullable=False),
+    Index("ix_hooks_due", "next_attempt_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
 )
 unbound_events = Table(
     "unbound_events",

@@ -9,6 +9,7 @@ from service.cli.commands import (
     answer,
     channel,
     config,
+    conversations,
     data,
     handoffs,
     intents,
@@ -40,6 +41,7 @@ app.add_typer(adapter.app, name="adapter")
 app.add_typer(channel.app, name="channel")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(handoffs.app, name="handoffs")
+app.add_typer(conversations.app, name="conversations")
 app.add_typer(intents.app, name="intents")
 app.add_typer(voice.app, name="voice")
 app.add_typer(config.app, name="config")

@@ -103,5 +103,7 @@ def _refusal(status: int, body: Any, url: str) -> Failure:
         503: ("wait until the engine is ready; `brandvoice doctor` looks at it", FAILED),
         504: ("try again, or raise service.turn_deadline_s", FAILED),
     }
+    if isinstance(error, dict) and error.get("code") == "taken_by_another":
+        cures[status] = ("take it from them with --force", REFUSED)
     cure, code = cures.get(status, ("look into the gateway's log", FAILED))
     return Failure(f"the gateway at {url} did not do it", message, cure, code=code)

@@ -106,14 +106,19 @@ class _Session:
                 return
 
     async def _read(self) -> None:
-        handlers = {"message": self._message, "feedback": self._feedback, "ping": self._ping}
+        handlers = {
+            "message": self._message,
+            "feedback": self._feedback,
+            "to_assistant": self._to_assistant,
+            "ping": self._ping,
+        }
         while True:
             frame = await self._receive()
             if frame is None:
                 continue
             handler = handlers.get(str(frame.get("type")))
             if handler is None:
-                await self._error("bad_frame", "Unknown frame type. Known: message, feedback, ping.")
+                await self._error("bad_frame", f"Unknown frame type. Known: {', '.join(handlers)}.")
                 continue
             try:
                 await handler(frame)
@@ -164,6 +169,10 @@ class _Session:
         self._gateway.metrics.feedback.labels(self._brand.name, value or "taken_back").inc()
         await self._send({"type": "feedback", "turn": turn, "value": value})
 
+    async def _to_assistant(self, _: Mapping[str, Any]) -> None:
+        """The visitor waits for a person no longer."""
+        await self._gateway.desk.leave_queue(self._conversation)
+
     async def _ping(self, _: Mapping[str, Any]) -> None:
         await self._send({"type": "pong"})
 
@@ -190,6 +199,7 @@ class _Session:
                 "theme": {"accent": brand.theme.accent, "font": brand.theme.font},
             },
             "engine": self._gateway.engine.state,
+            "with": await conversations.holder(self._gateway.db, self._conversation),
             "turns": turns,
         }
 

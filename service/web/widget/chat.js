@@ -18,6 +18,8 @@ class BrandvoiceChat extends ChatView {
     this.limit = MAX_MESSAGE_CHARS;
     this.engine = 'ready';
     this.notice = '';
+    this.attendant = { state: 'bot', owner: null }; // who has the conversation
+    this.returned = false; // to the assistant, and nothing was written since
     this.unread = 0;
     this.welcomed = false;
     this.source = null; // what opened the source sheet
@@ -89,6 +91,7 @@ class BrandvoiceChat extends ChatView {
     const entry = { client_id: uuid(), text, at: Math.max(Date.now(), (this.waiting.at(-1)?.at ?? 0) + 1) };
     this.store.set(`out:${entry.client_id}`, entry);
     this.waiting.push({ ...entry, accepted: false, note: '' });
+    this.returned = false;
     this.connection.start();
     this.deliver(this.waiting.at(-1));
     this.emit('sent', { text });
@@ -127,11 +130,12 @@ class BrandvoiceChat extends ChatView {
     const handler = {
       welcome: this.onWelcome, accepted: this.onAccepted, turn: this.onTurn, status: this.onStatus, sentence: this.onSentence,
       token: this.onToken, reply: this.onReply, failed: this.onFailed, notice: this.onNotice, error: this.onError,
-      feedback: this.onFeedback,
+      feedback: this.onFeedback, heard: this.onHeard, said: this.onSaid, withheld: this.onWithheld, state: this.onState,
     }[frame.type];
     if (!handler) return; // pong, or a frame of a later version
     handler.call(this, frame);
-    this.store.set('awaiting', this.awaits() ? true : null);
+    // Also while a person is to write: the next page of the shop connects by itself.
+    this.store.set('awaiting', this.awaits() || ['waiting', 'person'].includes(this.attendant.state) ? true : null);
     this.render();
   }
   awaits() {
@@ -145,6 +149,7 @@ class BrandvoiceChat extends ChatView {
     this.limit = frame.limits?.max_message_chars ?? this.limit;
     this.engine = frame.engine;
     this.notice = '';
+    this.onState(frame.with ?? { state: 'bot', owner: null });
     this.turns = new Map(frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)]));
     const known = new Set(frame.turns.flatMap((turn) => turn.client_ids));
     for (const id of known) this.store.set(`out:${id}`, null);
@@ -171,18 +176,49 @@ class BrandvoiceChat extends ChatView {
   onAccepted({ client_id }) {
     this.settle(client_id);
   }
-  onTurn({ turn, client_ids, question }) {
+  onTurn({ type, turn, client_ids, question }) {
+    if (type === 'turn' && this.attendant.state === 'closed') this.attendant = { state: 'bot', owner: null }; // opened again
     for (const id of client_ids) this.settle(id);
     this.waiting = this.waiting.filter((m) => !client_ids.includes(m.client_id));
     const known = this.turns.get(turn);
     if (known) Object.assign(known, { client_ids, question });
     else this.turn(turn, { client_ids, question });
   }
+  /** Messages that a person reads: no answer is being written. */
+  onHeard(frame) {
+    this.onTurn(frame);
+    this.turn(frame.turn).state = 'heard';
+  }
+  /** A person's words, or without an author a notice of the house. */
+  onSaid({ turn: id, text, author, at }) {
+    const turn = this.turn(id, { text, author, at, state: 'done' });
+    this.announceNew(turn);
+    if (!this.isOpen) this.setUnread(this.unread + 1);
+    this.emit('message', { turn: id, text, author, outcome: null, citations: [] });
+  }
+  /** A person took over before the answer was whole: what was shown of it goes. */
+  onWithheld({ turn: id }) {
+    const turn = this.turns.get(id);
+    if (turn) Object.assign(turn, { state: 'withheld', sentences: [], tokens: '', text: '', citations: [], outcome: null });
+  }
+  onState({ state, owner }) {
+    const before = this.attendant;
+    if (before.state === state && before.owner === owner) return;
+    this.attendant = { state, owner };
+    this.returned = state === 'bot' && this.welcomed && ['waiting', 'person'].includes(before.state);
+    if (!this.welcomed) return;
+    this.announce(this.attendance() || WORDS.withBot);
+    this.emit('attendant', { state, name: owner });
+  }
+  toAssistant() {
+    this.connection.send({ type: 'to_assistant' });
+    this.input.focus();
+  }
   turn(id, more = {}) {
     if (!this.turns.has(id)) {
       this.turns.set(id, {
         turn: id, client_ids: [], question: '', state: 'running', status: 'searching', sentences: [], tokens: '', text: '',
-        outcome: null, citations: [], feedback: null, error: null, at: new Date().toISOString(), ...more,
+        author: null, outcome: null, citations: [], feedback: null, error: null, at: new Date().toISOString(), ...more,
       });
     }
     return this.turns.get(id);
@@ -208,7 +244,7 @@ class BrandvoiceChat extends ChatView {
   }
   onReply({ turn: id, text, outcome, citations }) {
     const turn = this.turn(id);
-    if (turn.state === 'done') return;
+    if (['done', 'withheld'].includes(turn.state)) return;
     Object.assign(turn, { text, outcome, citations, state: 'done', error: null });
     this.announceNew(turn);
     if (!this.isOpen) this.setUnread(this.unread + 1);
@@ -283,6 +319,8 @@ class BrandvoiceChat extends ChatView {
     this.retried.clear();
     this.waiting = [];
     this.welcomed = false;
+    this.attendant = { state: 'bot', owner: null };
+    this.returned = false;
     this.input.value = '';
     this.typed();
     this.setUnread(0);

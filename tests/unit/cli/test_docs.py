@@ -26,6 +26,7 @@ ISSUE = {
     "adapter ": ("list", "show", "promote", "rollback", "sign"),
     "channel ": ("check", "list", "simulate"),
     "outbox ": ("list", "replay"),
+    "conversations ": ("close", "list", "return", "say", "show", "take"),
     "handoffs ": ("list",),
     "voice ": ("score", "profile"),
     "config ": ("show", "check"),

@@ -125,7 +125,7 @@ class InboxMachine(RuleBasedStateMachine):
         if fails:
             self.run(conversations.fail(self.db, turn, "timeout", text, outbox=item(text)))
         else:
-            self.run(conversations.finish(self.db, turn, reply(text), outbox=item(text), handoff="a person"))
+            self.run(conversations.finish(self.db, turn, reply(text), outbox=item(text), handoff=None))
         self.over[turn] = text
 
     def teardown(self) -> None:
