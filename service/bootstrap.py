@@ -38,9 +38,11 @@ from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
+from service.gateways import place
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
+from service.leases import Membership
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
@@ -76,6 +78,8 @@ class Gateway:
     """What an adapter must be to be served here."""
     fetcher: Fetcher
     """Brings what channels need before they verify or send."""
+    member: Membership
+    """What this gateway is among those that share the database."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,12 +129,15 @@ async def open_gateway(
         encoder = _encoder(home.models / settings.models.encoder)
         knowledge = _knowledge(config, home, encoder)
         intents, unread = _intents(config, home, encoder)
-        db = await Database.open(settings.database.url or f"sqlite:///{home.database}")
+        database = settings.database.url or f"sqlite:///{home.database}"
+        db = await Database.open(database)
         stack.push_async_callback(db.close)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
-        metrics, hub = Metrics(), Hub()
+        metrics = Metrics()
+        member = place(db, database, lease_s=settings.database.lease_s, metrics=metrics)
+        hub = member.hub
         base = _base_model(config, home)
         terms = Terms.of(settings, home, environment)
         adapters, problems = serving_adapters(home, config.brands, terms=terms)
@@ -188,11 +195,13 @@ async def open_gateway(
             typing=Typing(platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
+            member=member,
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, tuple(problems),
+            platform, base["name"], terms, fetcher, member, tuple(problems),
         )  # fmt: skip
+        await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
         stack.push_async_callback(engine.stop)
         stack.push_async_callback(lambda: _cancelled(*warming))
@@ -205,7 +214,6 @@ async def open_gateway(
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(lanes.drain)
-        await outbox.recover(db)
         if left := await lanes.resume():
             log.info("turns_resumed", extra={"conversations": left})
         yield gateway
@@ -300,7 +308,8 @@ async def _housekeeping(
     while True:
         try:
             ready = gateway.fetcher.ready
-            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready)).items():
+            delivered = await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready, member=gateway.member)
+            for result, count in delivered.items():
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)

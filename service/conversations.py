@@ -12,9 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
+from service import leases
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
+from service.leases import Lease
 from service.outbox import OutboxItem, insert_item
 from service.tables import conversations, feedback, handoffs, inbox, turns
 from service.wire import citations_json
@@ -146,8 +148,14 @@ def to_json(view: TurnView) -> dict[str, Any]:
     }
 
 
-async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | None, handoff: str | None) -> None:
-    """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing."""
+async def finish(
+    db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | None, handoff: str | None, lease: Lease | None = None
+) -> None:
+    """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing.
+
+    Raises:
+        LeaseLost: The lease that the turn began under holds no more; nothing was stored.
+    """
     values = {
         "running_turn": turn,
         "state": "done",
@@ -163,7 +171,7 @@ async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | 
     }
 
     def store(connection: Connection) -> None:
-        if connection.execute(_END, values).rowcount == 0:
+        if not _ended(connection, values, lease):
             return
         if outbox:
             connection.execute(insert_item(turn, outbox))
@@ -176,15 +184,27 @@ async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | 
     await db.write(store)
 
 
-async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxItem | None = None) -> None:
-    """End a turn without a reply; the text is what the visitor reads."""
+async def fail(
+    db: Database, turn: str, code: str, text: str, *, outbox: OutboxItem | None = None, lease: Lease | None = None
+) -> None:
+    """End a turn without a reply; the text is what the visitor reads. Raises as `finish`."""
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
 
     def store(connection: Connection) -> None:
-        if connection.execute(_END, values).rowcount and outbox:
+        if _ended(connection, values, lease) and outbox:
             connection.execute(insert_item(turn, outbox))
 
     await db.write(store)
+
+
+def _ended(connection: Connection, values: Mapping[str, Any], lease: Lease | None) -> bool:
+    """End a turn that runs, under its lease, and let the conversation go unless more is unanswered."""
+    if lease is not None:
+        leases.require(connection, lease)
+    ended = connection.execute(_END, values).rowcount > 0
+    if lease is not None:
+        leases.let_go(connection, lease.conversation)
+    return ended
 
 
 # Only a turn that runs can end, so that a late second end changes nothing.

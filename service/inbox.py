@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from channels.base import InboundMessage
+from service import leases
 from service.database import Database, insert_new, now, storable
+from service.leases import NOBODY, Lease
+from service.line import tell
 from service.tables import conversations, inbox, is_running, turns
 
 
@@ -20,6 +23,8 @@ class Accepted:
     conversation_id: str
     duplicate: bool
     """It was already."""
+    here: bool = True
+    """Whoever accepts it answers it; else the gateway that has the conversation has been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +55,30 @@ class PendingTurn:
     """It ran already: a crash cut it, or it begins anew because more was said."""
     more: bool = field(default=False, compare=False)
     """Other messages wait, which want an answer of their own."""
+    lease: Lease | None = field(default=None, compare=False)
+    """The hold on the conversation that the turn began under; none of nobody's."""
 
 
-async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
-    """Store a message; when this returns, it is on disk.
+async def accept(
+    db: Database, brand: str, message: InboundMessage, *, me: str = NOBODY, wait_s: float = 0.0
+) -> Accepted:
+    """Store a message, and make its conversation ours unless another gateway has it; when this returns, it is on disk.
+
+    Args:
+        db: Keeps it.
+        brand: Whom it is for.
+        message: What was said.
+        me: The gateway that accepts it.
+        wait_s: How long more may follow, for the gateway that answers; see `service.bursts`.
 
     Raises:
         StorageUnavailable: It is not; the platform must send it again.
     """
-    return await db.write(lambda connection: _store(connection, brand, message))
+    return await db.write(lambda connection: _store(connection, brand, message, me, wait_s))
 
 
 async def accept_and_begin(
-    db: Database, brand: str, message: InboundMessage, *, past: int
+    db: Database, brand: str, message: InboundMessage, *, past: int, me: str = NOBODY
 ) -> tuple[Accepted, PendingTurn | None]:
     """Store a message and begin its turn, in one transaction: for a visitor who waits while nothing else runs.
 
@@ -71,30 +87,32 @@ async def accept_and_begin(
     """
 
     def work(connection: Connection) -> tuple[Accepted, PendingTurn | None]:
-        accepted = _store(connection, brand, message)
-        if accepted.duplicate:
+        accepted = _store(connection, brand, message, me)
+        if accepted.duplicate or not accepted.here:
             return accepted, None
-        turn = _next_turn(connection, accepted.conversation_id, past)
+        turn = _next_turn(connection, accepted.conversation_id, past, me=me)
         # A turn that runs already has its lane.
         return accepted, None if turn and turn.taken_up else turn
 
     return await db.write(work)
 
 
-def _store(connection: Connection, brand: str, message: InboundMessage) -> Accepted:
+def _store(
+    connection: Connection, brand: str, message: InboundMessage, me: str = NOBODY, wait_s: float = 0.0
+) -> Accepted:
     key = {
         "brand": brand,
         "channel": message.channel,
         "account": storable(message.account),
         "external_key": storable(message.conversation_key),
     }
-    found = connection.execute(_CONVERSATION, key).scalar_one_or_none()
+    found = connection.execute(_CONVERSATION, key).one_or_none()
     if found is None:
         fresh = {"id": secrets.token_urlsafe(16), "created_at": now(), **key}
         connection.execute(insert_new(connection, conversations), fresh)
-        found = connection.execute(_CONVERSATION, key).scalar_one()
+        found = connection.execute(_CONVERSATION, key).one()
     row = {
-        "conversation_id": found,
+        "conversation_id": found.id,
         "channel": message.channel,
         "account": storable(message.account),
         "message_id": storable(message.message_id),
@@ -102,29 +120,41 @@ def _store(connection: Connection, brand: str, message: InboundMessage) -> Accep
         "reply_to": dict(message.reply_to),
         "received_at": now(),
     }
-    if connection.execute(insert_new(connection, inbox), row).rowcount:
-        return Accepted(found, duplicate=False)
-    return Accepted(connection.execute(_STORED, row).scalar_one(), duplicate=True)
+    new = bool(connection.execute(insert_new(connection, inbox), row).rowcount)
+    if not new:
+        found = connection.execute(_STORED, row).one()
+    holder = leases.elsewhere(connection, found, me)
+    if holder is not None:
+        news = {"kind": "news", "conversation": found.id, "wait_s": wait_s, "news": new}
+        tell(connection, holder, news)
+    elif new:
+        leases.hold(connection, found, me)
+    return Accepted(found.id, duplicate=not new, here=holder is None)
 
 
 async def next_turn(
-    db: Database, conversation: str, *, past: int = 0, apart: Collection[str] = ()
+    db: Database, conversation: str, *, past: int = 0, apart: Collection[str] = (), me: str = NOBODY
 ) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or put them to the one that runs and begin that anew.
+
+    None where nothing is unanswered, or another living gateway has the conversation.
 
     Args:
         db: Holds the messages.
         conversation: Whose messages.
         past: How many of the last finished exchanges come with it.
         apart: Channels on which each message gets a turn of its own.
+        me: The gateway that answers.
     """
     # Not durable: after a power cut the same turn is made again from the messages, which are on disk.
-    return await db.write(lambda connection: _next_turn(connection, conversation, past, apart), durable=False)
+    return await db.write(lambda connection: _next_turn(connection, conversation, past, apart, me), durable=False)
 
 
-def _next_turn(connection: Connection, conversation: str, past: int, apart: Collection[str] = ()) -> PendingTurn | None:
+def _next_turn(
+    connection: Connection, conversation: str, past: int, apart: Collection[str] = (), me: str = NOBODY
+) -> PendingTurn | None:
     about = connection.execute(_ABOUT, {"conversation": conversation}).one_or_none()
-    if about is None:
+    if about is None or leases.elsewhere(connection, about, me):
         return None
     mine = {"conversation": conversation}
     running = connection.execute(_RUNNING, mine).one_or_none()
@@ -135,7 +165,9 @@ def _next_turn(connection: Connection, conversation: str, past: int, apart: Coll
     known = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all() if running else []
     messages = [*known, *taken]
     if not messages:
+        leases.let_go(connection, conversation)
         return None
+    lease = leases.hold(connection, about, me)
     question = "\n".join(message.text for message in messages if message.text)
     if running:
         turn = running.id
@@ -162,6 +194,7 @@ def _next_turn(connection: Connection, conversation: str, past: int, apart: Coll
         _past(connection, conversation, past),
         taken_up=running is not None,
         more=len(waiting) > len(taken),
+        lease=lease,
     )
 
 
@@ -173,11 +206,13 @@ def _past(connection: Connection, conversation: str, limit: int) -> tuple[PastTu
 
 
 async def unfinished(db: Database) -> list[str]:
-    """Conversations with messages that wait or turns that a crash left running."""
+    """Conversations of no living gateway with messages that wait or turns that a crash left running."""
     waiting = select(inbox.c.conversation_id).where(inbox.c.turn_id.is_(None))
     running = select(turns.c.conversation_id).where(is_running)
-    rows = await db.read(lambda connection: connection.execute(waiting.union(running)).all())
-    return sorted(row[0] for row in rows)
+    query = select(conversations.c.id).where(
+        conversations.c.id.in_(waiting.union(running)), leases.of_the_dead(conversations.c.gateway)
+    )
+    return sorted(await db.read(lambda connection: connection.execute(query).scalars().all()))
 
 
 async def count_waiting(db: Database) -> int:
@@ -191,13 +226,15 @@ async def count_waiting(db: Database) -> int:
 _MINE = inbox.c.conversation_id == bindparam("conversation")
 # Conversations are locked (in PostgreSQL; SQLite has one writer), so that messages are numbered in the order in which
 # they become visible, and none is left behind by a turn that begins meanwhile.
+_HOLD = (conversations.c.id, conversations.c.gateway, conversations.c.fence)
 _CONVERSATION = (
-    select(conversations.c.id)
+    select(*_HOLD)
     .where(*(conversations.c[name] == bindparam(name) for name in ("brand", "channel", "account", "external_key")))
     .with_for_update()
 )
-_STORED = select(inbox.c.conversation_id).where(
-    *(inbox.c[name] == bindparam(name) for name in ("channel", "account", "message_id"))
+_STORED = select(*_HOLD).where(
+    conversations.c.id == inbox.c.conversation_id,
+    *(inbox.c[name] == bindparam(name) for name in ("channel", "account", "message_id")),
 )
 _ABOUT = select(conversations).where(conversations.c.id == bindparam("conversation")).with_for_update()
 # What runs comes before what waits; each by an index of its own, however long the conversation is.

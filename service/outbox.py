@@ -1,9 +1,11 @@
 """What goes out: a reply stays here until its platform has it.
 
-planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, may have arrived. A call that shows once however often it is made (by a key, as an edit) is made
-again. Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one whom an operator
-sees in the count; the parts after it are sent. Channels that can be asked whether they have it come later.
+planned -> sending -> sent, or back to planned with a later time, or failed. Any number of gateways deliver side by
+side: one takes a reply, and only it says what became of it, unless it is taken for dead. What was being sent when a
+gateway died, or when the line broke, may have arrived. A call that shows once however often it is made (by a key, as an
+edit) is made again. Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one
+whom an operator sees in the count; the parts after it are sent. Channels that can be asked whether they have it come
+later.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
-from sqlalchemy import Connection, Insert, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Insert, Row, bindparam, func, select, update
 
 from channels.base import Channel, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
+from service.leases import NOBODY, Membership, Unshared, lives, of_the_dead
 from service.tables import conversations, outbox, turns
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 Send = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 Ready = Callable[[Channel], Awaitable[None]]
 Channels = Mapping[tuple[str, str], Channel]
+UNSHARED = Unshared()
 
 SCHEDULE_S = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
 """Between attempts. Source: Standard Webhooks specification, retry schedule (shortened: a chat ends within a day)."""
@@ -86,17 +90,17 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
 
 
 async def recover(db: Database) -> int:
-    """After a start: the part that was in flight when we died is in doubt, those after it are planned.
-
-    Only while no other gateway delivers from this database.
+    """The part that a gateway had in flight when it died is in doubt, those after it are planned.
 
     Returns:
         How many replies were in flight.
     """
 
     def plan(connection: Connection) -> int:
-        query = select(outbox.c.id, outbox.c.provider_ids).where(outbox.c.state == "sending")
-        found = connection.execute(query).all()
+        query = select(outbox.c.id, outbox.c.provider_ids).where(
+            outbox.c.state == "sending", of_the_dead(outbox.c.gateway)
+        )
+        found = connection.execute(query.with_for_update(skip_locked=True)).all()
         for row in found:
             values = {
                 "state": "planned",
@@ -119,7 +123,13 @@ async def as_it_is(channel: Channel) -> None:
 
 
 async def deliver_due(
-    db: Database, channels: Channels, send: Send, *, ready: Ready = as_it_is, clock: Callable[[], datetime] = now
+    db: Database,
+    channels: Channels,
+    send: Send,
+    *,
+    ready: Ready = as_it_is,
+    clock: Callable[[], datetime] = now,
+    member: Membership = UNSHARED,
 ) -> Mapping[str, int]:
     """Send everything whose time has come, the replies of one conversation in their order.
 
@@ -131,6 +141,7 @@ async def deliver_due(
         send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
         ready: Fetches what a channel needs before it can send; see `service.fetching`.
         clock: The present moment, with its zone.
+        member: Who delivers.
 
     Returns:
         How many replies are now `sent`, `put_off`, `failed` and `unknown`.
@@ -139,7 +150,7 @@ async def deliver_due(
     stop = asyncio.Event()
     while due := await _due(db, clock()):
         work = asyncio.gather(
-            *(_deliver(db, row, channels, send, ready, clock, stop) for row in due), return_exceptions=True
+            *(_deliver(db, row, channels, send, ready, clock, stop, member) for row in due), return_exceptions=True
         )
         try:
             results = await asyncio.shield(work)
@@ -149,7 +160,11 @@ async def deliver_due(
             raise
         if broken := [result for result in results if isinstance(result, BaseException)]:
             raise broken[0]
-        totals.update(result for result in results if isinstance(result, str))
+        done = [result for result in results if isinstance(result, str)]
+        totals.update(done)
+        if not done:
+            # Others have them, or we are taken for dead.
+            break
     return totals
 
 
@@ -240,25 +255,35 @@ async def _deliver(
     ready: Ready,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    member: Membership,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
+    # Who speaks of it must find it as they left it: nobody took it meanwhile.
+    ours = (outbox.c.state == "planned") & (outbox.c.attempts == row.attempts)
     try:
         channel = _channel(channels, row)
         await ready(channel)
         requests = _render(channel, row)
         while not stop.is_set():
-            done = await _claim(db, row.id)
+            me = member.id
+            done = await _claim(db, row, me, clock())
             if done is None:
                 return None
+            ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
             done = _settled(done, requests)
             if len(done) >= len(requests):
-                return await _close(db, row, done, stop)
+                return await _close(db, row, done, stop, ours)
+            if not member.sure():
+                # We slept, and others may have taken it for broken off: nothing more is sent before that is known.
+                await _set(db, row.id, stop, ours, state="planned", provider_ids=done)
+                return None
             done.append(await _send_part(channel, requests[len(done)], send))
             if len(done) == len(requests):
-                return await _close(db, row, done, stop)
-            await _set(db, row.id, stop, state="planned", provider_ids=done)
+                return await _close(db, row, done, stop, ours)
+            if not await _set(db, row.id, stop, ours, state="planned", provider_ids=done):
+                return None
     except DeliveryFailed as error:
-        return await _put_off(db, row, error, clock, stop)
+        return await _put_off(db, row, error, clock, stop, ours)
     return None
 
 
@@ -293,15 +318,21 @@ def _render(channel: Channel, row: Row[Any]) -> Sequence[Request]:
         ) from error
 
 
-async def _claim(db: Database, item: str) -> list[str] | None:
+async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> list[str] | None:
     """Note that the next part is on its way; returns the parts before it, None when another worker has the reply."""
 
     def claim(connection: Connection) -> list[str] | None:
-        query = select(outbox.c.provider_ids).where(outbox.c.id == item, outbox.c.state == "planned").with_for_update()
-        row = connection.execute(query).one_or_none()
-        if row is None:
+        query = select(outbox.c.provider_ids).where(
+            outbox.c.id == item.id,
+            outbox.c.state == "planned",
+            outbox.c.attempts == item.attempts,
+            outbox.c.next_attempt_at <= at,
+        )
+        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        # Whoever was taken for dead begins nothing: others would take it for broken off at once.
+        if row is None or (me != NOBODY and not lives(connection, me)):
             return None
-        connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
+        connection.execute(update(outbox).where(outbox.c.id == item.id).values(state="sending", gateway=me))
         return list(row.provider_ids)
 
     return await db.write(claim)
@@ -338,24 +369,31 @@ async def _send_part(channel: Channel, request: Request, send: Send) -> str:
         return UNKNOWN
 
 
-async def _close(db: Database, row: Row[Any], done: list[str], stop: asyncio.Event) -> str:
+async def _close(
+    db: Database, row: Row[Any], done: list[str], stop: asyncio.Event, ours: ColumnElement[bool]
+) -> str | None:
     state = "unknown" if UNKNOWN in done else "sent"
-    await _set(db, row.id, stop, state=state, provider_ids=done, attempts=row.attempts + 1)
-    return state
+    noted = await _set(db, row.id, stop, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
+    return state if noted else None
 
 
 async def _put_off(
-    db: Database, row: Row[Any], error: DeliveryFailed, clock: Callable[[], datetime], stop: asyncio.Event
-) -> str:
+    db: Database,
+    row: Row[Any],
+    error: DeliveryFailed,
+    clock: Callable[[], datetime],
+    stop: asyncio.Event,
+    ours: ColumnElement[bool],
+) -> str | None:
     attempts = row.attempts + 1
     reason = storable(str(error))
     if not error.retryable or attempts > len(SCHEDULE_S):
         log.error("delivery_failed", extra={"outbox": row.id, "channel": row.channel, "reason": reason[:300]})
-        await _set(db, row.id, stop, state="failed", attempts=attempts, last_error=reason)
-        return "failed"
+        noted = await _set(db, row.id, stop, ours, state="failed", attempts=attempts, last_error=reason)
+        return "failed" if noted else None
     later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s))
-    await _set(db, row.id, stop, state="planned", attempts=attempts, next_attempt_at=later, last_error=reason)
-    return "put_off"
+    values = {"state": "planned", "attempts": attempts, "next_attempt_at": later, "last_error": reason}
+    return "put_off" if await _set(db, row.id, stop, ours, **values) else None
 
 
 def wait_s(attempts: int, retry_after_s: float | None = None) -> float:
@@ -374,12 +412,15 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> None:
-    """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again."""
-    change = update(outbox).where(outbox.c.id == item).values(**values)
+async def _set(db: Database, item: str, stop: asyncio.Event, ours: ColumnElement[bool], **values: Any) -> bool:
+    """Record what became of a call; returns whether the reply was still `ours` to speak of.
+
+    A full disk must not turn a known result into an unknown one: it is tried again.
+    """
+    change = update(outbox).where(outbox.c.id == item, ours).values(**values)
     while True:
         try:
-            await db.write(lambda connection: connection.execute(change))
+            noted = await db.write(lambda connection: connection.execute(change).rowcount)
         except StorageUnavailable as error:
             if stop.is_set():
                 raise
@@ -387,7 +428,9 @@ async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> N
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RECORD_AGAIN_S)
         else:
-            return
+            if not noted:
+                log.warning("delivery_taken_over", extra={"outbox": item})
+            return bool(noted)
 
 
 _EARLIER, _ITS_TURN = outbox.alias("earlier"), turns.alias("its_turn")

@@ -30,6 +30,7 @@ NAMES = {
 }
 metadata = MetaData(naming_convention=NAMES)
 _RUNNING = text("state = 'running'")
+_AT_WORK = text("gateway IS NOT NULL")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -47,6 +48,15 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
+gateways = Table(
+    "gateways",
+    metadata,
+    # Made anew at each start, and never used again: a gateway lives as long as its row.
+    Column("id", String(32), primary_key=True),
+    Column("started_at", Utc, nullable=False),
+    # Grows while it lives; whoever watches tells by a clock of their own that it stands still.
+    Column("beat", Integer, nullable=False, server_default="0"),
+)
 conversations = Table(
     "conversations",
     metadata,
@@ -57,6 +67,10 @@ conversations = Table(
     Column("external_key", String(300), nullable=False),
     Column("visitor_hash", String(64)),
     Column("created_at", Utc, nullable=False),
+    # The gateway that answers what is unanswered, and how often that has changed; see `service.leases`.
+    Column("gateway", String(32)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),
 )
@@ -114,6 +128,8 @@ outbox = Table(
     Column("next_attempt_at", Utc, nullable=False),
     Column("provider_ids", JSON, nullable=False, default=list),
     Column("last_error", Text),
+    # The gateway that sends it now, or sent it last.
+    Column("gateway", String(32)),
     UniqueConstraint("turn_id"),
     Index("ix_outbox_due", "state", "next_attempt_at"),
 )
