@@ -1,4 +1,4 @@
-"""Several gateway processes on one PostgreSQL, with an engine and platforms that stand in: for tests and measurements."""
+"""Several gateway processes on one PostgreSQL, with stand-ins for engine and platforms, to test and to measure."""
 
 from __future__ import annotations
 
