@@ -38,11 +38,10 @@ from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
-from service.gateways import place
+from service.gateways import Place, place
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
-from service.leases import Membership
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
@@ -78,7 +77,7 @@ class Gateway:
     """What an adapter must be to be served here."""
     fetcher: Fetcher
     """Brings what channels need before they verify or send."""
-    member: Membership
+    member: Place
     """What this gateway is among those that share the database."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
@@ -311,7 +310,7 @@ async def _housekeeping(
             delivered = await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready, member=gateway.member)
             for result, count in delivered.items():
                 gateway.metrics.deliveries.labels(result).inc(count)
-            if settings.webhook_url and secret:
+            if settings.webhook_url and secret and gateway.member.first:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
             gateway.metrics.sockets.set(gateway.hub.sockets)
         except (ServiceError, RetrievalError) as error:

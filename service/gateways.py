@@ -73,6 +73,11 @@ class Place(Membership, Protocol):
         """Where its sockets hear of turns."""
         ...
 
+    @property
+    def first(self) -> bool:
+        """Whether it does what one of them does for all: telling a webhook. For moments there may be two or none."""
+        ...
+
     def serve(self, runs: Runs, deliver: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Take the place, and keep it until the block ends; raises ServiceError where that fails."""
         ...
@@ -110,6 +115,7 @@ class Alone(Unshared):
         self._file = file
         self._metrics = metrics
         self.hub = Hub()
+        self.first = True
 
     @asynccontextmanager
     async def serve(self, runs: Runs, deliver: Callable[[], None]) -> AsyncIterator[None]:  # noqa: ARG002
@@ -145,6 +151,7 @@ class Among:
         self._id = _new_id()
         self._entered = False
         self._sure_until = 0.0
+        self.first = False
         self._runs: Runs
         self._deliver: Callable[[], None]
         self._sweep_now = asyncio.Event()
@@ -229,7 +236,7 @@ class Among:
     def _begin_anew(self) -> None:
         self._sure_until = 0.0
         log.warning("gateway_buried", extra={"gateway": self._id})
-        self._id, self._entered = _new_id(), False
+        self._id, self._entered, self.first = _new_id(), False, False
         self._runs.abandon()
 
     async def _come_back(self) -> None:
@@ -261,6 +268,7 @@ class Among:
             rows = await self._line.run("SELECT id, beat FROM gateways")
             beats = {row["id"]: row["beat"] for row in rows if row["id"] != self._id}
             self._metrics.gateways.set(len(beats) + 1)
+            self.first = self._id < min(beats, default="z")
             for gateway in watch.silent(beats):
                 # Only if it is still silent: its next beat and this wait for each other.
                 if await self._line.run(

@@ -17,7 +17,7 @@ from channels.base import InboundMessage, Source
 from configs.brand import Brand
 from configs.service import Service
 from retrieval.prompt import Message
-from service import conversations, inbox
+from service import conversations, inbox, leases
 from service.bursts import Bursts, patience_s
 from service.database import Database
 from service.errors import (
@@ -169,6 +169,15 @@ class Lanes:
         left = await inbox.unfinished(self._db)
         self.take_up(left)
         return len(left)
+
+    async def stir(self, conversation: str) -> None:
+        """What was said in a conversation has changed: look at it again, here or at the gateway that has it.
+
+        Raises:
+            StorageUnavailable: Nobody has been told.
+        """
+        if not await leases.pass_on(self._db, conversation, self._member.id):
+            self.submit(conversation)
 
     def take_up(self, conversations: Iterable[str]) -> None:
         """Nobody answers what these have unanswered, or may not have heard of it."""

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, select
 
 from service.database import Database
 from service.errors import LeaseLost
+from service.line import tell
 from service.tables import conversations, gateways, inbox, is_running, turns
 
 NOBODY = ""
@@ -102,6 +103,19 @@ def of_the_dead(column: ColumnElement[Any]) -> ColumnElement[bool]:
     return column.is_(None) | column.not_in(select(gateways.c.id))
 
 
+async def pass_on(db: Database, conversation: str, me: str) -> bool:
+    """Tell the other gateway that has a conversation that something in it changed; whether there is one."""
+
+    def work(connection: Connection) -> bool:
+        row = connection.execute(_HELD, {"conversation": conversation}).one_or_none()
+        other = elsewhere(connection, row, me) if row else None
+        if other is not None:
+            tell(connection, other, {"kind": "news", "conversation": conversation, "wait_s": 0.0, "news": True})
+        return other is not None
+
+    return await db.write(work)
+
+
 async def orphans(db: Database) -> list[str]:
     """Conversations that belong to gateways that do not live."""
     query = select(conversations.c.id).where(
@@ -133,7 +147,7 @@ _LET_GO = (
     update(conversations)
     .where(
         _THIS,
-        ~exists().where(inbox.c.conversation_id == conversations.c.id, inbox.c.turn_id.is_(None)),
+        ~exists().where(inbox.c.conversation_id == conversations.c.id, inbox.c.turn_id.is_(None), ~inbox.c.withdrawn),
         ~exists().where(turns.c.conversation_id == conversations.c.id, is_running),
     )
     .values(gateway=None)

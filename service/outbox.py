@@ -2,10 +2,9 @@
 
 planned -> sending -> sent, or back to planned with a later time, or failed. Any number of gateways deliver side by
 side: one takes a reply, and only it says what became of it, unless it is taken for dead. What was being sent when a
-gateway died, or when the line broke, may have arrived. A call that shows once however often it is made (by a key, as an
-edit) is made again. Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one
-whom an operator sees in the count; the parts after it are sent. Channels that can be asked whether they have it come
-later.
+gateway died, or when the line broke, may have arrived; `service.receipts` says how that is found out. What cannot be
+found out is `unknown` and not sent again: a customer who reads an answer twice is worse served than one whom an
+operator sees in the count; the parts after it are sent.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
 import socket
 from collections import Counter
@@ -25,33 +23,28 @@ from typing import Any
 import aiohttp
 from sqlalchemy import ColumnElement, Connection, Insert, Row, bindparam, func, select, update
 
-from channels.base import Channel, OutboundReply, Request, Source
+from channels.base import Channel, LooksUp, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
+from service import receipts
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
 from service.leases import NOBODY, Membership, Unshared, lives, of_the_dead
+from service.receipts import IN_DOUBT, UNKNOWN
+from service.receipts import Send as Send  # part of this module as well
+from service.schedule import SCHEDULE_S, wait_s
 from service.tables import conversations, outbox, turns
 
 log = logging.getLogger(__name__)
 
-Send = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 Ready = Callable[[Channel], Awaitable[None]]
 Channels = Mapping[tuple[str, str], Channel]
 UNSHARED = Unshared()
 
-SCHEDULE_S = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
-"""Between attempts. Source: Standard Webhooks specification, retry schedule (shortened: a chat ends within a day)."""
-JITTER = 0.2
-"""Share of a wait that is drawn anew, so that what failed together does not come back together."""
 IN_ORDER_ATTEMPTS = 3
 """A reply that failed more often than this (about six minutes) no longer holds up the replies after it."""
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
-UNKNOWN = ""
-"""Stands in `provider_ids` for a part of which nobody knows whether it arrived."""
-IN_DOUBT = "?"
-"""Stands there last for the part that was on its way when the gateway died, until its call is looked at again."""
 
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
@@ -104,7 +97,7 @@ async def recover(db: Database) -> int:
         for row in found:
             values = {
                 "state": "planned",
-                "provider_ids": [*row.provider_ids, IN_DOUBT],
+                "provider_ids": _doubtful(row.provider_ids),
                 "next_attempt_at": now(),
                 "last_error": "the gateway stopped while this was being sent",
             }
@@ -115,6 +108,11 @@ async def recover(db: Database) -> int:
     if cut:
         log.warning("deliveries_in_doubt", extra={"count": cut})
     return cut
+
+
+def _doubtful(done: Sequence[str]) -> list[str]:
+    """With the next part in doubt, unless it is already."""
+    return [*done] if done[-1:] == [IN_DOUBT] else [*done, IN_DOUBT]
 
 
 async def as_it_is(channel: Channel) -> None:
@@ -258,42 +256,46 @@ async def _deliver(
     member: Membership,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
+    done: list[str] | None = None
     # Who speaks of it must find it as they left it: nobody took it meanwhile.
     ours = (outbox.c.state == "planned") & (outbox.c.attempts == row.attempts)
     try:
         channel = _channel(channels, row)
         await ready(channel)
-        requests = _render(channel, row)
+        reply = _outbound(row)
+        calls = _render(channel, reply)
         while not stop.is_set():
             me = member.id
-            done = await _claim(db, row, me, clock())
-            if done is None:
+            claimed = await _claim(db, row, me, clock())
+            if claimed is None:
                 return None
             ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
-            done = _settled(done, requests)
-            if len(done) >= len(requests):
+            done, told = claimed
+            # Until it is settled, a part in doubt stays in doubt: the platform may not be there to be asked.
+            over, doubted = await receipts.settled(channel, reply, calls, done, told, send)
+            if over != done and not doubted:
+                # Else a crash in the next call would leave the doubt with the wrong part.
+                await _set(db, row, stop, ours, state="sending", provider_ids=over)
+            done = [*over, IN_DOUBT] if doubted else over
+            if len(over) < len(calls):
+                if not member.sure():
+                    # We slept, and others may have taken it for broken off: nothing is sent before that is known.
+                    await _set(db, row, stop, ours, state="planned", provider_ids=done)
+                    return None
+                done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
+            if len(done) >= len(calls):
                 return await _close(db, row, done, stop, ours)
-            if not member.sure():
-                # We slept, and others may have taken it for broken off: nothing more is sent before that is known.
-                await _set(db, row.id, stop, ours, state="planned", provider_ids=done)
+            if await _set(db, row, stop, ours, state="planned", provider_ids=done) is None:
                 return None
-            done.append(await _send_part(channel, requests[len(done)], send))
-            if len(done) == len(requests):
-                return await _close(db, row, done, stop, ours)
-            if not await _set(db, row.id, stop, ours, state="planned", provider_ids=done):
-                return None
+    except _InDoubt as error:
+        return await _put_off(db, row, error, clock, stop, ours, done=_doubtful(done or []))
     except DeliveryFailed as error:
-        return await _put_off(db, row, error, clock, stop, ours)
+        return await _put_off(db, row, error, clock, stop, ours, done=done)
     return None
 
 
-def _settled(done: list[str], requests: Sequence[Request]) -> list[str]:
-    """Parts that are over; one in doubt is not, where its call may be made again."""
-    if done[-1:] != [IN_DOUBT]:
-        return done
-    over = done[:-1]
-    again = len(over) < len(requests) and requests[len(over)].repeatable
-    return over if again else [*over, UNKNOWN]
+class _InDoubt(DeliveryFailed):
+    """The platform may have it, and will be asked, or told again, before anybody gives up."""
 
 
 def _channel(channels: Channels, row: Row[Any]) -> Channel:
@@ -304,24 +306,32 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
     return channel
 
 
-def _render(channel: Channel, row: Row[Any]) -> Sequence[Request]:
+def _outbound(row: Row[Any]) -> OutboundReply:
     sources = tuple(Source(**source) for source in row.sources)
+    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources)
+
+
+def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
     try:
-        return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources))
+        return channel.render(reply)
     except DeliveryFailed:
         raise
     except Exception as error:
         # One reply that cannot be rendered must not hold up all others.
-        log.exception("reply_not_rendered", extra={"outbox": row.id, "channel": row.channel})
+        log.exception("reply_not_rendered", extra={"outbox": reply.idempotency_key, "channel": channel.name})
         raise DeliveryFailed(
             f"The reply cannot be rendered ({type(error).__name__}: {error}).", retryable=False
         ) from error
 
 
-async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> list[str] | None:
-    """Note that the next part is on its way; returns the parts before it, None when another worker has the reply."""
+async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> tuple[list[str], receipts.Told] | None:
+    """Note that the next part is on its way.
 
-    def claim(connection: Connection) -> list[str] | None:
+    Returns:
+        The parts before it, and what the platform has told; None when another worker has the reply.
+    """
+
+    def claim(connection: Connection) -> tuple[list[str], receipts.Told] | None:
         query = select(outbox.c.provider_ids).where(
             outbox.c.id == item.id,
             outbox.c.state == "planned",
@@ -333,33 +343,46 @@ async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> list[st
         if row is None or (me != NOBODY and not lives(connection, me)):
             return None
         connection.execute(update(outbox).where(outbox.c.id == item.id).values(state="sending", gateway=me))
-        return list(row.provider_ids)
+        return list(row.provider_ids), receipts.told(connection, item.id)
 
     return await db.write(claim)
 
 
-async def _send_part(channel: Channel, request: Request, send: Send) -> str:
+async def _send_part(channel: Channel, request: Request, send: Send, *, doubted: bool = False) -> str:
     """Make one call; returns the platform's id, or UNKNOWN when the platform may or may not have the part.
 
     A call that is refused for good is followed by the one that may be made otherwise; both are the same part, and where
-    the second must be tried again, so must the first, since nothing is kept of it.
+    the second must be tried again, so must the first, since nothing is kept of it. Where an earlier call may have been
+    taken, a refusal can mean just that: then nothing is sent otherwise.
 
     Raises:
+        _InDoubt: The platform may have it, and that can be found out later.
         DeliveryFailed: The platform does not have it.
     """
+    # Made once more, it finds out by itself: it shows once; or the platform can be asked.
+    clears_up = request.repeatable or isinstance(channel, LooksUp)
     try:
         status, headers, body = await send(request)
     except NOT_SENT as error:
-        raise DeliveryFailed(f"The platform cannot be reached ({_named(error)}).", retryable=True) from error
+        broken = f"The platform cannot be reached ({_named(error)})."
+        raise (_InDoubt if doubted else DeliveryFailed)(broken, retryable=True) from error
     except UNSURE as error:
-        if request.repeatable:
-            raise DeliveryFailed(f"The line broke ({_named(error)}).", retryable=True) from error
+        if clears_up:
+            raise _InDoubt(f"The line broke ({_named(error)}).", retryable=True) from error
         log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
         return UNKNOWN
     try:
         return channel.receipt(status, headers, body)
     except DeliveryFailed as error:
-        if error.retryable or request.otherwise is None:
+        if error.retryable:
+            # Who fails in the middle of a call may have carried it out.
+            if doubted or (clears_up and status >= 500):
+                raise _as_in_doubt(error) from error
+            raise
+        if doubted:
+            log.warning("delivery_unknown", extra={"channel": channel.name, "reason": str(error)[:300]})
+            return UNKNOWN
+        if request.otherwise is None:
             raise
         log.info("delivery_otherwise", extra={"channel": channel.name, "reason": str(error)[:300]})
         return await _send_part(channel, request.otherwise, send)
@@ -369,12 +392,22 @@ async def _send_part(channel: Channel, request: Request, send: Send) -> str:
         return UNKNOWN
 
 
+def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
+    return _InDoubt(
+        str(error),
+        retryable=True,
+        retry_after_s=error.retry_after_s,
+        code=error.code,
+        backoff_base=error.backoff_base,
+        needs_operator=error.needs_operator,
+    )
+
+
 async def _close(
     db: Database, row: Row[Any], done: list[str], stop: asyncio.Event, ours: ColumnElement[bool]
 ) -> str | None:
     state = "unknown" if UNKNOWN in done else "sent"
-    noted = await _set(db, row.id, stop, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
-    return state if noted else None
+    return await _set(db, row, stop, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
 
 
 async def _put_off(
@@ -384,53 +417,55 @@ async def _put_off(
     clock: Callable[[], datetime],
     stop: asyncio.Event,
     ours: ColumnElement[bool],
+    *,
+    done: list[str] | None,
 ) -> str | None:
     attempts = row.attempts + 1
     reason = storable(str(error))
+    values: dict[str, Any] = {"attempts": attempts, "last_error": reason}
+    if done is not None:  # else nothing was claimed, and another gateway may have sent more
+        values["provider_ids"] = done
     if not error.retryable or attempts > len(SCHEDULE_S):
-        log.error("delivery_failed", extra={"outbox": row.id, "channel": row.channel, "reason": reason[:300]})
-        noted = await _set(db, row.id, stop, ours, state="failed", attempts=attempts, last_error=reason)
-        return "failed" if noted else None
-    later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s))
-    values = {"state": "planned", "attempts": attempts, "next_attempt_at": later, "last_error": reason}
-    return "put_off" if await _set(db, row.id, stop, ours, **values) else None
-
-
-def wait_s(attempts: int, retry_after_s: float | None = None) -> float:
-    """Seconds until the next attempt; never sooner than the other side asked for.
-
-    Args:
-        attempts: Attempts so far, from 1 to `len(SCHEDULE_S)`.
-        retry_after_s: What the other side asked for.
-    """
-    # Not a secret: it only spreads load.
-    spread = random.uniform(0.0, JITTER)  # noqa: S311
-    return max(SCHEDULE_S[attempts - 1], retry_after_s or 0.0) * (1 + spread)
+        told_of = {"outbox": row.id, "channel": row.channel, "reason": reason[:300]}
+        log.error("account_needs_operator" if error.needs_operator else "delivery_failed", extra=told_of)
+        state = "unknown" if IN_DOUBT in (row.provider_ids if done is None else done) else "failed"
+        return await _set(db, row, stop, ours, state=state, **values)
+    later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s, error.backoff_base))
+    noted = await _set(db, row, stop, ours, state="planned", next_attempt_at=later, **values)
+    return None if noted is None else "put_off"
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _set(db: Database, item: str, stop: asyncio.Event, ours: ColumnElement[bool], **values: Any) -> bool:
-    """Record what became of a call; returns whether the reply was still `ours` to speak of.
+async def _set(
+    db: Database, row: Row[Any], stop: asyncio.Event, ours: ColumnElement[bool], **values: Any
+) -> str | None:
+    """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again.
 
-    A full disk must not turn a known result into an unknown one: it is tried again.
+    Returns:
+        The state that the reply is in now; None where it is not `ours` to speak of any more.
     """
-    change = update(outbox).where(outbox.c.id == item, ours).values(**values)
+    found = select(outbox.c.id).where(outbox.c.id == row.id, ours).with_for_update()
+
+    def change(connection: Connection) -> str | None:
+        if connection.execute(found).one_or_none() is None:
+            log.warning("delivery_taken_over", extra={"outbox": row.id})
+            return None
+        kept = receipts.recorded(connection, row, dict(values)) if "provider_ids" in values else values
+        connection.execute(update(outbox).where(outbox.c.id == row.id).values(**kept))
+        return str(kept["state"])
+
     while True:
         try:
-            noted = await db.write(lambda connection: connection.execute(change).rowcount)
+            return await db.write(change)
         except StorageUnavailable as error:
             if stop.is_set():
                 raise
-            log.error("delivery_not_recorded", extra={"outbox": item, "reason": str(error)[:300]})  # noqa: TRY400
+            log.error("delivery_not_recorded", extra={"outbox": row.id, "reason": str(error)[:300]})  # noqa: TRY400
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RECORD_AGAIN_S)
-        else:
-            if not noted:
-                log.warning("delivery_taken_over", extra={"outbox": item})
-            return bool(noted)
 
 
 _EARLIER, _ITS_TURN = outbox.alias("earlier"), turns.alias("its_turn")
