@@ -286,7 +286,7 @@ async def answers(session: aiohttp.ClientSession, process: Process, path: str = 
             raise RuntimeError(process.log.read_text("utf-8", "replace")[-3000:])
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with session.get(process.url + path, timeout=aiohttp.ClientTimeout(total=2)) as answer:
-                return answer.status == 200
+                return bool(answer.status == 200)
         return False
 
     if not await until(there, START_S, 0.1):

@@ -101,7 +101,7 @@ def main() -> None:
     if arguments.retrieval == "stub":
         bootstrap._knowledge = _stubbed  # type: ignore[assignment]
     if arguments.encoder == "hash":
-        bootstrap._encoder = lambda _folder: HashEncoder()
+        bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment, return-value]
     # The engine under test serves one model only; adapters would be loaded from an engine that has none.
     bootstrap.serving_adapters = _no_adapters  # type: ignore[attr-defined]
     run(serve(config, home))

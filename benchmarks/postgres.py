@@ -42,13 +42,35 @@ def server() -> Iterator[str]:
     if user:
         shutil.chown(folder, user)
     data, port = folder / "data", free_port()
-    make = [where / "initdb", "-D", data, "-U", "brandvoice", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    make: list[str | Path] = [
+        where / "initdb",
+        "-D",
+        data,
+        "-U",
+        "brandvoice",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
     subprocess.run(make, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-    command = [where / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, *UNSAFE]
+    command: list[str | Path] = [
+        where / "postgres",
+        "-D",
+        data,
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-k",
+        folder,
+        *UNSAFE,
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
     try:
-        ready = [where / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "30"]
+        ready: list[str | Path] = [where / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "30"]
         while subprocess.run(ready, check=False).returncode != 0:
             if process.poll() is not None:
                 raise RuntimeError((folder / "log").read_text("utf-8", "replace")[-2000:])

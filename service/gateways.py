@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import delete
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -107,10 +107,10 @@ def place(db: Database, url: str, *, lease_s: float, metrics: Metrics) -> Place:
 
 
 class Alone(Unshared):
-    """The one gateway of a file; a second one is refused."""
+    """The one gateway of a file; a second one is refused, so nothing is noted of who has what."""
 
     def __init__(self, db: Database, file: Path, metrics: Metrics) -> None:
-        super().__init__(_new_id())
+        super().__init__()
         self._db = db
         self._file = file
         self._metrics = metrics
@@ -125,19 +125,11 @@ class Alone(Unshared):
             ConfigError: Another gateway holds it.
         """
         with _held(self._file):
-
-            def enter(connection: Connection) -> None:
-                connection.execute(delete(gateways))
-                connection.execute(insert(gateways), {"id": self.id, "started_at": now()})
-
-            await self._db.write(enter)
+            # Whoever stands here came from a server, with its data.
+            await self._db.write(lambda connection: connection.execute(delete(gateways)))
             self._metrics.gateways.set(1)
             await outbox.recover(self._db)
-            try:
-                yield
-            finally:
-                with contextlib.suppress(ServiceError):
-                    await self._db.write(lambda connection: connection.execute(delete(gateways)))
+            yield
 
 
 class Among:
@@ -240,7 +232,7 @@ class Among:
         self._runs.abandon()
 
     async def _come_back(self) -> None:
-        not_yet = (*_dead_lines(), ServiceError)
+        not_yet: tuple[type[Exception], ...] = (*_dead_lines(), ServiceError)
         while True:
             try:
                 await self._enter()

@@ -165,7 +165,8 @@ def _next_turn(
     known = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all() if running else []
     messages = [*known, *taken]
     if not messages:
-        leases.let_go(connection, conversation)
+        if about.gateway is not None:
+            leases.let_go(connection, conversation)
         return None
     lease = leases.hold(connection, about, me)
     question = "\n".join(message.text for message in messages if message.text)

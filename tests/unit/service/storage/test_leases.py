@@ -14,6 +14,7 @@ from service.database import Database, now
 from service.errors import LeaseLost
 from service.gateways import Watch
 from service.leases import Unshared
+from service.receipts import UNKNOWN
 from service.tables import conversations as conversations_table
 from service.tables import gateways, turns
 from service.tables import outbox as outbox_table
@@ -144,7 +145,7 @@ async def test_what_a_dead_gateway_sent_is_not_its_to_tell(db: Database) -> None
     assert sum(totals.values()) == 0
     assert taken == ["one", "two"], "each part went out once, though two gateways sent"
     (row,) = await rows(db, outbox_table)
-    assert (row.state, row.gateway, row.provider_ids) == ("unknown", B, [outbox.UNKNOWN, "id"])
+    assert (row.state, row.gateway, row.provider_ids) == ("unknown", B, [UNKNOWN, "id"])
 
 
 async def test_who_was_taken_for_dead_or_is_not_sure_sends_nothing(db: Database) -> None:
