@@ -219,6 +219,9 @@ class Among:
                 self._begin_anew()
             except _dead_lines() as error:
                 log.warning("gateway_line_lost", extra={"reason": f"{type(error).__name__}: {error}"})
+            except Exception:
+                # The outermost loop: whoever stops beating is taken for dead.
+                log.exception("gateway_line_lost")
             finally:
                 for task in (beating, pumping):
                     task.cancel()
@@ -284,6 +287,8 @@ class Among:
                     self._deliver()
             except ServiceError as error:
                 log.warning("sweep_failed", extra={"reason": str(error)})
+            except Exception:
+                log.exception("sweep_failed")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await self._sweep_now.wait()
