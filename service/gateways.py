@@ -39,9 +39,10 @@ from service.telemetry import Metrics
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
+"""Between two beats; a fifth of a short lease."""
 SURE = 0.7
 """Share of the lease after which a gateway whose beats fail no longer counts on not being taken for dead."""
-AWAY = 0.4
+AWAY = 0.5
 """Share of the lease after which a watcher who has not looked knows nothing of the others any more."""
 
 
@@ -139,6 +140,7 @@ class Among:
         self._db = db
         self._line = Line(make_url(url), self._hear)
         self._lease_s = lease_s
+        self._beat_s = min(BEAT_S, lease_s / 5)
         self._metrics = metrics
         self._id = _new_id()
         self._entered = False
@@ -273,7 +275,7 @@ class Among:
                     self._metrics.buried.inc()
                     self._line.forget(gateway)
                     self._sweep_now.set()
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._beat_s)
 
     async def _sweep(self) -> None:
         """Take up what dead gateways left, conversations and replies."""

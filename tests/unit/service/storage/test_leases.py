@@ -12,7 +12,7 @@ from channels.base import Request
 from service import conversations, inbox, leases, outbox
 from service.database import Database, now
 from service.errors import LeaseLost
-from service.gateways import Watch
+from service.gateways import BEAT_S, Watch
 from service.leases import Unshared
 from service.receipts import UNKNOWN
 from service.tables import conversations as conversations_table
@@ -235,6 +235,16 @@ def test_a_beat_that_stands_still_for_the_lease_is_silent() -> None:
         found.append((clock.at, watch.silent({"lives": second, "dead": min(second, 2)})))
     assert [at for at, silent in found if silent] == [5.0, 6.0, 7.0]
     assert found[5][1] == ["dead"]
+
+
+def test_beats_come_often_enough_for_any_lease() -> None:
+    for lease_s in (2.0, 10.0, 60.0):
+        clock, beat_s = Clock(), min(BEAT_S, lease_s / 5)
+        watch = Watch(lease_s, clock)
+        while not watch.silent({"dead": 1}):
+            # As late as a busy machine makes them.
+            clock.at += 2 * beat_s
+        assert lease_s <= clock.at <= lease_s + 4 * beat_s
 
 
 def test_a_watcher_who_looked_away_knows_nothing() -> None:
