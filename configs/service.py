@@ -237,6 +237,11 @@ class Database(Strict):
     url: str | None = Field(
         default=None, description="SQLAlchemy URL; `brandvoice.db` in the state folder where absent."
     )
+    lease_s: float = Field(
+        default=10.0,
+        ge=2.0,
+        description="A gateway that is silent this long is taken for dead by the others; the same for all of them.",
+    )
 
 
 class Handoff(Strict):

@@ -39,6 +39,7 @@ from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
+from service.gateways import Place, place
 from service.generation import VllmGenerator
 from service.house import House
 from service.hub import Hub
@@ -80,6 +81,8 @@ class Gateway:
     """Brings what channels need before they verify or send."""
     desk: Desk
     """Where people take conversations over."""
+    member: Place
+    """What this gateway is among those that share the database."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -129,12 +132,15 @@ async def open_gateway(
         encoder = _encoder(home.models / settings.models.encoder)
         knowledge = _knowledge(config, home, encoder)
         intents, unread = _intents(config, home, encoder)
-        db = await Database.open(settings.database.url or f"sqlite:///{home.database}")
+        database = settings.database.url or f"sqlite:///{home.database}"
+        db = await Database.open(database)
         stack.push_async_callback(db.close)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
-        metrics, hub = Metrics(), Hub()
+        metrics = Metrics()
+        member = place(db, database, lease_s=settings.database.lease_s, metrics=metrics)
+        hub = member.hub
         base = _base_model(config, home)
         terms = Terms.of(settings, home, environment)
         adapters, problems = serving_adapters(home, config.brands, terms=terms)
@@ -194,12 +200,14 @@ async def open_gateway(
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
             house=house,
+            member=member,
         )
-        desk = Desk(db, house, hub=hub, hush=lanes.hush, wake=lambda: gateway.wake())
+        desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, desk, tuple(problems),
+            platform, base["name"], terms, fetcher, desk, member, tuple(problems),
         )  # fmt: skip
+        await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
         stack.push_async_callback(engine.stop)
         stack.push_async_callback(lambda: _cancelled(*warming))
@@ -212,7 +220,6 @@ async def open_gateway(
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(lanes.drain)
-        await outbox.recover(db)
         if left := await lanes.resume():
             log.info("turns_resumed", extra={"conversations": left})
         yield gateway
@@ -307,9 +314,10 @@ async def _housekeeping(
     while True:
         try:
             ready = gateway.fetcher.ready
-            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready)).items():
+            delivered = await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready, member=gateway.member)
+            for result, count in delivered.items():
                 gateway.metrics.deliveries.labels(result).inc(count)
-            if settings.webhook_url and secret:
+            if settings.webhook_url and secret and gateway.member.first:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
                 await hooks.notify_due(gateway.db, settings.webhook_url, secret, post, words=settings.webhook_words)
             await gateway.desk.nobody_came()

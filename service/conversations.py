@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
-from service import takeover
+from service import leases, takeover
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
 from service.house import NO_HOUSE, House
+from service.leases import Lease
 from service.outbox import OutboxItem, insert_item
 from service.tables import conversations, feedback, inbox, turns
 from service.wire import citations_json
@@ -170,6 +171,7 @@ async def finish(
     handoff: str | None,
     waits: bool = True,
     house: House = NO_HOUSE,
+    lease: Lease | None = None,
 ) -> bool:
     """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing.
 
@@ -181,9 +183,13 @@ async def finish(
         handoff: Why a person must take over; None where none must.
         waits: Whether the conversation then waits for a person; else the bot answers on.
         house: The deployment.
+        lease: What the turn began under.
 
     Returns:
         Whether the reply goes out; not where a person has taken the conversation since, or the turn was over already.
+
+    Raises:
+        LeaseLost: The lease holds no more; nothing was stored.
     """
     values = {
         "running_turn": turn,
@@ -200,7 +206,7 @@ async def finish(
     }
 
     def store(connection: Connection) -> bool:
-        about = _ending(connection, turn, values, house)
+        about = _ending(connection, turn, values, house, lease)
         if about is None:
             return False
         if outbox:
@@ -220,12 +226,13 @@ async def fail(
     *,
     outbox: OutboxItem | None = None,
     house: House = NO_HOUSE,
+    lease: Lease | None = None,
 ) -> bool:
-    """End a turn without a reply; the text is what the visitor reads. Returns as `finish`."""
+    """End a turn without a reply; the text is what the visitor reads. Returns and raises as `finish`."""
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
 
     def store(connection: Connection) -> bool:
-        if _ending(connection, turn, values, house) is None:
+        if _ending(connection, turn, values, house, lease) is None:
             return False
         if outbox:
             connection.execute(insert_item(turn, outbox))
@@ -234,15 +241,25 @@ async def fail(
     return await db.write(store)
 
 
-def _ending(connection: Connection, turn: str, values: Mapping[str, Any], house: House) -> Row[Any] | None:
-    """End a turn, where the bot may speak; returns its conversation, locked, or None where nothing goes out."""
+def _ending(
+    connection: Connection, turn: str, values: Mapping[str, Any], house: House, lease: Lease | None
+) -> Row[Any] | None:
+    """End a turn under its lease, where the bot may speak; the conversation is let go unless more is unanswered.
+
+    Returns:
+        The turn's conversation, locked; None where nothing goes out.
+    """
+    if lease is not None:
+        leases.require(connection, lease)
     about = connection.execute(_WHOSE, {"turn": turn}).one_or_none()
     if about is None:
         return None
-    if takeover.may_speak(about, house):
-        return about if connection.execute(_END, values).rowcount else None
-    connection.execute(_END, {"running_turn": turn, "state": "withheld", "finished_at": now()})
-    return None
+    speaks = takeover.may_speak(about, house)
+    ending = values if speaks else {"running_turn": turn, "state": "withheld", "finished_at": now()}
+    ended = connection.execute(_END, ending).rowcount > 0
+    if lease is not None:
+        leases.let_go(connection, lease.conversation)
+    return about if speaks and ended else None
 
 
 # Only a turn that runs can end, so that a late second end changes nothing.

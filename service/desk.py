@@ -160,11 +160,11 @@ class Desk:
         if change.became in ("person", "closed"):
             self._hush(change.conversation)
         for turn in change.withheld:
-            self._hub.publish(change.conversation, withheld_frame(turn))
+            self._hub.announce(change.conversation, withheld_frame(turn))
         if change.said and not change.said.repeated:
-            self._hub.publish(change.conversation, said_frame(change.said))
+            self._hub.announce(change.conversation, said_frame(change.said))
         if change.changed:
-            self._hub.publish(change.conversation, state_frame(change.became, change.owner))
+            self._hub.announce(change.conversation, state_frame(change.became, change.owner))
             self._wake()
 
 

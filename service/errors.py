@@ -3,6 +3,7 @@
 ServiceError
 ├── StorageError
 │   ├── StorageUnavailable     ours, retry: database locked, disk full, server gone
+│   ├── LeaseLost              nobody's: another gateway answers this conversation now
 │   └── ConversationUnknown    the caller's
 ├── GenerationError
 │   ├── ModelUnavailable       the engine's, retry
@@ -53,6 +54,12 @@ class StorageUnavailable(StorageError):
 
     code = "storage_unavailable"
     retryable = True
+
+
+class LeaseLost(StorageError):
+    """This gateway was taken for dead, and another one answers the conversation; nothing was stored."""
+
+    code = "lease_lost"
 
 
 class ConversationUnknown(StorageError):

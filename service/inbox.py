@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from channels.base import InboundMessage
-from service import takeover
+from service import leases, takeover
 from service.database import Database, insert_new, now, storable
 from service.house import NO_HOUSE, House
+from service.leases import NOBODY, Lease
+from service.line import tell
 from service.tables import conversations, inbox, is_running, turns
 from service.transcript import Said
 
@@ -27,6 +29,8 @@ class Accepted:
     conversation_id: str
     duplicate: bool
     """It was already."""
+    here: bool = True
+    """Whoever accepts it answers it; else the gateway that has the conversation has been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +70,30 @@ class PendingTurn:
     """No bot may answer it: a person has the conversation, or will."""
     said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
+    lease: Lease | None = field(default=None, compare=False)
+    """The hold on the conversation that the turn began under; none of nobody's."""
 
 
-async def accept(db: Database, brand: str, message: InboundMessage) -> Accepted:
-    """Store a message; when this returns, it is on disk.
+async def accept(
+    db: Database, brand: str, message: InboundMessage, *, me: str = NOBODY, wait_s: float = 0.0
+) -> Accepted:
+    """Store a message, and make its conversation ours unless another gateway has it; when this returns, it is on disk.
+
+    Args:
+        db: Keeps it.
+        brand: Whom it is for.
+        message: What was said.
+        me: The gateway that accepts it.
+        wait_s: How long more may follow, for the gateway that answers; see `service.bursts`.
 
     Raises:
         StorageUnavailable: It is not; the platform must send it again.
     """
-    return await db.write(lambda connection: _store(connection, brand, message))
+    return await db.write(lambda connection: _store(connection, brand, message, me, wait_s))
 
 
 async def accept_and_begin(
-    db: Database, brand: str, message: InboundMessage, *, past: int, house: House = NO_HOUSE
+    db: Database, brand: str, message: InboundMessage, *, past: int, house: House = NO_HOUSE, me: str = NOBODY
 ) -> tuple[Accepted, PendingTurn | None]:
     """Store a message and begin its turn, in one transaction: for a visitor who waits while nothing else runs.
 
@@ -87,30 +102,32 @@ async def accept_and_begin(
     """
 
     def work(connection: Connection) -> tuple[Accepted, PendingTurn | None]:
-        accepted = _store(connection, brand, message)
-        if accepted.duplicate:
+        accepted = _store(connection, brand, message, me)
+        if accepted.duplicate or not accepted.here:
             return accepted, None
-        turn = _next_turn(connection, accepted.conversation_id, past, house=house)
+        turn = _next_turn(connection, accepted.conversation_id, past, house=house, me=me)
         # A turn that runs already has its lane.
         return accepted, None if turn and turn.taken_up else turn
 
     return await db.write(work)
 
 
-def _store(connection: Connection, brand: str, message: InboundMessage) -> Accepted:
+def _store(
+    connection: Connection, brand: str, message: InboundMessage, me: str = NOBODY, wait_s: float = 0.0
+) -> Accepted:
     key = {
         "brand": brand,
         "channel": message.channel,
         "account": storable(message.account),
         "external_key": storable(message.conversation_key),
     }
-    found = connection.execute(_CONVERSATION, key).scalar_one_or_none()
+    found = connection.execute(_CONVERSATION, key).one_or_none()
     if found is None:
         fresh = {"id": secrets.token_urlsafe(16), "created_at": now(), **key}
         connection.execute(insert_new(connection, conversations), fresh)
-        found = connection.execute(_CONVERSATION, key).scalar_one()
+        found = connection.execute(_CONVERSATION, key).one()
     row = {
-        "conversation_id": found,
+        "conversation_id": found.id,
         "channel": message.channel,
         "account": storable(message.account),
         "message_id": storable(message.message_id),
@@ -118,9 +135,16 @@ def _store(connection: Connection, brand: str, message: InboundMessage) -> Accep
         "reply_to": dict(message.reply_to),
         "received_at": now(),
     }
-    if connection.execute(insert_new(connection, inbox), row).rowcount:
-        return Accepted(found, duplicate=False)
-    return Accepted(connection.execute(_STORED, row).scalar_one(), duplicate=True)
+    new = bool(connection.execute(insert_new(connection, inbox), row).rowcount)
+    if not new:
+        found = connection.execute(_STORED, row).one()
+    holder = leases.elsewhere(connection, found, me)
+    if holder is not None:
+        news = {"kind": "news", "conversation": found.id, "wait_s": wait_s, "news": new}
+        tell(connection, holder, news)
+    elif new:
+        leases.hold(connection, found, me)
+    return Accepted(found.id, duplicate=not new, here=holder is None)
 
 
 async def next_turn(
@@ -130,10 +154,12 @@ async def next_turn(
     past: int = 0,
     apart: Collection[str] = (),
     house: House = NO_HOUSE,
+    me: str = NOBODY,
 ) -> PendingTurn | None:
     """Make one turn of all unanswered messages, or put them to the one that runs and begin that anew.
 
-    Where a person has the conversation, the turn that comes back is over already, and `heard`.
+    None where nothing is unanswered, or another living gateway has the conversation. Where a person has it, the turn
+    that comes back is over already, and `heard`.
 
     Args:
         db: Holds the messages.
@@ -141,9 +167,12 @@ async def next_turn(
         past: How many of the last finished exchanges come with it.
         apart: Channels on which each message gets a turn of its own.
         house: The deployment.
+        me: The gateway that answers.
     """
     # Not durable: after a power cut the same turn is made again from the messages, which are on disk.
-    return await db.write(lambda connection: _next_turn(connection, conversation, past, apart, house), durable=False)
+    return await db.write(
+        lambda connection: _next_turn(connection, conversation, past, apart, house, me), durable=False
+    )
 
 
 def _next_turn(
@@ -152,9 +181,10 @@ def _next_turn(
     past: int,
     apart: Collection[str] = (),
     house: House = NO_HOUSE,
+    me: str = NOBODY,
 ) -> PendingTurn | None:
     about = connection.execute(_ABOUT, {"conversation": conversation}).one_or_none()
-    if about is None:
+    if about is None or leases.elsewhere(connection, about, me):
         return None
     mine = {"conversation": conversation}
     running = connection.execute(_RUNNING, mine).one_or_none()
@@ -165,11 +195,17 @@ def _next_turn(
     known = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all() if running else []
     messages = [*known, *taken]
     if not messages:
+        if about.gateway is not None:
+            leases.let_go(connection, conversation)
         return None
     if about.state == "closed":
         takeover.reopen(connection, about)
     elif waiting and not takeover.may_speak(about, house):
-        return _heard(connection, about, waiting, house)
+        turn_of_theirs = _heard(connection, about, waiting, house)
+        if about.gateway is not None:
+            leases.let_go(connection, conversation)
+        return turn_of_theirs
+    lease = leases.hold(connection, about, me)
     question = "\n".join(message.text for message in messages if message.text)
     if running:
         turn = running.id
@@ -196,6 +232,7 @@ def _next_turn(
         _past(connection, about, past),
         taken_up=running is not None,
         more=len(waiting) > len(taken),
+        lease=lease,
     )
 
 
@@ -235,11 +272,13 @@ def _past(connection: Connection, about: Row[Any], limit: int) -> tuple[PastTurn
 
 
 async def unfinished(db: Database) -> list[str]:
-    """Conversations with messages that wait or turns that a crash left running."""
+    """Conversations of no living gateway with messages that wait or turns that a crash left running."""
     waiting = select(inbox.c.conversation_id).where(inbox.c.turn_id.is_(None), ~inbox.c.withdrawn)
     running = select(turns.c.conversation_id).where(is_running)
-    rows = await db.read(lambda connection: connection.execute(waiting.union(running)).all())
-    return sorted(row[0] for row in rows)
+    query = select(conversations.c.id).where(
+        conversations.c.id.in_(waiting.union(running)), leases.of_the_dead(conversations.c.gateway)
+    )
+    return sorted(await db.read(lambda connection: connection.execute(query).scalars().all()))
 
 
 async def count_waiting(db: Database) -> int:
@@ -253,13 +292,15 @@ async def count_waiting(db: Database) -> int:
 _MINE = inbox.c.conversation_id == bindparam("conversation")
 # Conversations are locked (in PostgreSQL; SQLite has one writer), so that messages are numbered in the order in which
 # they become visible, and none is left behind by a turn that begins meanwhile.
+_HOLD = (conversations.c.id, conversations.c.gateway, conversations.c.fence)
 _CONVERSATION = (
-    select(conversations.c.id)
+    select(*_HOLD)
     .where(*(conversations.c[name] == bindparam(name) for name in ("brand", "channel", "account", "external_key")))
     .with_for_update()
 )
-_STORED = select(inbox.c.conversation_id).where(
-    *(inbox.c[name] == bindparam(name) for name in ("channel", "account", "message_id"))
+_STORED = select(*_HOLD).where(
+    conversations.c.id == inbox.c.conversation_id,
+    *(inbox.c[name] == bindparam(name) for name in ("channel", "account", "message_id")),
 )
 _ABOUT = select(conversations).where(conversations.c.id == bindparam("conversation")).with_for_update()
 # What runs comes before what waits; each by an index of its own, however long the conversation is.

@@ -1,7 +1,8 @@
 """One lane a conversation: its turns run one after the other, those of others beside it.
 
 A lane is only a task; the work itself lies in the inbox. After a crash the inbox is read again and the lanes start
-anew, so a message that was accepted is answered once, whatever happened in between.
+anew, so a message that was accepted is answered once, whatever happened in between. Where several gateways share the
+database, a conversation's lane runs at the one that has it (`service.leases`).
 """
 
 from __future__ import annotations
@@ -9,19 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
 from configs.service import Service
-from service import conversations, handover_rules, inbox
-from service.bursts import Bursts
+from service import conversations, handover_rules, inbox, leases
+from service.bursts import Bursts, patience_s
 from service.database import Database
-from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
+from service.errors import (
+    Busy,
+    GenerationError,
+    GenerationTimeout,
+    LeaseLost,
+    ModelUnavailable,
+    ServiceError,
+    StorageUnavailable,
+)
 from service.events import Reply, Sentence, Status, Token
 from service.house import NO_HOUSE, House
 from service.hub import Hub, LiveTurn
+from service.leases import Membership, Unshared
 from service.outbox import OutboxItem
 from service.pipeline import ChatPipeline, Turn
 from service.telemetry import Metrics, turn_log
@@ -83,6 +93,7 @@ class Lanes:
         apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
         house: House = NO_HOUSE,
+        member: Membership | None = None,
     ) -> None:
         self._db = db
         self._pipeline = pipeline
@@ -95,6 +106,7 @@ class Lanes:
         self._apart = apart
         self._to_deliver = to_deliver
         self._house = house
+        self._member = member or Unshared()
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._answering: dict[str, _Answering] = {}
@@ -134,6 +146,18 @@ class Lanes:
         task = asyncio.create_task(self._run(conversation, begun), name=f"lane-{conversation}")
         self._lanes[conversation] = task
 
+    async def receive(self, brand: str, message: InboundMessage) -> inbox.Accepted:
+        """Store a platform's message, and let it be answered: here, or by the gateway that has its conversation.
+
+        Raises:
+            StorageUnavailable: It is not stored.
+        """
+        wait_s = patience_s(message)
+        accepted = await inbox.accept(self._db, brand, message, me=self._member.id, wait_s=wait_s)
+        if accepted.here:
+            self.submit(accepted.conversation_id, wait_s=wait_s, news=not accepted.duplicate)
+        return accepted
+
     async def accept(self, brand: str, message: InboundMessage) -> inbox.Accepted:
         """Store a message of a visitor who waits for the answer here, and let it be answered.
 
@@ -141,12 +165,13 @@ class Lanes:
             StorageUnavailable: It is not stored.
         """
         if message.conversation_key in self._lanes:
-            accepted, begun = await inbox.accept(self._db, brand, message), None
+            accepted, begun = await inbox.accept(self._db, brand, message, me=self._member.id), None
         else:
             accepted, begun = await inbox.accept_and_begin(
-                self._db, brand, message, past=HISTORY_TURNS, house=self._house
+                self._db, brand, message, past=HISTORY_TURNS, house=self._house, me=self._member.id
             )
-        self.submit(accepted.conversation_id, begun)
+        if accepted.here:
+            self.submit(accepted.conversation_id, begun)
         return accepted
 
     def hush(self, conversation: str) -> None:
@@ -160,9 +185,27 @@ class Lanes:
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
         left = await inbox.unfinished(self._db)
-        for conversation in left:
-            self.submit(conversation)
+        self.take_up(left)
         return len(left)
+
+    async def stir(self, conversation: str) -> None:
+        """What was said in a conversation has changed: look at it again, here or at the gateway that has it.
+
+        Raises:
+            StorageUnavailable: Nobody has been told.
+        """
+        if not await leases.pass_on(self._db, conversation, self._member.id):
+            self.submit(conversation)
+
+    def take_up(self, conversations: Iterable[str]) -> None:
+        """Nobody answers what these have unanswered, or may not have heard of it."""
+        for conversation in conversations:
+            self.submit(conversation, news=False)
+
+    def abandon(self) -> None:
+        """Others took this gateway for dead, and its conversations over: end what runs, it could not be stored."""
+        for task in self._lanes.values():
+            task.cancel()
 
     async def drain(self, patience_s: float = 10.0) -> None:
         """Take nothing new, give running turns a moment, then leave the rest to the next start."""
@@ -181,7 +224,12 @@ class Lanes:
                 self._again.discard(conversation)
                 async with self._slots:
                     turn = begun or await inbox.next_turn(
-                        self._db, conversation, past=HISTORY_TURNS, apart=self._apart, house=self._house
+                        self._db,
+                        conversation,
+                        past=HISTORY_TURNS,
+                        apart=self._apart,
+                        house=self._house,
+                        me=self._member.id,
                     )
                     begun = None
                     if turn is not None and turn.heard:
@@ -202,6 +250,11 @@ class Lanes:
             self._metrics.lane_failures.inc()
             await asyncio.sleep(STORAGE_PATIENCE_S)
             self._again.add(conversation)
+        except LeaseLost:
+            # The one that took it over answers it; whoever watched here watches that from now on.
+            log.warning("lane_taken_over", extra={"conversation": conversation})
+            self._metrics.taken_over.inc()
+            self._hub.cut(conversation)
         except Exception:
             # The outermost loop of a lane: the rows stay in the inbox and the next message or start takes them up.
             log.exception("lane_failed", extra={"conversation": conversation})
@@ -214,7 +267,8 @@ class Lanes:
 
     async def _answer_or_begin_anew(self, turn: inbox.PendingTurn) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
-        live = LiveTurn(turn.id)
+        opening = {"type": "turn", "turn": turn.id, "client_ids": list(turn.client_ids), "question": turn.question}
+        live = LiveTurn(turn.id, opening, turn.lease.fence if turn.lease else 0)
         times = MOST_TIMES_ANEW if turn.channel in self._apart else self._anew.pop(turn.id, 0)
         answering = _Answering(asyncio.create_task(self._answer(turn, live)), live, times)
         self._answering[turn.conversation_id] = answering
@@ -231,12 +285,15 @@ class Lanes:
             del self._answering[turn.conversation_id]
 
     async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
-        """Run one turn to its end in the store: answered, or failed with a reason that the visitor sees."""
-        self._hub.live[turn.conversation_id] = live
-        self._hub.publish(
-            turn.conversation_id,
-            {"type": "turn", "turn": turn.id, "client_ids": list(turn.client_ids), "question": turn.question},
-        )
+        """Run one turn, while those who watch see it."""
+        self._hub.begin(turn.conversation_id, live)
+        try:
+            await self._settle(turn, live)
+        finally:
+            self._hub.end(turn.conversation_id)
+
+    async def _settle(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+        """Bring a turn to its end in the store: answered, or failed with a reason that the visitor sees."""
         started = time.perf_counter()
         brand = self._brands.get(turn.brand)
         if brand is None:
@@ -257,8 +314,6 @@ class Lanes:
             await self._finish(turn, brand, reply)
             self._metrics.turn(turn.brand, turn.channel, reply, time.perf_counter() - started)
             turn_log(turn, reply)
-        finally:
-            self._hub.live.pop(turn.conversation_id, None)
 
     async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
@@ -310,9 +365,9 @@ class Lanes:
 
     def _heard(self, turn: inbox.PendingTurn) -> None:
         """Messages for a person: shown, and not answered by us."""
-        self._hub.publish(turn.conversation_id, heard_frame(turn.id, turn.client_ids, turn.question))
+        self._hub.announce(turn.conversation_id, heard_frame(turn.id, turn.client_ids, turn.question))
         if turn.said:
-            self._hub.publish(turn.conversation_id, said_frame(turn.said))
+            self._hub.announce(turn.conversation_id, said_frame(turn.said))
         self._to_deliver()
 
     async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
@@ -328,7 +383,7 @@ class Lanes:
                 sources=tuple(Source(c.number, c.title, c.document) for c in reply.citations),
             )
         out = await conversations.finish(
-            self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house
+            self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house, lease=turn.lease
         )
         if not out:
             self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
@@ -346,7 +401,9 @@ class Lanes:
             item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
-        if not await conversations.fail(self._db, turn.id, error.code, text, outbox=item, house=self._house):
+        if not await conversations.fail(
+            self._db, turn.id, error.code, text, outbox=item, house=self._house, lease=turn.lease
+        ):
             self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
             return
         if item:

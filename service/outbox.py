@@ -1,9 +1,10 @@
 """What goes out: a reply stays here until its platform has it.
 
-planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, may have arrived; `service.receipts` says how that is found out. What cannot be found out is
-`unknown` and not sent again: a customer who reads an answer twice is worse served than one whom an operator sees in the
-count; the parts after it are sent.
+planned -> sending -> sent, or back to planned with a later time, or failed. Any number of gateways deliver side by
+side: one takes a reply, and only it says what became of it, unless it is taken for dead. What was being sent when a
+gateway died, or when the line broke, may have arrived; `service.receipts` says how that is found out. What cannot be
+found out is `unknown` and not sent again: a customer who reads an answer twice is worse served than one whom an
+operator sees in the count; the parts after it are sent.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
-from sqlalchemy import Connection, Insert, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Insert, Row, bindparam, func, select, update
 
 from channels.base import Channel, LooksUp, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
 from service import receipts
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
+from service.leases import NOBODY, Membership, Unshared, lives, of_the_dead
 from service.receipts import IN_DOUBT, UNKNOWN
 from service.receipts import Send as Send  # part of this module as well
 from service.schedule import SCHEDULE_S, wait_s
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 
 Ready = Callable[[Channel], Awaitable[None]]
 Channels = Mapping[tuple[str, str], Channel]
+UNSHARED = Unshared()
 
 IN_ORDER_ATTEMPTS = 3
 """A reply that failed more often than this (about six minutes) no longer holds up the replies after it."""
@@ -80,17 +83,17 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
 
 
 async def recover(db: Database) -> int:
-    """After a start: the part that was in flight when we died is in doubt, those after it are planned.
-
-    Only while no other gateway delivers from this database.
+    """The part that a gateway had in flight when it died is in doubt, those after it are planned.
 
     Returns:
         How many replies were in flight.
     """
 
     def plan(connection: Connection) -> int:
-        query = select(outbox.c.id, outbox.c.provider_ids).where(outbox.c.state == "sending")
-        found = connection.execute(query).all()
+        query = select(outbox.c.id, outbox.c.provider_ids).where(
+            outbox.c.state == "sending", of_the_dead(outbox.c.gateway)
+        )
+        found = connection.execute(query.with_for_update(skip_locked=True)).all()
         for row in found:
             values = {
                 "state": "planned",
@@ -118,7 +121,13 @@ async def as_it_is(channel: Channel) -> None:
 
 
 async def deliver_due(
-    db: Database, channels: Channels, send: Send, *, ready: Ready = as_it_is, clock: Callable[[], datetime] = now
+    db: Database,
+    channels: Channels,
+    send: Send,
+    *,
+    ready: Ready = as_it_is,
+    clock: Callable[[], datetime] = now,
+    member: Membership = UNSHARED,
 ) -> Mapping[str, int]:
     """Send everything whose time has come, the replies of one conversation in their order.
 
@@ -130,6 +139,7 @@ async def deliver_due(
         send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
         ready: Fetches what a channel needs before it can send; see `service.fetching`.
         clock: The present moment, with its zone.
+        member: Who delivers.
 
     Returns:
         How many replies are now `sent`, `put_off`, `failed` and `unknown`.
@@ -138,7 +148,7 @@ async def deliver_due(
     stop = asyncio.Event()
     while due := await _due(db, clock()):
         work = asyncio.gather(
-            *(_deliver(db, row, channels, send, ready, clock, stop) for row in due), return_exceptions=True
+            *(_deliver(db, row, channels, send, ready, clock, stop, member) for row in due), return_exceptions=True
         )
         try:
             results = await asyncio.shield(work)
@@ -148,7 +158,11 @@ async def deliver_due(
             raise
         if broken := [result for result in results if isinstance(result, BaseException)]:
             raise broken[0]
-        totals.update(result for result in results if isinstance(result, str))
+        done = [result for result in results if isinstance(result, str)]
+        totals.update(done)
+        if not done:
+            # Others have them, or we are taken for dead.
+            break
     return totals
 
 
@@ -239,34 +253,44 @@ async def _deliver(
     ready: Ready,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    member: Membership,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
     done: list[str] | None = None
+    # Who speaks of it must find it as they left it: nobody took it meanwhile.
+    ours = (outbox.c.state == "planned") & (outbox.c.attempts == row.attempts)
     try:
         channel = _channel(channels, row)
         await ready(channel)
         reply = _outbound(row)
         calls = _render(channel, reply)
         while not stop.is_set():
-            claimed = await _claim(db, row.id)
+            me = member.id
+            claimed = await _claim(db, row, me, clock())
             if claimed is None:
                 return None
+            ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
             done, told = claimed
             # Until it is settled, a part in doubt stays in doubt: the platform may not be there to be asked.
             over, doubted = await receipts.settled(channel, reply, calls, done, told, send)
             if over != done and not doubted:
                 # Else a crash in the next call would leave the doubt with the wrong part.
-                await _set(db, row, stop, state="sending", provider_ids=over)
+                await _set(db, row, stop, ours, state="sending", provider_ids=over)
             done = [*over, IN_DOUBT] if doubted else over
             if len(over) < len(calls):
+                if not member.sure():
+                    # We slept, and others may have taken it for broken off: nothing is sent before that is known.
+                    await _set(db, row, stop, ours, state="planned", provider_ids=done)
+                    return None
                 done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
             if len(done) >= len(calls):
-                return await _close(db, row, done, stop)
-            await _set(db, row, stop, state="planned", provider_ids=done)
+                return await _close(db, row, done, stop, ours)
+            if await _set(db, row, stop, ours, state="planned", provider_ids=done) is None:
+                return None
     except _InDoubt as error:
-        return await _put_off(db, row, error, clock, stop, done=_doubtful(done or []))
+        return await _put_off(db, row, error, clock, stop, ours, done=_doubtful(done or []))
     except DeliveryFailed as error:
-        return await _put_off(db, row, error, clock, stop, done=done)
+        return await _put_off(db, row, error, clock, stop, ours, done=done)
     return None
 
 
@@ -300,7 +324,7 @@ def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
         ) from error
 
 
-async def _claim(db: Database, item: str) -> tuple[list[str], receipts.Told] | None:
+async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> tuple[list[str], receipts.Told] | None:
     """Note that the next part is on its way.
 
     Returns:
@@ -308,12 +332,18 @@ async def _claim(db: Database, item: str) -> tuple[list[str], receipts.Told] | N
     """
 
     def claim(connection: Connection) -> tuple[list[str], receipts.Told] | None:
-        query = select(outbox.c.provider_ids).where(outbox.c.id == item, outbox.c.state == "planned").with_for_update()
-        row = connection.execute(query).one_or_none()
-        if row is None:
+        query = select(outbox.c.provider_ids).where(
+            outbox.c.id == item.id,
+            outbox.c.state == "planned",
+            outbox.c.attempts == item.attempts,
+            outbox.c.next_attempt_at <= at,
+        )
+        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        # Whoever was taken for dead begins nothing: others would take it for broken off at once.
+        if row is None or (me != NOBODY and not lives(connection, me)):
             return None
-        connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
-        return list(row.provider_ids), receipts.told(connection, item)
+        connection.execute(update(outbox).where(outbox.c.id == item.id).values(state="sending", gateway=me))
+        return list(row.provider_ids), receipts.told(connection, item.id)
 
     return await db.write(claim)
 
@@ -373,9 +403,11 @@ def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
     )
 
 
-async def _close(db: Database, row: Row[Any], done: list[str], stop: asyncio.Event) -> str:
+async def _close(
+    db: Database, row: Row[Any], done: list[str], stop: asyncio.Event, ours: ColumnElement[bool]
+) -> str | None:
     state = "unknown" if UNKNOWN in done else "sent"
-    return await _set(db, row, stop, state=state, provider_ids=done, attempts=row.attempts + 1)
+    return await _set(db, row, stop, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
 
 
 async def _put_off(
@@ -384,9 +416,10 @@ async def _put_off(
     error: DeliveryFailed,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    ours: ColumnElement[bool],
     *,
     done: list[str] | None,
-) -> str:
+) -> str | None:
     attempts = row.attempts + 1
     reason = storable(str(error))
     values: dict[str, Any] = {"attempts": attempts, "last_error": reason}
@@ -396,24 +429,30 @@ async def _put_off(
         told_of = {"outbox": row.id, "channel": row.channel, "reason": reason[:300]}
         log.error("account_needs_operator" if error.needs_operator else "delivery_failed", extra=told_of)
         state = "unknown" if IN_DOUBT in (row.provider_ids if done is None else done) else "failed"
-        return await _set(db, row, stop, state=state, **values)
+        return await _set(db, row, stop, ours, state=state, **values)
     later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s, error.backoff_base))
-    await _set(db, row, stop, state="planned", next_attempt_at=later, **values)
-    return "put_off"
+    noted = await _set(db, row, stop, ours, state="planned", next_attempt_at=later, **values)
+    return None if noted is None else "put_off"
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _set(db: Database, row: Row[Any], stop: asyncio.Event, **values: Any) -> str:
+async def _set(
+    db: Database, row: Row[Any], stop: asyncio.Event, ours: ColumnElement[bool], **values: Any
+) -> str | None:
     """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again.
 
     Returns:
-        The state that the reply is in now.
+        The state that the reply is in now; None where it is not `ours` to speak of any more.
     """
+    found = select(outbox.c.id).where(outbox.c.id == row.id, ours).with_for_update()
 
-    def change(connection: Connection) -> str:
+    def change(connection: Connection) -> str | None:
+        if connection.execute(found).one_or_none() is None:
+            log.warning("delivery_taken_over", extra={"outbox": row.id})
+            return None
         kept = receipts.recorded(connection, row, dict(values)) if "provider_ids" in values else values
         connection.execute(update(outbox).where(outbox.c.id == row.id).values(**kept))
         return str(kept["state"])

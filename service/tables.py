@@ -34,6 +34,7 @@ metadata = MetaData(naming_convention=NAMES)
 _RUNNING = text("state = 'running'")
 _HELD = text("state IN ('waiting', 'person')")
 _UNTOLD = text("notified_at IS NULL")
+_AT_WORK = text("gateway IS NOT NULL")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -51,6 +52,15 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
+gateways = Table(
+    "gateways",
+    metadata,
+    # Made anew at each start, and never used again: a gateway lives as long as its row.
+    Column("id", String(32), primary_key=True),
+    Column("started_at", Utc, nullable=False),
+    # Grows while it lives; whoever watches tells by a clock of their own that it stands still.
+    Column("beat", Integer, nullable=False, server_default="0"),
+)
 conversations = Table(
     "conversations",
     metadata,
@@ -67,6 +77,10 @@ conversations = Table(
     Column("state_at", Utc),
     Column("told", Integer, nullable=False, server_default="0"),
     Column("rules_from", Integer, nullable=False, server_default="0"),
+    # The gateway that answers what is unanswered, and how often that has changed; see `service.leases`.
+    Column("gateway", String(32)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),
     # Of the few that no bot has.
@@ -132,6 +146,8 @@ outbox = Table(
     Column("next_attempt_at", Utc, nullable=False),
     Column("provider_ids", JSON, nullable=False, default=list),
     Column("last_error", Text),
+    # The gateway that sends it now, or sent it last.
+    Column("gateway", String(32)),
     UniqueConstraint("turn_id"),
     Index("ix_outbox_due", "state", "next_attempt_at"),
 )

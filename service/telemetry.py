@@ -113,6 +113,11 @@ class Metrics:
             "brandvoice_dropped_sentences", "Sentences that failed the check.", ["brand"], registry=r
         )
         self.lane_failures = Counter("brandvoice_lane_failures", "Lanes that broke.", registry=r)
+        self.taken_over = Counter(
+            "brandvoice_turns_taken_over", "Turns that ended here after another gateway took them over.", registry=r
+        )
+        self.gateways = Gauge("brandvoice_gateways", "Gateways that share the database and live.", registry=r)
+        self.buried = Counter("brandvoice_gateways_buried", "Gateways that this one found dead.", registry=r)
         self.webhooks = Counter("brandvoice_webhooks", "Webhook calls.", ["channel", "result"], registry=r)
         self.inbox_repeats = Counter("brandvoice_inbox_repeats", "Messages delivered again.", ["channel"], registry=r)
         self.ignored = Counter(

@@ -18,7 +18,6 @@ from service.bootstrap import Gateway
 from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
 from service.hub import Subscription
 from service.security import brand_of_site, origin_allowed
-from service.wire import sentence_json
 
 MAX_FRAME_BYTES = 64 * 1024
 HELLO_S = 10.0
@@ -82,7 +81,7 @@ class _Session:
         # Subscribe before the snapshot is read: what happens in between is then sent twice at worst, and every
         # frame is idempotent by turn and index.
         with self._gateway.hub.subscribe(visitor.id) as subscription:
-            await self._send(await self._welcome(visitor.visitor_token))
+            await self._send(await self._welcome(visitor.visitor_token, subscription))
             sender = asyncio.create_task(self._forward(subscription))
             reader = asyncio.create_task(self._read())
             done, pending = await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,17 +175,24 @@ class _Session:
     async def _ping(self, _: Mapping[str, Any]) -> None:
         await self._send({"type": "pong"})
 
-    async def _welcome(self, visitor_token: str) -> dict[str, Any]:
-        brand = self._brand
-        turns = [
-            conversations.to_json(turn) for turn in await conversations.transcript(self._gateway.db, self._conversation)
-        ]
-        live = self._gateway.hub.live.get(self._conversation)
-        if live:
-            for turn in turns:
-                if turn["turn"] == live.turn:
-                    turn["sentences"] = [sentence_json(sentence) for sentence in live.sentences]
-                    turn["text"] = "".join(live.text)
+    async def _turns(self, subscription: Subscription) -> list[dict[str, Any]]:
+        """The conversation so far; what its running turn says next comes to the subscription."""
+        gateway, conversation = self._gateway, self._conversation
+        views = await conversations.transcript(gateway.db, conversation)
+        if not any(view.state in ("running", "pending") for view in views):
+            return [conversations.to_json(view) for view in views]
+        so_far = await gateway.hub.so_far(conversation, subscription)
+        if so_far is None or so_far.turn not in {view.id for view in views}:
+            # What ran may have ended between the two looks, at another gateway.
+            views = await conversations.transcript(gateway.db, conversation)
+        turns = [conversations.to_json(view) for view in views]
+        for turn in turns:
+            if so_far and turn["turn"] == so_far.turn and turn["state"] == "running":
+                turn |= {"sentences": so_far.sentences, "text": so_far.text}
+        return turns
+
+    async def _welcome(self, visitor_token: str, subscription: Subscription) -> dict[str, Any]:
+        brand, turns = self._brand, await self._turns(subscription)
         return {
             "type": "welcome",
             "visitor": visitor_token,

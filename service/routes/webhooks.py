@@ -11,9 +11,8 @@ from fastapi.responses import PlainTextResponse, Response
 from channels.base import Channel, InboundMessage
 from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
 from configs.brand import Brand
-from service import inbox, unbound
+from service import unbound
 from service.bootstrap import Gateway
-from service.bursts import patience_s
 from service.errors import RequestInvalid
 from service.told import readable, take_told
 
@@ -106,11 +105,9 @@ class _Intake:
         return PlainTextResponse("ok\n")
 
     async def _accept(self, brand: Brand, message: InboundMessage) -> None:
-        accepted = await inbox.accept(self._gateway.db, brand.name, _readable(message, self._gateway))
+        accepted = await self._gateway.lanes.receive(brand.name, _readable(message, self._gateway))
         if accepted.duplicate:
             self._gateway.metrics.inbox_repeats.labels(message.channel).inc()
-        news = not accepted.duplicate
-        self._gateway.lanes.submit(accepted.conversation_id, wait_s=patience_s(message), news=news)
 
 
 async def _body(request: Request) -> bytes:
