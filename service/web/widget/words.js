@@ -33,7 +33,7 @@ const WORDS = {
   helpful: 'Helpful',
   notHelpful: 'Not helpful',
   handedOff: 'Passed on to a person',
-  waitingForPerson: 'Waiting for a person to join',
+  waitingForPerson: 'Waiting for a person',
   withPerson: (name) => `${name} is here`,
   withBot: 'You are talking to the assistant again.',
   closed: 'This conversation was closed. Write to go on.',
