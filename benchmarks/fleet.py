@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,7 +216,7 @@ class Socket:
         await asyncio.gather(self._reader, return_exceptions=True)
 
 
-async def until(true: Any, patience_s: float, every_s: float = 0.05) -> bool:
+async def until(true: Callable[[], Awaitable[bool]], patience_s: float, every_s: float = 0.05) -> bool:
     """Wait for something to be true."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
