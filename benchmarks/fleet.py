@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import aiohttp
 from sqlalchemy import text
 
 from benchmarks.gateway_under_test import with_platforms
+from benchmarks.postgres import emptied
 from channels.base import Channel
 from configs.home import Home
 from configs.load import load_config
@@ -215,7 +216,7 @@ class Socket:
         await asyncio.gather(self._reader, return_exceptions=True)
 
 
-async def until(true: Any, patience_s: float, every_s: float = 0.05) -> bool:
+async def until(true: Callable[[], Awaitable[bool]], patience_s: float, every_s: float = 0.05) -> bool:
     """Wait for something to be true."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
@@ -251,7 +252,7 @@ async def fleet(
     """
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    await _emptied(database)
+    await emptied(database)
     engine = _server("engine", "benchmarks.fake_engine:app", folder, FAKE_PACE_MS=str(pace_ms), FAKE_TOKENS=str(tokens))
     platforms = _server("platforms", "benchmarks.platforms_under_test:app", folder, PLATFORM_DELAY_MS=str(delay_ms))
     common = ["--engine", engine.url, "--platforms", platforms.url, "--home", str(home), "--database", database]
@@ -291,16 +292,6 @@ async def answers(session: aiohttp.ClientSession, process: Process, path: str = 
 
     if not await until(there, START_S, 0.1):
         raise TimeoutError(f"{process.name} does not answer; see {process.log}")
-
-
-async def _emptied(database: str) -> None:
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    engine = create_async_engine(database)
-    async with engine.begin() as connection:
-        await connection.execute(text("DROP SCHEMA public CASCADE"))
-        await connection.execute(text("CREATE SCHEMA public"))
-    await engine.dispose()
 
 
 def _server(name: str, application: str, folder: Path, **environment: str) -> Process:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
 from service.engine import free_port
 
 FOLDERS = ("/usr/lib/postgresql", "/usr/local/pgsql/bin", "/opt/homebrew/bin")
@@ -24,6 +27,15 @@ def binaries() -> Path | None:
         return Path(found).resolve().parent
     installed = [path.parent for folder in FOLDERS for path in sorted(Path(folder).rglob("initdb"), reverse=True)]
     return installed[0] if installed else None
+
+
+async def emptied(url: str) -> None:
+    """Take everything out of a database."""
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP SCHEMA public CASCADE"))
+        await connection.execute(text("CREATE SCHEMA public"))
+    await engine.dispose()
 
 
 @contextmanager

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import Connection, delete, insert, text
 
+from benchmarks.postgres import binaries, emptied, server
 from channels.base import Request
 from service import conversations, inbox, leases, outbox
 from service.database import Database, now
@@ -21,6 +24,24 @@ from service.tables import outbox as outbox_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Platform, answered, item, message, reply, rows
 
 A, B = "gateway-a", "gateway-b"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    if binaries() is None:
+        pytest.skip("PostgreSQL's server programs (initdb) are not on this machine")
+    with server() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Both databases: what one of them orders by itself, the other does only where it is asked."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/brandvoice.db"
+    address: str = request.getfixturevalue("postgres")
+    await emptied(address)
+    return address
 
 
 async def enter(db: Database, *names: str) -> None:
@@ -215,6 +236,28 @@ async def test_nothing_falls_between_a_last_look_and_letting_go(db: Database, ur
     await asyncio.gather(gateway(db, A), gateway(other, B))
     assert await inbox.count_waiting(db) == 0, "whoever let go had seen that nothing waits"
     assert (await holding(db))[0] is None
+    await other.close()
+
+
+async def test_a_turn_that_ends_waits_for_the_message_that_is_being_accepted(db: Database, url: str) -> None:
+    other = await Database.open(url)
+    await enter(db, A, B)
+    turn = await begun(db, A)
+    stored = asyncio.Event()
+
+    def slowly(connection: Connection) -> inbox.Accepted:
+        accepted = inbox._store(connection, BRAND, message("m2"), B)
+        stored.set()
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_sleep(0.3)"))
+        return accepted
+
+    accepting = asyncio.create_task(other.write(slowly))
+    await stored.wait()
+    await conversations.finish(db, turn.id, reply(), outbox=None, handoff=None, lease=turn.lease)
+    if not (await accepting).here:
+        assert await holding(db) == (A, 1), "whoever was told has it still"
+        assert await inbox.next_turn(db, turn.conversation_id, me=A) is not None
     await other.close()
 
 
