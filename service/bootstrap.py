@@ -30,7 +30,7 @@ from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
-from service import handoffs, outbox
+from service import handoffs, outbox, retention
 from service.adapters import serving_adapters
 from service.apps import open_app
 from service.database import Database
@@ -204,6 +204,7 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, housekeeper)
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
+        stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
         stack.push_async_callback(lanes.drain)
         await outbox.recover(db)
         if left := await lanes.resume():

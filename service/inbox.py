@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from channels.base import InboundMessage
+from service import tombstones
 from service.database import Database, insert_new, now, storable
 from service.tables import conversations, inbox, is_running, turns
+
+NOWHERE = ""
+"""Stands for the conversation of a message that was deleted, and came again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ async def accept_and_begin(
 
 
 def _store(connection: Connection, brand: str, message: InboundMessage) -> Accepted:
+    if tombstones.lie_over(connection, message.channel, storable(message.account), storable(message.message_id)):
+        return Accepted(NOWHERE, duplicate=True)
     key = {
         "brand": brand,
         "channel": message.channel,
@@ -101,6 +107,7 @@ def _store(connection: Connection, brand: str, message: InboundMessage) -> Accep
         "text": storable(message.text),
         "reply_to": dict(message.reply_to),
         "received_at": now(),
+        "sender": storable(message.sender),
     }
     if connection.execute(insert_new(connection, inbox), row).rowcount:
         return Accepted(found, duplicate=False)

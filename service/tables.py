@@ -80,6 +80,7 @@ turns = Table(
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
     UniqueConstraint("conversation_id", "number"),
+    Index("ix_turns_created_at", "created_at", "id"),
     # Of the few that run, so that a lane finds its own at once in the longest conversation.
     Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
@@ -95,7 +96,10 @@ inbox = Table(
     Column("reply_to", JSON, nullable=False),
     Column("received_at", Utc, nullable=False),
     Column("turn_id", ForeignKey("turns.id")),
+    # Who wrote it on the platform, so that one person among several can be forgotten; unknown of older messages.
+    Column("sender", String(300)),
     UniqueConstraint("channel", "account", "message_id"),
+    Index("ix_inbox_turn_id", "turn_id"),
     Index("ix_inbox_conversation_id", "conversation_id", "turn_id"),
 )
 outbox = Table(
@@ -138,6 +142,15 @@ handoffs = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", Utc),
     UniqueConstraint("turn_id"),
+    Index("ix_handoffs_conversation_id", "conversation_id"),
+)
+tombstones = Table(
+    "tombstones",
+    metadata,
+    # Digest of a message that was deleted: its platform may deliver it again until then, and it must not come back.
+    Column("digest", String(64), primary_key=True),
+    Column("until", Utc, nullable=False),
+    Index("ix_tombstones_until", "until"),
 )
 unbound_events = Table(
     "unbound_events",
