@@ -43,6 +43,7 @@ from service.hub import Hub
 from service.lanes import Lanes
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
+from service.restoring import finish_cut
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
 from service.typing import Typing
@@ -116,6 +117,7 @@ async def open_gateway(
         ConfigError: Something is missing that only the operator can bring.
     """
     environment = os.environ if environment is None else environment
+    finish_cut(home)
     settings = config.service
     keys = _api_keys(config, environment)
     check_exposure(settings.service.host, keys)

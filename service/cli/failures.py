@@ -47,7 +47,15 @@ def _ours(error: BaseException) -> Failure | None:
         RetrievalError,
         VersionUnknown,
     )
-    from service.errors import AdapterUnknown, BrandUnknown, PromotionRefused, ServiceError
+    from service.errors import (
+        AdapterUnknown,
+        ArchiveInvalid,
+        BrandUnknown,
+        HomeInUse,
+        PromotionRefused,
+        ServiceError,
+        StorageError,
+    )
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
         (AdapterInvalid, "the adapter is refused", "brandvoice adapter list", REFUSED),
@@ -67,6 +75,9 @@ def _ours(error: BaseException) -> Failure | None:
             REFUSED,
         ),
         (BrandUnknown, "there is no such brand", "brandvoice config show", WRONG_USE),
+        (ArchiveInvalid, "the archive is refused", "another archive", FAILED),
+        (HomeInUse, "nothing was restored", "--force replaces what is there", WRONG_USE),
+        (StorageError, "the database cannot do this", "brandvoice doctor", FAILED),
         (ServiceError, "the service cannot do this", "brandvoice doctor", FAILED),
     )
     for kind, what, cure, code in rules:
