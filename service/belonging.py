@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, delete, exists, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, or_, select
 
 from service.tables import metadata
 
@@ -58,17 +58,6 @@ def count_with_all(connection: Connection, root: Table, keys: Collection[Any]) -
             query = select(func.count()).select_from(table).where(condition)
             _add(counts, table, connection.execute(query).scalar_one())
     return counts
-
-
-def childless(root: Table) -> ColumnElement[bool]:
-    """Whether nothing refers to a row of `root`."""
-    ways = [
-        exists().where(column == target)
-        for table in metadata.sorted_tables
-        for column, target in _references(table)
-        if target.table is root and table is not root
-    ]
-    return ~or_(*ways)
 
 
 def add(counts: dict[str, int], more: Mapping[str, int]) -> None:

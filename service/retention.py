@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists
 
 from configs.brand import Brand
 from service import tombstones
-from service.belonging import add, childless, count_with_all, delete_with_all
+from service.belonging import add, count_with_all, delete_with_all
 from service.database import Database, now
 from service.errors import ServiceError
 from service.tables import Utc, conversations, handoffs, inbox, is_running, outbox, turns, unbound_events
@@ -180,11 +180,13 @@ class _Steps:
     def _conversations_step(self, connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], int]:
         # Locked first, so that a message that comes in now finds it there or makes a new one.
         locked = select(conversations.c.id).where(conversations.c.id.in_(ids))
-        found = connection.execute(locked.with_for_update(skip_locked=True)).scalars().all()
-        empty = select(conversations.c.id).where(conversations.c.id.in_(found), childless(conversations))
+        if not self._done.dry_run:
+            locked = locked.with_for_update(skip_locked=True)
+        found = connection.execute(locked).scalars().all()
+        empty = select(conversations.c.id).where(conversations.c.id.in_(found), is_empty())
         gone = connection.execute(empty).scalars().all()
         if self._done.dry_run:
-            return {}, 0
+            return count_with_all(connection, conversations, gone), 0
         return delete_with_all(connection, conversations, gone), 0
 
     def _handoffs_step(self, connection: Connection, ids: Sequence[str]) -> tuple[dict[str, int], int]:
@@ -204,6 +206,12 @@ def is_open() -> ColumnElement[bool]:
     waits = exists().where(handoffs.c.conversation_id == turns.c.conversation_id, handoffs.c.state != "closed")
     asked = exists().where(handoffs.c.turn_id == turns.c.id, handoffs.c.state != "closed")
     return or_(is_running, unsent, waits, asked)
+
+
+def is_empty() -> ColumnElement[bool]:
+    """Whether nothing that was said there is still kept; of `conversations` in the surrounding statement."""
+    said = [exists().where(table.c.conversation_id == conversations.c.id) for table in (turns, inbox, handoffs)]
+    return ~or_(*said)
 
 
 UNSENT: tuple[Literal["planned", "sending"], ...] = ("planned", "sending")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from configs.brand import Brand, Retention
 from service import conversations, feedback, handoffs, inbox, retention, tombstones, unbound
 from service import tables as t
-from service.belonging import belonging, childless, delete_with_all
+from service.belonging import belonging, delete_with_all
 from service.database import Database, now
 from tests.unit.service.storage.support import BRAND, answered, message, rows
 
@@ -209,5 +209,3 @@ async def test_deleting_reaches_what_hangs_on_what_hangs(db: Database) -> None:
     counts = await db.write(lambda connection: delete_with_all(connection, t.conversations, [gone]))
     assert counts == {"conversations": 1, "turns": 1, "inbox": 1, "outbox": 1, "feedback": 1, "handoffs": 1}
     assert [row.id for row in await rows(db, t.turns)] == [kept]
-    query = select(t.conversations.c.id).where(childless(t.conversations))
-    assert await db.read(lambda connection: connection.execute(query).all()) == []
