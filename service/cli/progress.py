@@ -21,6 +21,6 @@ class Bar:
         if step == self._shown or not (sys.stderr.isatty() or done == total):
             return
         self._shown = step
-        drawn = f"{bar(done // self._unit, -(-total // self._unit))} {self._what}"
+        drawn = f"{bar(-(-done // self._unit), -(-total // self._unit))} {self._what}"
         sys.stderr.write(f"\r{drawn}" + ("\n" if done == total else "") if sys.stderr.isatty() else f"{drawn}\n")
         sys.stderr.flush()
