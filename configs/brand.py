@@ -263,6 +263,17 @@ class Gate(Strict):
     floors: GateFloors = GateFloors()
 
 
+class Retention(Strict):
+    """How long what customers wrote is kept."""
+
+    days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Turns older than this are deleted every day, with evidence, messages, replies, thumbs and "
+        "hand-overs, unless something about them is open; kept for ever where absent.",
+    )
+
+
 IntentName = Annotated[str, StringConstraints(pattern=r"^[^.]+$")]
 """Without a dot, which parts the names of settings."""
 
@@ -293,6 +304,7 @@ class Brand(Strict):
     retrieval: BrandRetrieval = BrandRetrieval()
     gate: Gate = Gate()
     handover: Handover = Handover()
+    retention: Retention = Retention()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",

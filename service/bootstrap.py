@@ -30,7 +30,7 @@ from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
-from service import handoffs, hooks, outbox
+from service import handoffs, hooks, outbox, retention
 from service.adapters import serving_adapters
 from service.apps import open_app
 from service.database import Database
@@ -46,6 +46,7 @@ from service.hub import Hub
 from service.lanes import Lanes
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
+from service.restoring import finish_cut
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
 from service.typing import Typing
@@ -123,6 +124,7 @@ async def open_gateway(
         ConfigError: Something is missing that only the operator can bring.
     """
     environment = os.environ if environment is None else environment
+    finish_cut(home)
     settings = config.service
     keys = _api_keys(config, environment)
     check_exposure(settings.service.host, keys)
@@ -219,6 +221,7 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, housekeeper)
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
+        stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
         stack.push_async_callback(lanes.drain)
         if left := await lanes.resume():
             log.info("turns_resumed", extra={"conversations": left})

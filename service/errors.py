@@ -16,6 +16,8 @@ ServiceError
 ├── NotPossible                the caller's: a state that cannot follow, a name that is none
 ├── PromotionRefused           the candidate's: the gate says no, or was not asked
 ├── EngineFailed               the operator's: the engine does not start
+├── ArchiveInvalid             the file's: no archive of ours, of another version, damaged
+├── HomeInUse                  the operator's: the state folder holds something
 ├── RequestInvalid             the caller's: message names what and the limit
 ├── BrandUnknown               the caller's
 ├── AccessDenied               the caller's: key, site key or origin
@@ -130,6 +132,18 @@ class EngineFailed(ServiceError):
     """The engine's process does not come up."""
 
     code = "engine_failed"
+
+
+class ArchiveInvalid(ServiceError):
+    """A file is no archive of ours, of another version, damaged, or made to do harm."""
+
+    code = "archive_invalid"
+
+
+class HomeInUse(ServiceError):
+    """The state folder holds something already."""
+
+    code = "home_in_use"
 
 
 class RequestInvalid(ServiceError):

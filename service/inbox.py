@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from channels.base import InboundMessage
-from service import leases, takeover
+from service import leases, takeover, tombstones
 from service.database import Database, insert_new, now, storable
 from service.house import NO_HOUSE, House
 from service.leases import NOBODY, Lease
@@ -20,6 +20,9 @@ from service.transcript import Said
 
 MOST_ROWS = 4
 """Rows that are read for each exchange wanted: people write several messages in a row."""
+
+NOWHERE = ""
+"""Stands for the conversation of a message that was deleted, and came again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ async def accept_and_begin(
 def _store(
     connection: Connection, brand: str, message: InboundMessage, me: str = NOBODY, wait_s: float = 0.0
 ) -> Accepted:
+    if tombstones.lie_over(connection, message.channel, storable(message.account), storable(message.message_id)):
+        return Accepted(NOWHERE, duplicate=True, here=False)
     key = {
         "brand": brand,
         "channel": message.channel,
@@ -134,6 +139,7 @@ def _store(
         "text": storable(message.text),
         "reply_to": dict(message.reply_to),
         "received_at": now(),
+        "sender": storable(message.sender),
     }
     new = bool(connection.execute(insert_new(connection, inbox), row).rowcount)
     if not new:

@@ -110,6 +110,7 @@ turns = Table(
     Column("author_key", String(100)),
     Index("ix_turns_author_key", "conversation_id", "author_key", unique=True),
     UniqueConstraint("conversation_id", "number"),
+    Index("ix_turns_created_at", "created_at", "id"),
     # Of the few that run, so that a lane finds its own at once in the longest conversation.
     Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
@@ -127,7 +128,10 @@ inbox = Table(
     Column("turn_id", ForeignKey("turns.id")),
     # Its sender took it back: it stays, so that a repeat of it is still known, and is not answered.
     Column("withdrawn", Boolean, nullable=False, default=False, server_default=false()),
+    # Who wrote it on the platform, so that one person among several can be forgotten; unknown of older messages.
+    Column("sender", String(300)),
     UniqueConstraint("channel", "account", "message_id"),
+    Index("ix_inbox_turn_id", "turn_id"),
     Index("ix_inbox_conversation_id", "conversation_id", "turn_id"),
 )
 outbox = Table(
@@ -189,6 +193,15 @@ handoffs = Table(
     Column("taken_at", Utc),
     Column("closed_at", Utc),
     UniqueConstraint("turn_id"),
+    Index("ix_handoffs_conversation_id", "conversation_id"),
+)
+tombstones = Table(
+    "tombstones",
+    metadata,
+    # Digest of a message that was deleted: its platform may deliver it again until then, and it must not come back.
+    Column("digest", String(64), primary_key=True),
+    Column("until", Utc, nullable=False),
+    Index("ix_tombstones_until", "until"),
 )
 transitions = Table(
     "transitions",

@@ -49,10 +49,13 @@ def _ours(error: BaseException) -> Failure | None:
     )
     from service.errors import (
         AdapterUnknown,
+        ArchiveInvalid,
         BrandUnknown,
         ConversationUnknown,
+        HomeInUse,
         PromotionRefused,
         ServiceError,
+        StorageError,
         TakenByAnother,
     )
 
@@ -76,6 +79,9 @@ def _ours(error: BaseException) -> Failure | None:
         (TakenByAnother, "another person has the conversation", "take it from them with --force", REFUSED),
         (ConversationUnknown, "there is no such conversation", "brandvoice conversations list", WRONG_USE),
         (BrandUnknown, "there is no such brand", "brandvoice config show", WRONG_USE),
+        (ArchiveInvalid, "the archive is refused", "another archive", FAILED),
+        (HomeInUse, "nothing was restored", "--force replaces what is there", WRONG_USE),
+        (StorageError, "the database cannot do this", "brandvoice doctor", FAILED),
         (ServiceError, "the service cannot do this", "brandvoice doctor", FAILED),
     )
     for kind, what, cure, code in rules:

@@ -18,7 +18,9 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 ROOT: Any = get_command(app)
 COMMANDS = dict(commands(ROOT, "brandvoice"))
 ISSUE = {
-    "": ("demo", "serve", "ask", "train", "eval", "doctor"),
+    "": ("demo", "serve", "ask", "train", "eval", "doctor", "backup", "restore", "forget"),
+    "db ": ("migrate",),
+    "retention ": ("run",),
     "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback", "eval", "why"),
     "answer ": ("check",),
     "data ": ("check", "synthesize", "review"),
