@@ -26,6 +26,27 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """A person's thumb on a reply of ours."""
+
+    account: str
+    reply: str
+    """The idempotency key that the reply was sent with."""
+    value: Literal["up", "down"]
+    reply_to: Mapping[str, str] = field(default_factory=dict)
+    """Where the reply stands, for `Rates.thank`; plain strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An account took the app away, or the secrets that it had given; see `channels.installs`."""
+
+    account: str
+    at_s: float
+    """When, in seconds since the epoch by the platform's clock: what was installed after this stays."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a platform reads in answer to its own request, where that is more than a 200."""
 
@@ -42,6 +63,8 @@ class Inbound:
     """To a check of our address, or to a person's command; given once the messages are stored."""
     ignored: tuple[str, ...] = ()
     """Reasons for parts that are not messages (own echo, status, unknown type), to be counted."""
+    ratings: tuple[Rating, ...] = ()
+    removals: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,8 @@ class OutboundReply:
     idempotency_key: str
     """The outbox id: sent along where the platform can give it back to us."""
     sources: Sequence[Source] = ()
+    rateable: bool = False
+    """Whether thumbs are offered with it, where the platform has buttons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +228,13 @@ class Fetches(Protocol):
         Raises:
             DeliveryFailed: It brought nothing of use.
         """
+        ...
+
+
+@runtime_checkable
+class Rates(Protocol):
+    """A channel that offers thumbs with a reply and can show there that one has arrived."""
+
+    def thank(self, reply: OutboundReply, rating: Rating, words: str) -> Sequence[Request]:
+        """Calls that put these words where the thumbs were; nobody minds if they fail, so none is repeated."""
         ...

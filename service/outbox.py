@@ -44,6 +44,8 @@ IN_ORDER_ATTEMPTS = 3
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
+RATEABLE = ("answered", "refused")
+"""Outcomes of turns under whose replies thumbs are offered: what the bot itself said to a question."""
 UNKNOWN = ""
 """Stands in `provider_ids` for a part of which nobody knows whether it arrived."""
 IN_DOUBT = "?"
@@ -282,7 +284,8 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
 def _render(channel: Channel, row: Row[Any]) -> Sequence[Request]:
     sources = tuple(Source(**source) for source in row.sources)
     try:
-        return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources))
+        rateable = row.outcome in RATEABLE
+        return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources, rateable))
     except DeliveryFailed:
         raise
     except Exception as error:
@@ -404,7 +407,7 @@ _HELD_UP = (
     .exists()
 )
 _DUE = (
-    select(outbox)
+    select(outbox, turns.c.outcome)
     .join(turns, turns.c.id == outbox.c.turn_id)
     .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= bindparam("at"), ~_HELD_UP)
     .order_by(outbox.c.next_attempt_at)

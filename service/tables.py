@@ -139,6 +139,27 @@ handoffs = Table(
     Column("next_attempt_at", Utc),
     UniqueConstraint("turn_id"),
 )
+installations = Table(
+    "installations",
+    metadata,
+    Column("channel", String(20), primary_key=True),
+    Column("app", String(60), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    # Encrypted: see service/sealing.py.
+    Column("secrets", Text, nullable=False),
+    Column("installed_at", Utc, nullable=False),
+    Column("ends_at", Utc),
+    # Until then another gateway renews the secrets, which can be done once only.
+    Column("renewing_until", Utc),
+)
+used_states = Table(
+    "used_states",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Utc, nullable=False),
+)
 unbound_events = Table(
     "unbound_events",
     metadata,

@@ -1,19 +1,19 @@
-"""What Slack posts to us: Events API bodies, and the forms of commands and buttons, which are only counted.
+"""What Slack posts to us: Events API bodies, and the forms of commands and pressed buttons.
 
 Source: docs.slack.dev/apis/events-api, and the recorded bodies of Slack's own Bolt tests.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
-from urllib.parse import parse_qs
 
 from pydantic import ValidationError
 
-from channels.base import Answer, Inbound, InboundMessage
+from channels.base import Answer, Inbound, InboundMessage, Rating, Removal
 from channels.errors import PayloadInvalid
-from channels.payloads import Id, Loose, load_object
-from channels.slack.rendering import plain_text
+from channels.payloads import Id, Loose, load_form, load_object
+from channels.slack.rendering import THUMBS, escape, plain_text
 
 PEOPLE_SUBTYPES = frozenset({"", "file_share", "thread_broadcast", "me_message"})
 """Subtypes under which people post; dropping every subtype would lose their pictures and broadcasts."""
@@ -32,7 +32,7 @@ IGNORED_REASONS = frozenset(
         "other_event",
         "other_subtype",
         "own_message",
-        "slash_command",
+        "tokens_kept",
     }
 )
 """All reasons there are: they become metric labels, so none holds a word of the payload."""
@@ -42,28 +42,93 @@ class Authorization(Loose):
     """The installation that an event is for."""
 
     team_id: Id | None = None
+    enterprise_id: Id | None = None
     user_id: Id | None = None
     is_bot: bool = False
+    is_enterprise_install: bool = False
+
+    @property
+    def account(self) -> str | None:
+        """Whose installation it is: a workspace's, or an organisation's that has it for all its workspaces."""
+        return self.enterprise_id if self.is_enterprise_install and self.enterprise_id else self.team_id
 
 
 class Callback(Loose):
     """The outside of an event."""
 
     team_id: Id | None = None
+    event_time: float = 0.0
     authorizations: tuple[Authorization, ...] = ()
     authed_users: tuple[str, ...] = ()
     event: dict[str, Any]
 
     @property
     def account(self) -> str:
-        """The team whose installation gets this event.
+        """The workspace or organisation whose installation gets this event.
 
         In a channel shared between companies the event may name the author's team; the brand is the installation's.
         """
-        team = (self.authorizations[0].team_id if self.authorizations else None) or self.team_id
+        team = (self.authorizations[0].account if self.authorizations else None) or self.team_id
         if team is None:
             raise PayloadInvalid("The Slack event names no team, so no brand can be chosen for it.")
         return team
+
+
+class Revoked(Loose):
+    """Tokens that are good for nothing any more: lists of user ids."""
+
+    bot: tuple[str, ...] = ()
+
+
+class Revocation(Loose):
+    """A `tokens_revoked` event."""
+
+    tokens: Revoked = Revoked()
+
+
+class Command(Loose):
+    """A slash command."""
+
+    team_id: Id | None = None
+    enterprise_id: Id | None = None
+    is_enterprise_install: str = "false"
+    user_id: Id
+    channel_id: Id
+    text: str = ""
+    trigger_id: Id
+    response_url: Id
+
+
+class Team(Loose):
+    """A workspace."""
+
+    id: Id
+
+
+class Container(Loose):
+    """Where the pressed button stands."""
+
+    message_ts: Id | None = None
+    channel_id: Id | None = None
+    is_ephemeral: bool = False
+
+
+class Action(Loose):
+    """One press of a button."""
+
+    action_id: str = ""
+    value: str = ""
+
+
+class Actions(Loose):
+    """A `block_actions` interaction."""
+
+    team: Team | None = None
+    enterprise: Team | None = None
+    is_enterprise_install: bool = False
+    container: Container = Container()
+    response_url: str = ""
+    actions: tuple[Action, ...]
 
 
 class EventHead(Loose):
@@ -118,14 +183,65 @@ def parse_body(body: bytes) -> Inbound:
 
 def _form(body: bytes) -> Inbound:
     """Slash commands and interactivity arrive as forms."""
+    fields = load_form(body)
     try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=100)
-    except ValueError as error:
-        raise PayloadInvalid("The Slack body is neither JSON nor a form. Look at what was sent.") from error
-    for field, reason in (("command", "slash_command"), ("payload", "interaction")):
-        if field in fields:
-            return Inbound(ignored=(reason,))
+        if "command" in fields:
+            return _command(Command.model_validate(fields))
+        if "payload" in fields:
+            return _interaction(load_object(fields["payload"].encode()))
+    except ValidationError as error:
+        raise _misshapen(error) from error
     raise PayloadInvalid("The Slack body is neither JSON nor a command or interaction. Look at what was sent.")
+
+
+def _command(command: Command) -> Inbound:
+    """A question that only its asker sees, as they alone see the answer: it goes to the command's own address."""
+    grid = command.enterprise_id if command.is_enterprise_install == "true" else None
+    account = grid or command.team_id
+    if account is None:
+        raise PayloadInvalid("The Slack command names no team, so no brand can be chosen for it.")
+    text = plain_text(command.text, own_ids=frozenset(), addressed=False)
+    message = InboundMessage(
+        channel="slack",
+        account=account,
+        message_id=f"{command.channel_id}:{command.trigger_id}",
+        conversation_key=f"{account}:{command.channel_id}:command:{command.user_id}",
+        sender=command.user_id,
+        text=text,
+        reply_to={"channel": command.channel_id, "response_url": command.response_url},
+    )
+    # In no language: what was asked, and that it is being worked on.
+    shown = {"response_type": "ephemeral", "text": "\n".join(f"> {line}" for line in escape(text)[:2000].split("\n"))}
+    shown["text"] += "\n:hourglass_flowing_sand:"
+    return Inbound(messages=(message,), answer=Answer(json.dumps(shown).encode(), "application/json"))
+
+
+def _interaction(payload: dict[str, Any]) -> Inbound:
+    if payload.get("type") != "block_actions":
+        return Inbound(ignored=("interaction",), answer=Answer(b""))
+    pressed = Actions.model_validate(payload)
+    grid = pressed.enterprise if pressed.is_enterprise_install else None
+    owner, place = grid or pressed.team, pressed.container
+    where: dict[str, str] = {}
+    if place.is_ephemeral:
+        where = {"response_url": pressed.response_url} if pressed.response_url else {}
+    elif place.channel_id and place.message_ts:
+        where = {"channel": place.channel_id, "ts": place.message_ts}
+    # Other buttons than ours stand under messages that an operator wrote by other means.
+    ratings = tuple(
+        Rating(owner.id, action.value, THUMBS[action.action_id], where)
+        for action in pressed.actions
+        if owner and action.action_id in THUMBS and action.value
+    )
+    # Slack would show a person any other words.
+    said = Answer(b"")
+    return Inbound(ratings=ratings, answer=said) if ratings else Inbound(ignored=("interaction",), answer=said)
+
+
+def _misshapen(error: ValidationError) -> PayloadInvalid:
+    # The fields at fault, without their values: those may be a customer's words.
+    fields = ", ".join(".".join(str(step) for step in fault["loc"]) for fault in error.errors()[:5])
+    return PayloadInvalid(f"What Slack sent is not of the known shape: {fields}. Look at what was sent.")
 
 
 def _challenge(payload: dict[str, Any]) -> Answer:
@@ -141,17 +257,18 @@ def _event(payload: dict[str, Any]) -> Inbound:
         # Events of other types have other fields under the same names, and edits too: they are told by these two
         # words before anything else is read.
         head = EventHead.model_validate(callback.event)
+        if head.type == "tokens_revoked" and not Revocation.model_validate(callback.event).tokens.bot:
+            # A person's own token, of which we have none.
+            return Inbound(ignored=("tokens_kept",))
         if head.type in {"app_uninstalled", "tokens_revoked"}:
-            return Inbound(ignored=("app_removed",))
+            return Inbound(removals=(Removal(callback.account, callback.event_time),), ignored=("app_removed",))
         if head.type not in {"message", "app_mention"}:
             return Inbound(ignored=("other_event",))
         if head.subtype in DROPPED_SUBTYPES:
             return Inbound(ignored=(head.subtype,))
         event = MessageEvent.model_validate(callback.event)
     except ValidationError as error:
-        # The fields at fault, without their values: those may be a customer's words.
-        fields = ", ".join(".".join(str(step) for step in fault["loc"]) for fault in error.errors()[:5])
-        raise PayloadInvalid(f"The Slack event is not of the known shape: {fields}. Look at what was sent.") from error
+        raise _misshapen(error) from error
     reason = _why_ignored(callback, event)
     return Inbound(ignored=(reason,)) if reason else Inbound(messages=(_message(callback, event),))
 

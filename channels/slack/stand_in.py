@@ -1,4 +1,4 @@
-"""Slack's side: what chat.postMessage checks and answers."""
+"""Slack's side: what its Web API and the addresses of commands check and answer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from channels.base import Request
-from channels.stand_in import PlatformAnswer, bearer
+from channels.stand_in import PlatformAnswer, bearer, headers_of
 
 HARD_LIMIT_CHARS = 40_000
 """Source: docs.slack.dev/reference/methods/chat.postMessage."""
+
+SECTION_LIMIT_CHARS = 3_000
+"""Source: docs.slack.dev/reference/block-kit/blocks/section-block."""
 
 
 class SlackStandIn:
@@ -25,7 +28,11 @@ class SlackStandIn:
         path = urlsplit(call.url).path
         if call.method == "POST" and path.endswith("/assistant.threads.setStatus"):
             return 200, {"content-type": "application/json"}, b'{"ok":true}'
-        if call.method != "POST" or not path.endswith("/chat.postMessage"):
+        if call.method == "POST" and path.endswith("/oauth.v2.access"):
+            return 200, {"content-type": "application/json"}, json.dumps(self._access(call)).encode()
+        if call.method == "POST" and "/commands/" in path:
+            return 200, {"content-type": "text/html"}, b"ok"
+        if call.method != "POST" or not path.endswith(("/chat.postMessage", "/chat.update")):
             return 404, {}, b""
         body = json.dumps(self._answer(call, number)).encode()
         return 200, {"content-type": "application/json"}, body
@@ -36,7 +43,9 @@ class SlackStandIn:
         return (text,) if isinstance(text, str) and text else ()
 
     def is_for(self, call: Request, reply_to: Mapping[str, str]) -> bool:
-        """In the same channel, and the same thread."""
+        """In the same channel, and the same thread; or at a command's own address."""
+        if address := reply_to.get("response_url"):
+            return urlsplit(call.url).path == urlsplit(address).path
         return all(call.fields.get(key) == value for key, value in reply_to.items())
 
     def somebody(self) -> str:
@@ -53,5 +62,36 @@ class SlackStandIn:
             return {"ok": False, "error": "no_text"}
         if len(text) > HARD_LIMIT_CHARS:
             return {"ok": False, "error": "msg_too_long"}
-        ts = f"1700000000.{number:06d}"
+        blocks = call.fields.get("blocks", [])
+        if not isinstance(blocks, list) or not all(self._fits(block) for block in blocks):
+            return {"ok": False, "error": "invalid_blocks"}
+        ts = str(call.fields.get("ts") or f"1700000000.{number:06d}")
         return {"ok": True, "channel": channel, "ts": ts, "message": {"type": "message", "text": text, "ts": ts}}
+
+    def _fits(self, block: object) -> bool:
+        text = block.get("text") if isinstance(block, dict) else {}
+        shown = text.get("text") if isinstance(text, dict) else ""
+        return not isinstance(shown, str) or len(shown) <= SECTION_LIMIT_CHARS
+
+    def _access(self, call: Request) -> dict[str, object]:
+        """A workspace of one name for each code, and a token that ends where it is renewed."""
+        form = call.form or {}
+        if not headers_of(call).get("authorization", "").startswith("Basic "):
+            return {"ok": False, "error": "invalid_client_id"}
+        if not form.get("code") and not form.get("refresh_token"):
+            return {"ok": False, "error": "invalid_code"}
+        renewed = form.get("grant_type") == "refresh_token"
+        answer: dict[str, object] = {
+            "ok": True,
+            "access_token": f"xoxb-{secrets.token_hex(8)}",
+            "token_type": "bot",
+            "scope": "chat:write",
+            "bot_user_id": "U0SIMULATED",
+            "app_id": "A0SIMULATED",
+            "team": {"id": f"T0{form.get('code', 'RENEWED')}".upper(), "name": "A workspace"},
+            "enterprise": None,
+            "is_enterprise_install": False,
+        }
+        if renewed:
+            answer |= {"refresh_token": f"xoxe-{secrets.token_hex(8)}", "expires_in": 43_200}
+        return answer

@@ -69,11 +69,6 @@ class _Intake:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._brands: dict[tuple[str, str, str], Brand] = {
-            (binding.channel, binding.app, binding.account): brand
-            for brand in gateway.config.brands.values()
-            for binding in brand.channels
-        }
 
     async def take(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
         """Store every message of a body; the answer is sent only after that."""
@@ -89,7 +84,7 @@ class _Intake:
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
-            brand = self._brands.get((channel, app, message.account))
+            brand = await gateway.installations.brand(channel, app, message.account)
             if brand is not None:
                 await self._accept(brand, message)
                 continue
@@ -97,6 +92,12 @@ class _Intake:
             account = message.account
             await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
             gateway.metrics.unbound.labels(channel).inc()
+        for removal in inbound.removals:
+            if await gateway.installations.remove(channel, app, removal):
+                log.info("installation_removed", extra={"channel": channel, "app": app})
+        for rating in inbound.ratings:
+            if not await gateway.ratings.take(channel, app, platform, rating):
+                gateway.metrics.ignored.labels(channel, "rating_of_nothing").inc()
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:
             return Response(inbound.answer.body, media_type=inbound.answer.content_type)
