@@ -79,7 +79,7 @@ class Installations:
         self._db = db
         self._brands = brands
         self._configured = {name: brand.channels for name, brand in brands.items()}
-        self._bound = {
+        self._bound: dict[tuple[str, str, str], str] = {
             (one.channel, one.app, one.account): name for name, bound in self._configured.items() for one in bound
         }
         self._seen: dict[tuple[str, str, str], Row[Any]] = {}
@@ -180,7 +180,7 @@ class Installations:
         for key, row in list(self._seen.items()):
             platform = channels.get(key[:2])
             due = row.ends_at is not None and row.ends_at <= now() + timedelta(seconds=RENEW_BEFORE_S)
-            if due and isinstance(platform, Installs) and await self._claim(key):
+            if due and platform and isinstance(platform, Installs) and await self._claim(key):
                 await self._renew(key, platform, send)
 
     async def _renew(self, key: tuple[str, str, str], platform: Installs, send: Send) -> None:
@@ -215,7 +215,9 @@ class Installations:
 
     def _bind(self) -> None:
         """Bindings of the configuration come first: an operator's word stands."""
-        bound = {(one.channel, one.app, one.account): name for name, all_ in self._configured.items() for one in all_}
+        bound: dict[tuple[str, str, str], str] = {
+            (one.channel, one.app, one.account): name for name, all_ in self._configured.items() for one in all_
+        }
         added: dict[str, list[Binding]] = {}
         for key, row in self._seen.items():
             usable = row.channel in BINDINGS and row.account in self._secrets.get(key[:2], {})

@@ -218,7 +218,7 @@ def _command(command: Command) -> Inbound:
 
 def _interaction(payload: dict[str, Any]) -> Inbound:
     if payload.get("type") != "block_actions":
-        return Inbound(ignored=("interaction",), answer=Answer(b""))
+        return Inbound(ignored=("interaction",))
     pressed = Actions.model_validate(payload)
     grid = pressed.enterprise if pressed.is_enterprise_install else None
     owner, place = grid or pressed.team, pressed.container
@@ -233,9 +233,7 @@ def _interaction(payload: dict[str, Any]) -> Inbound:
         for action in pressed.actions
         if owner and action.action_id in THUMBS and action.value
     )
-    # Slack would show a person any other words.
-    said = Answer(b"")
-    return Inbound(ratings=ratings, answer=said) if ratings else Inbound(ignored=("interaction",), answer=said)
+    return Inbound(ratings=ratings) if ratings else Inbound(ignored=("interaction",))
 
 
 def _misshapen(error: ValidationError) -> PayloadInvalid:

@@ -19,11 +19,11 @@ from channels.installs import Installs
 from configs.brand import Brand
 from configs.service import is_loopback
 from service.bootstrap import Gateway
+from service.browser import HEADERS, WEB
 from service.errors import StorageUnavailable
 from service.install_links import STATE_S, Link, begin, came_back, read_link
 from service.installations import BINDINGS
 from service.outbox import NOT_SENT, UNSURE
-from service.routes.pages import HEADERS, WEB
 from service.sealing import SealBroken, Sealer
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Page:
     lines: tuple[str, ...]
 
 
-class Stopped(Exception):  # noqa: N818 (often nobody's fault)
+class Stopped(Exception):
     """Nothing is installed."""
 
     def __init__(self, status: int, title: str, *lines: str) -> None:
@@ -90,13 +90,13 @@ class _Desk:
         try:
             link = read_link(sealer, request.query_params.get("link", ""), channel, app, now_s=time.time())
         except SealBroken as error:
-            raise Stopped(403, "This link does not work any more.", AGAIN,) from error
+            raise Stopped(403, "This link does not work any more.", AGAIN) from error
         self._brand(link)
         begun = begin(sealer, link)
         try:
             answer = RedirectResponse(platform.consent_url(begun.state), 302, {"Cache-Control": "no-store"})
         except ChannelMisconfigured as error:
-            raise Stopped(503, "This app cannot be installed yet.", str(error),) from error
+            raise Stopped(503, "This app cannot be installed yet.", str(error)) from error
         answer.set_cookie(
             COOKIE,
             begun.cookie,
@@ -128,7 +128,7 @@ class _Desk:
             )
         try:
             if not await self._gateway.installations.use_state(query["state"]):
-                raise Stopped(400, "Nothing was changed.", "This page was opened a second time.",)
+                raise Stopped(400, "Nothing was changed.", "This page was opened a second time.")
             return await self._install(platform, link, brand, query["code"])
         except StorageUnavailable as error:
             raise Stopped(
@@ -147,14 +147,12 @@ class _Desk:
             ) from error
         except InstallRefused as error:
             log.warning("install_refused", extra={"channel": link.channel, "reason": str(error)})
-            raise Stopped(502, "Nothing was installed.", str(error),) from error
+            raise Stopped(502, "Nothing was installed.", str(error)) from error
         name = grant.name or grant.account
         owner = installations.configured(link.channel, link.app, grant.account)
         if owner not in (None, brand.name):
             log.warning("install_of_another_brand", extra={"channel": link.channel, "account": grant.account})
-            raise Stopped(
-                409, "Nothing was installed.", f"{name} is answered by another brand here. Ask its operator."
-            )
+            raise Stopped(409, "Nothing was installed.", f"{name} is answered by another brand here. Ask its operator.")
         await installations.add(link.channel, link.app, brand.name, grant)
         log.info("installed", extra={"channel": link.channel, "app": link.app, "brand": brand.name})
         return Page(
@@ -171,8 +169,8 @@ class _Desk:
 
     def _needed(self, channel: str, app: str) -> tuple[Sealer, Installs]:
         platform = self._gateway.channels.get((channel, app))
-        if not isinstance(platform, Installs) or channel not in BINDINGS:
-            raise Stopped(404, "There is no such app to install here.", "The address may be mistyped.",)
+        if platform is None or not isinstance(platform, Installs) or channel not in BINDINGS:
+            raise Stopped(404, "There is no such app to install here.", "The address may be mistyped.")
         sealer = self._gateway.installations.sealer
         if sealer is None:
             raise Stopped(
@@ -185,5 +183,5 @@ class _Desk:
     def _brand(self, link: Link) -> Brand:
         brand = self._gateway.config.brands.get(link.brand)
         if brand is None:
-            raise Stopped(410, "This link does not work any more.", "Its brand is no longer here.",)
+            raise Stopped(410, "This link does not work any more.", "Its brand is no longer here.")
         return brand

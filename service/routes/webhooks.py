@@ -101,7 +101,8 @@ class _Intake:
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:
             return Response(inbound.answer.body, media_type=inbound.answer.content_type)
-        return PlainTextResponse("ok\n")
+        # Without a word: some platforms would show it to the person whose button or command this was.
+        return Response()
 
     async def _accept(self, brand: Brand, message: InboundMessage) -> None:
         accepted = await inbox.accept(self._gateway.db, brand.name, _readable(message, self._gateway))

@@ -34,7 +34,7 @@ SLACK_EXPECTED = {
     "message_deleted": "message_deleted",
     "message_shortcut": "interaction",
     "response_url_bot_message_self": "bot_message",
-    "slash_command_parsed": "slash_command",
+    "slash_command_parsed": "message",
     "tokens_revoked": "app_removed",
     "user_message": "own_message",
     "view_submission": "interaction",
@@ -73,9 +73,9 @@ def slack_wire(name: str, payload: dict[str, Any]) -> bytes:
 
 
 def kind_of(inbound: Inbound) -> str:
-    if inbound.answer:
-        return "handshake"
-    return "message" if inbound.messages else inbound.ignored[0]
+    if inbound.messages:
+        return "message"
+    return "handshake" if inbound.answer else inbound.ignored[0]
 
 
 @pytest.mark.parametrize(("name", "payload"), [pytest.param(*body, id=body[0]) for body in slack_bodies()])
