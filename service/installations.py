@@ -93,6 +93,10 @@ class Installations:
         """The brand that the configuration binds to an account; no installation changes that."""
         return self._bound.get((channel, app, account))
 
+    def accounts(self, channel: str, app: str) -> set[str]:
+        """The accounts that a brand answers through this app."""
+        return {key[2] for key in self._bound if key[:2] == (channel, app)}
+
     async def brand(self, channel: str, app: str, account: str) -> Brand | None:
         """Who answers an account; one that is not known may have been installed by another gateway just now."""
         found = self._brand(channel, app, account)
