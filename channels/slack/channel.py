@@ -29,6 +29,12 @@ JSON: Mapping[str, str] = {"content-type": "application/json; charset=utf-8"}
 HOOKS = "https://hooks.slack.com/"
 """Below it lie the addresses at which commands and pressed buttons are answered."""
 
+METADATA = "brandvoice_reply"
+"""Type of what goes along with each message of ours."""
+
+LOOK_UP_MESSAGES = 200
+"""Asked for at once. Slack gives fewer, and says that there are more, to apps sold outside its marketplace."""
+
 RETRYABLE = frozenset(
     {
         "fatal_error",
@@ -141,6 +147,46 @@ class SlackChannel:
         headers = self._headers(reply.account)
         return (Request("POST", f"{self._api_url}/chat.update", headers, {**place, **message}, repeatable=True),)
 
+    def look_up(self, reply: OutboundReply) -> Request | None:
+        """Ask for the thread, or the direct messages, from the question on; answers of commands cannot be asked for."""
+        place = reply.reply_to
+        if "response_url" in place or not {"channel", "asked"} <= place.keys():
+            return None
+        form = {
+            "channel": place["channel"],
+            "oldest": place["asked"],
+            "limit": str(LOOK_UP_MESSAGES),
+            "include_all_metadata": "true",
+        }
+        method = "history"
+        if "thread_ts" in place:
+            method, form["ts"] = "replies", place["thread_ts"]
+        headers = {**self._headers(reply.account), "content-type": "application/x-www-form-urlencoded"}
+        return Request("POST", f"{self._api_url}/conversations.{method}", headers, form=form)
+
+    def found(self, reply: OutboundReply, status: int, headers: Mapping[str, str], body: bytes) -> Mapping[int, str]:
+        """Parts are known by their metadata; that one is missing proves something only where all was told."""
+        answer = answer_object(body) or {}
+        messages = answer.get("messages")
+        if status != 200 or answer.get("ok") is not True or not isinstance(messages, list):
+            raise self._refused(answer, status, headers, "did not tell whether it has the reply")
+        there: dict[int, str] = {}
+        parts = 0
+        for message in messages:
+            match message:
+                case {
+                    "ts": str(ts),
+                    "metadata": {
+                        "event_type": str(kind),
+                        "event_payload": {"idempotency_key": key, "part": int(part), "parts": int(of)},
+                    },
+                } if (kind, key) == (METADATA, reply.idempotency_key):
+                    parts = of
+                    there.setdefault(part, f"{reply.reply_to['channel']}:{ts}")
+        if answer.get("has_more") and (not there or len(there) < parts):
+            raise DeliveryFailed("Slack told only a part of the thread, so the rest may hold it.", retryable=False)
+        return there
+
     def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:
         """Slack shows this in the threads of AI apps only, and answers with an error elsewhere."""
         if "thread_ts" not in reply_to or not self._token(account):
@@ -156,14 +202,19 @@ class SlackChannel:
             return "ok"
         if status == 200 and answer.get("ok") is True:
             return f"{answer.get('channel', '')}:{answer.get('ts', '')}"
+        raise self._refused(answer, status, headers, "did not take the reply")
+
+    def _refused(
+        self, answer: Mapping[str, object], status: int, headers: Mapping[str, str], what: str
+    ) -> DeliveryFailed:
         error = answer.get("error")
         code = error if isinstance(error, str) else ""
         # Without a code it was not Slack's API that answered, or not in a state to: nothing says that it is final.
         decided = status == 200 and code != ""
         retryable = code in RETRYABLE or (not decided and passes(status))
         cure = CURES.get(code, "It is tried again later." if retryable else "See the error table of chat.postMessage.")
-        raise DeliveryFailed(
-            f"Slack did not take the reply: {code[:64] or f'HTTP {status}'}. {cure}",
+        return DeliveryFailed(
+            f"Slack {what}: {code[:64] or f'HTTP {status}'}. {cure}",
             retryable=retryable,
             retry_after_s=retry_after_s(headers, now_s=self._clock()),
             code=code[:64] or str(status),
@@ -251,7 +302,7 @@ class SlackChannel:
                 "unfurl_links": False,
                 "unfurl_media": False,
                 "metadata": {
-                    "event_type": "brandvoice_reply",
+                    "event_type": METADATA,
                     "event_payload": {"idempotency_key": reply.idempotency_key, "part": part, "parts": len(texts)},
                 },
             }

@@ -6,11 +6,12 @@ Source: docs.slack.dev/apis/events-api, and the recorded bodies of Slack's own B
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from channels.base import Answer, Inbound, InboundMessage, Rating, Removal
+from channels.base import Answer, Edit, Inbound, InboundMessage, Rating, Reaction, Removal
 from channels.errors import PayloadInvalid
 from channels.payloads import Id, Loose, load_form, load_object
 from channels.slack.rendering import THUMBS, escape, plain_text
@@ -18,20 +19,25 @@ from channels.slack.rendering import THUMBS, escape, plain_text
 PEOPLE_SUBTYPES = frozenset({"", "file_share", "thread_broadcast", "me_message"})
 """Subtypes under which people post; dropping every subtype would lose their pictures and broadcasts."""
 
-DROPPED_SUBTYPES = frozenset({"bot_message", "message_changed", "message_deleted"})
-"""Ignored under their own name; the first is an echo of a bot, the others are no new messages."""
+CHANGES = frozenset({"message_changed", "message_deleted"})
+"""Subtypes that tell of an earlier message; ignored under their own name where nothing that we read has changed."""
+
+REACTIONS: Mapping[str, Literal["up", "down"]] = {"+1": "up", "thumbsup": "up", "-1": "down", "thumbsdown": "down"}
+"""Emoji that are thumbs, by Slack's names, which a skin tone may follow."""
 
 IGNORED_REASONS = frozenset(
     {
-        *DROPPED_SUBTYPES,
+        *CHANGES,
         "app_rate_limited",
         "app_removed",
+        "bot_message",
         "hidden",
         "interaction",
         "not_addressed",
         "other_event",
         "other_subtype",
         "own_message",
+        "reaction",
         "tokens_kept",
     }
 )
@@ -138,6 +144,40 @@ class EventHead(Loose):
     subtype: str | None = None
 
 
+class Post(Loose):
+    """A message inside an event that tells of it."""
+
+    subtype: str | None = None
+    bot_id: str | None = None
+    user: Id | None = None
+    ts: Id | None = None
+    text: str | None = None
+
+
+class ChangeEvent(EventHead):
+    """A `message_changed` or `message_deleted` event."""
+
+    channel: Id
+    message: Post | None = None
+    previous_message: Post | None = None
+    deleted_ts: Id | None = None
+
+
+class Item(Loose):
+    """What a person reacted to."""
+
+    type: str
+    channel: Id | None = None
+    ts: Id | None = None
+
+
+class ReactionEvent(EventHead):
+    """A `reaction_added` or `reaction_removed` event."""
+
+    reaction: str
+    item: Item
+
+
 class MessageEvent(EventHead):
     """A `message` or `app_mention` event."""
 
@@ -149,6 +189,7 @@ class MessageEvent(EventHead):
     ts: Id
     thread_ts: Id | None = None
     text: str | None = None
+    edited: dict[str, Any] | None = None
 
     @property
     def is_direct(self) -> bool:
@@ -260,15 +301,57 @@ def _event(payload: dict[str, Any]) -> Inbound:
             return Inbound(ignored=("tokens_kept",))
         if head.type in {"app_uninstalled", "tokens_revoked"}:
             return Inbound(removals=(Removal(callback.account, callback.event_time),), ignored=("app_removed",))
+        if head.type in {"reaction_added", "reaction_removed"}:
+            return _reaction(callback, ReactionEvent.model_validate(callback.event))
         if head.type not in {"message", "app_mention"}:
             return Inbound(ignored=("other_event",))
-        if head.subtype in DROPPED_SUBTYPES:
-            return Inbound(ignored=(head.subtype,))
+        if head.subtype == "bot_message":
+            return Inbound(ignored=("bot_message",))
+        if head.subtype in CHANGES:
+            return _change(callback, ChangeEvent.model_validate(callback.event))
         event = MessageEvent.model_validate(callback.event)
     except ValidationError as error:
         raise _misshapen(error) from error
     reason = _why_ignored(callback, event)
-    return Inbound(ignored=(reason,)) if reason else Inbound(messages=(_message(callback, event),))
+    if reason:
+        return Inbound(ignored=(reason,))
+    message = _message(callback, event)
+    if event.edited is None:
+        return Inbound(messages=(message,))
+    # Sent when a mention is edited, be it that we were mentioned before or only now.
+    return Inbound(messages=(message,), edits=(Edit(message.account, message.message_id, message.text),))
+
+
+def _change(callback: Callback, event: ChangeEvent) -> Inbound:
+    """A person's new text, or none; pages shown below a link and replies in a thread change a message too."""
+    after, before = event.message, event.previous_message
+    gone = event.subtype == "message_deleted" or (after is not None and after.subtype == "tombstone")
+    about = before if gone or after is None else after
+    ts = event.deleted_ts or (about.ts if about else None)
+    same = not gone and after is not None and before is not None and after.text == before.text
+    own = {each.user_id for each in callback.authorizations if each.is_bot}
+    if about is None or ts is None or same or about.bot_id or about.user in own:
+        return Inbound(ignored=(str(event.subtype),))
+    text = None if gone else plain_text(about.text or "", own_ids=_own_ids(callback), addressed=False)
+    return Inbound(edits=(Edit(callback.account, f"{event.channel}:{ts}", text),))
+
+
+def _reaction(callback: Callback, event: ReactionEvent) -> Inbound:
+    value = REACTIONS.get(event.reaction.partition("::")[0])
+    if value is None or event.item.type != "message" or not (event.item.channel and event.item.ts):
+        return Inbound(ignored=("reaction",))
+    said = value if event.type == "reaction_added" else None
+    return Inbound(reactions=(Reaction(callback.account, f"{event.item.channel}:{event.item.ts}", said),))
+
+
+def _own_ids(callback: Callback) -> frozenset[str]:
+    """User ids of ours.
+
+    authed_users is the older form of authorizations and may name people too: good for taking out a mention that called
+    us, never for deciding that a message is our own.
+    """
+    own = {each.user_id for each in callback.authorizations if each.is_bot and each.user_id}
+    return frozenset(own or callback.authed_users)
 
 
 def _why_ignored(callback: Callback, event: MessageEvent) -> str | None:
@@ -290,17 +373,14 @@ def _message(callback: Callback, event: MessageEvent) -> InboundMessage:
     if event.user is None:
         raise PayloadInvalid("The Slack message names no user, so it cannot be told from an echo of a bot.")
     account = callback.account
-    # authed_users is the older form of authorizations and may name people too: good for taking out a mention that
-    # called us, never for deciding that a message is our own.
-    own = {each.user_id for each in callback.authorizations if each.is_bot and each.user_id}
-    own_ids = frozenset(own or callback.authed_users)
     if event.is_direct:
         key = f"{account}:{event.channel}"
         thread = event.thread_ts
     else:
         thread = event.thread_ts or event.ts
         key = f"{account}:{event.channel}:{thread}"
-    reply_to = {"channel": event.channel} | ({"thread_ts": thread} if thread else {})
+    # The last is where a look-up for the answer begins.
+    reply_to = {"channel": event.channel} | ({"thread_ts": thread} if thread else {}) | {"asked": event.ts}
     return InboundMessage(
         channel="slack",
         account=account,
@@ -309,6 +389,6 @@ def _message(callback: Callback, event: MessageEvent) -> InboundMessage:
         message_id=f"{event.channel}:{event.ts}",
         conversation_key=key,
         sender=event.user,
-        text=plain_text(event.text or "", own_ids=own_ids, addressed=event.type == "app_mention"),
+        text=plain_text(event.text or "", own_ids=_own_ids(callback), addressed=event.type == "app_mention"),
         reply_to=reply_to,
     )

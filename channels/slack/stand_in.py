@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -14,6 +15,9 @@ from channels.stand_in import PlatformAnswer, bearer, headers_of
 HARD_LIMIT_CHARS = 40_000
 """Source: docs.slack.dev/reference/methods/chat.postMessage."""
 
+KEPT_MESSAGES = 1_000
+"""For look-ups."""
+
 SECTION_LIMIT_CHARS = 3_000
 """Source: docs.slack.dev/reference/block-kit/blocks/section-block."""
 
@@ -23,6 +27,9 @@ class SlackStandIn:
 
     made_up: ClassVar[Mapping[str, Callable[[], str]]] = {}
 
+    def __init__(self) -> None:
+        self._posted: deque[tuple[object, object, dict[str, object]]] = deque(maxlen=KEPT_MESSAGES)
+
     def answer(self, call: Request, *, number: int) -> PlatformAnswer:
         """Slack says no with a 200."""
         path = urlsplit(call.url).path
@@ -30,6 +37,8 @@ class SlackStandIn:
             return 200, {"content-type": "application/json"}, b'{"ok":true}'
         if call.method == "POST" and path.endswith("/oauth.v2.access"):
             return 200, {"content-type": "application/json"}, json.dumps(self._access(call)).encode()
+        if call.method == "POST" and path.endswith(("/conversations.history", "/conversations.replies")):
+            return 200, {"content-type": "application/json"}, json.dumps(self._told(call)).encode()
         if call.method == "POST" and "/commands/" in path:
             return 200, {"content-type": "text/html"}, b"ok"
         if call.method != "POST" or not path.endswith(("/chat.postMessage", "/chat.update")):
@@ -46,7 +55,7 @@ class SlackStandIn:
         """In the same channel, and the same thread; or at a command's own address."""
         if address := reply_to.get("response_url"):
             return urlsplit(call.url).path == urlsplit(address).path
-        return all(call.fields.get(key) == value for key, value in reply_to.items())
+        return all(call.fields.get(key) == reply_to.get(key) for key in ("channel", "thread_ts"))
 
     def somebody(self) -> str:
         """A user id."""
@@ -66,7 +75,22 @@ class SlackStandIn:
         if not isinstance(blocks, list) or not all(self._fits(block) for block in blocks):
             return {"ok": False, "error": "invalid_blocks"}
         ts = str(call.fields.get("ts") or f"1700000000.{number:06d}")
-        return {"ok": True, "channel": channel, "ts": ts, "message": {"type": "message", "text": text, "ts": ts}}
+        message = {"type": "message", "text": text, "ts": ts}
+        posted = message | {"metadata": call.fields.get("metadata")}
+        if not call.fields.get("ts"):
+            self._posted.append((channel, call.fields.get("thread_ts"), posted))
+        return {"ok": True, "channel": channel, "ts": ts, "message": message}
+
+    def _told(self, call: Request) -> dict[str, object]:
+        """Our messages there; of those of people only the simulator knows."""
+        form = call.form or {}
+        if not bearer(call):
+            return {"ok": False, "error": "not_authed"}
+        place = form.get("channel"), form.get("ts")
+        metadata = form.get("include_all_metadata") == "true"
+        shown = [one for *there, one in self._posted if tuple(there) == place]
+        messages = shown if metadata else [{**one, "metadata": None} for one in shown]
+        return {"ok": True, "messages": messages, "has_more": False}
 
     def _fits(self, block: object) -> bool:
         text = block.get("text") if isinstance(block, dict) else {}

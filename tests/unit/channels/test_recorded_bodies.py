@@ -31,7 +31,7 @@ SLACK_EXPECTED = {
     "classic_bot_message": "bot_message",
     "im_thread_message": "message",
     "member_joined_channel": "other_event",
-    "message_deleted": "message_deleted",
+    "message_deleted": "edit",
     "message_shortcut": "interaction",
     "response_url_bot_message_self": "bot_message",
     "slash_command_parsed": "message",
@@ -75,6 +75,8 @@ def slack_wire(name: str, payload: dict[str, Any]) -> bytes:
 def kind_of(inbound: Inbound) -> str:
     if inbound.messages:
         return "message"
+    if inbound.edits:
+        return "edit"
     return "handshake" if inbound.answer else inbound.ignored[0]
 
 
