@@ -28,8 +28,11 @@ class Ratings:
         self._ready = ready
         self._thanking: set[asyncio.Task[None]] = set()
 
-    async def take(self, channel: str, app: str, platform: Channel, rating: Rating) -> bool:
-        """Keep one; False where the reply is not one that this app sent to this account.
+    async def take(self, channel: str, app: str, platform: Channel, rating: Rating) -> str | None:
+        """Keep one.
+
+        Returns:
+            The brand that was rated; None where the reply is not one that this app sent to this account.
 
         Raises:
             StorageUnavailable: It is not kept.
@@ -47,7 +50,7 @@ class Ratings:
         )
         row = await self._db.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
-            return False
+            return None
         await set_feedback(self._db, row.turn_id, rating.value, conversation_id=row.conversation_id)
         brand = self._brands.get(row.brand)
         if isinstance(platform, Rates) and brand is not None and rating.reply_to:
@@ -57,7 +60,7 @@ class Ratings:
             task = asyncio.create_task(self._thank(platform, reply, rating, brand.words.thanks), name="thanks")
             self._thanking.add(task)
             task.add_done_callback(self._thanking.discard)
-        return True
+        return str(row.brand)
 
     async def _thank(self, platform: Channel, reply: OutboundReply, rating: Rating, words: str) -> None:
         if not isinstance(platform, Rates):

@@ -98,8 +98,10 @@ class _Intake:
             if await gateway.installations.remove(channel, app, removal):
                 log.info("installation_removed", extra={"channel": channel, "app": app})
         for rating in inbound.ratings:
-            if not await gateway.ratings.take(channel, app, platform, rating):
-                gateway.metrics.ignored.labels(channel, "rating_of_nothing").inc()
+            brand_name = await gateway.ratings.take(channel, app, platform, rating)
+            gateway.metrics.told.labels(channel, "rating" if brand_name else "rating_unmatched").inc()
+            if brand_name:
+                gateway.metrics.feedback.labels(brand_name, rating.value).inc()
         await take_told(gateway, channel, app, inbound, gateway.installations.accounts(channel, app))
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:

@@ -356,7 +356,8 @@ def test_a_thanked_thumb_is_gone_and_the_text_stays() -> None:
     rating = Rating("T111", "out-1", "up", {"channel": "D111", "ts": "1.2"})
     (call,) = channel().thank(outbound(), rating, "Thank <you>.")
     assert (call.url, call.fields["ts"]) == ("https://slack.com/api/chat.update", "1.2")
-    (section, context) = call.fields["blocks"]  # type: ignore[misc]
+    shown: Any = call.fields["blocks"]
+    section, context = shown
     assert "Within" in section["text"]["text"]
     assert context["elements"] == [{"type": "plain_text", "text": "👍 Thank <you>.", "emoji": True}]
     here = Rating("T111", "out-1", "up", {"response_url": "https://hooks.slack.com/actions/T/1/x"})

@@ -14,7 +14,7 @@ from channels.base import Request
 from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
 from configs.home import Home
-from service import conversations, outbox
+from service import conversations, outbox, tables
 from service.inbox import next_turn
 from service.install_links import Link, make_link
 from service.outbox import OutboxItem
@@ -174,7 +174,7 @@ def answered(door: Door, account: str) -> str:
         assert turn is not None
         item = OutboxItem("slack", "main", account, turn.reply_to, "*30* days", ())
         await conversations.finish(db, turn.id, reply(), outbox=item, handoff=None)
-        query = select(outbox.outbox.c.id)
+        query = select(tables.outbox.c.id)
         return str(await db.read(lambda connection: connection.execute(query).scalar_one()))
 
     return portal.call(finish)
