@@ -150,6 +150,9 @@ class OutboundReply:
     """What may be sent in place of the text when the platform takes no free text any more."""
     rateable: bool = False
     """Whether thumbs are offered with it, where the platform has buttons."""
+    begun: str = ""
+    """The platform's id of a message that holds its beginning (see `Grows`): its first part takes the place of that;
+    where there is nothing to say, the message goes."""
 
 
 def part_mark(key: str, part: int) -> str:
@@ -182,6 +185,8 @@ class Request:
     """Whether it shows once however often it is made, by a key or as an edit: one that broke off is then made again."""
     otherwise: Request | None = None
     """Made in place of this one where the platform refuses it for good, such as a push after a reply that is late."""
+    done_code: str = ""
+    """Code of a refusal that says that nothing is left to do: what is to be deleted is gone."""
 
     @property
     def fields(self) -> Mapping[str, object]:
@@ -333,4 +338,20 @@ class LooksUp(Protocol):
         Raises:
             DeliveryFailed: It says nothing of the reply; with `retryable`, where it may later.
         """
+        ...
+
+
+@runtime_checkable
+class Grows(Protocol):
+    """A channel that can show the beginning of a reply, and change it until the whole is there."""
+
+    grow_every_s: float
+    """The same message is not changed sooner again."""
+
+    def begin(self, reply: OutboundReply) -> Request | None:
+        """The call that posts the beginning, which `LooksUp` finds as part 0; None where that cannot be done here."""
+        ...
+
+    def grow(self, reply: OutboundReply) -> Request | None:
+        """The call that writes more into `reply.begun`; None where it would not fit."""
         ...

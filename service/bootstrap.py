@@ -39,6 +39,7 @@ from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
 from service.generation import VllmGenerator
+from service.growing import Growing
 from service.hub import Hub
 from service.installations import FOLLOW_S, Installations
 from service.lanes import Lanes
@@ -201,6 +202,7 @@ async def open_gateway(
             metrics=metrics,
             engine_ready=engine.ready,
             typing=Typing(platform, send, ready=fetcher.ready),
+            growing=Growing(db, platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
         )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
-from service.outbox import OutboxItem, insert_item
+from service.outbox import OutboxItem, plan_item
 from service.tables import conversations, feedback, handoffs, inbox, turns
 from service.wire import citations_json
 
@@ -167,7 +167,7 @@ async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | 
         if connection.execute(_END, values).rowcount == 0:
             return
         if outbox:
-            connection.execute(insert_item(turn, outbox))
+            plan_item(connection, turn, outbox)
         if handoff:
             about = connection.execute(_WHOSE, {"turn": turn}).one()
             row = {"brand": about.brand, "conversation_id": about.id, "turn_id": turn, "reason": handoff}
@@ -183,7 +183,7 @@ async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxI
 
     def store(connection: Connection) -> None:
         if connection.execute(_END, values).rowcount and outbox:
-            connection.execute(insert_item(turn, outbox))
+            plan_item(connection, turn, outbox)
 
     await db.write(store)
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from channels.base import InboundMessage, Source
@@ -22,6 +23,7 @@ from service.database import Database
 from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
 from service.events import Reply, Sentence, Status, Token
 from service.grounded import strip_marks
+from service.growing import Growing, Growth, Place
 from service.hub import Hub, LiveTurn
 from service.outbox import OutboxItem
 from service.pipeline import ChatPipeline, Turn
@@ -75,6 +77,7 @@ class Lanes:
         typing: Typing,
         apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
+        growing: Growing | None = None,
     ) -> None:
         self._db = db
         self._pipeline = pipeline
@@ -84,6 +87,7 @@ class Lanes:
         self._metrics = metrics
         self._engine_ready = engine_ready
         self._typing = typing
+        self._growing = growing
         self._apart = apart
         self._to_deliver = to_deliver
         self._slots = asyncio.Semaphore(settings.max_turns)
@@ -213,7 +217,11 @@ class Lanes:
             await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
             return
         try:
-            async with self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to):
+            place = Place(turn.id, turn.channel, _app(turn, brand), turn.account, turn.reply_to)
+            async with (
+                self._typing.shown(place.channel, place.app, place.account, place.reply_to),
+                self._grown(place) as live.growth,
+            ):
                 reply = await self._reply(turn, brand, live)
             live.settled = True
         except ServiceError as error:
@@ -227,6 +235,9 @@ class Lanes:
             turn_log(turn, reply)
         finally:
             self._hub.live.pop(turn.conversation_id, None)
+
+    def _grown(self, place: Place) -> AbstractAsyncContextManager[Growth | None]:
+        return self._growing.shown(place) if self._growing else nullcontext()
 
     async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
@@ -272,6 +283,7 @@ class Lanes:
                     self._hub.publish(turn.conversation_id, {"type": "token", "turn": turn.id, "text": event.text})
                 case Sentence():
                     live.sentences.append(event)
+                    live.grow()
                     self._hub.publish(turn.conversation_id, sentence_frame(turn.id, event))
                 case Status(state):
                     live.state = state

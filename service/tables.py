@@ -118,6 +118,8 @@ outbox = Table(
     Column("next_attempt_at", Utc, nullable=False),
     Column("provider_ids", JSON, nullable=False, default=list),
     Column("last_error", Text),
+    # The platform's id of a message with the beginning of the reply; see `service.growing`.
+    Column("begun", String(300)),
     UniqueConstraint("turn_id"),
     Index("ix_outbox_due", "state", "next_attempt_at"),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from channels.answers import answer_object, passes, retry_after_s
 from channels.base import Answer, Capabilities, Inbound, OutboundReply, Rating, Request
@@ -127,9 +128,26 @@ class SlackChannel:
         if "response_url" in reply.reply_to:
             url = self._own_address(reply.reply_to["response_url"])
             return [Request("POST", url, JSON, {**message, "response_type": "ephemeral"}) for message in messages]
-        place = {key: reply.reply_to[key] for key in ("channel", "thread_ts") if key in reply.reply_to}
-        headers = self._headers(reply.account)
-        return [Request("POST", f"{self._api_url}/chat.postMessage", headers, {**place, **one}) for one in messages]
+        calls = [self._post(reply, one) for one in messages]
+        if reply.begun and not calls:
+            return [replace(self._change("chat.delete", reply, {}), done_code="message_not_found")]
+        if reply.begun:
+            # Somebody may have deleted the beginning; the whole is posted then.
+            calls[0] = replace(self._change("chat.update", reply, messages[0]), otherwise=calls[0])
+        return calls
+
+    grow_every_s = 1.5
+    """Source: docs.slack.dev/reference/methods/chat.update is of tier 3, 50 calls a minute and workspace."""
+
+    def begin(self, reply: OutboundReply) -> Request | None:
+        """A message with three dots at its end; in no command's answer, which cannot be looked up."""
+        message = self._beginning(reply)
+        return None if message is None or "response_url" in reply.reply_to else self._post(reply, message)
+
+    def grow(self, reply: OutboundReply) -> Request | None:
+        """The same message with more in it."""
+        message = self._beginning(reply)
+        return None if message is None else self._change("chat.update", reply, message)
 
     def thank(self, reply: OutboundReply, rating: Rating, words: str) -> Sequence[Request]:
         """Write the last part of the reply again, with these words where the thumbs were."""
@@ -308,6 +326,24 @@ class SlackChannel:
             }
             for part, text in enumerate(texts, start=1)
         ]
+
+    def _beginning(self, reply: OutboundReply) -> dict[str, object] | None:
+        """One message; its mark names part 0 of no parts, so that no part of the whole is taken for it."""
+        texts = render(f"{reply.text} …", (), MARKUP)
+        if len(texts) != 1:
+            return None
+        message = self._messages(replace(reply, text=f"{reply.text} …", sources=()))[0]
+        marks = {"idempotency_key": reply.idempotency_key, "part": 0, "parts": 0}
+        return message | {"metadata": {"event_type": METADATA, "event_payload": marks}}
+
+    def _post(self, reply: OutboundReply, message: Mapping[str, object]) -> Request:
+        place = {key: reply.reply_to[key] for key in ("channel", "thread_ts") if key in reply.reply_to}
+        return Request("POST", f"{self._api_url}/chat.postMessage", self._headers(reply.account), {**place, **message})
+
+    def _change(self, method: str, reply: OutboundReply, message: Mapping[str, object]) -> Request:
+        channel, _, ts = reply.begun.partition(":")
+        fields = {"channel": channel, "ts": ts, **message}
+        return Request("POST", f"{self._api_url}/{method}", self._headers(reply.account), fields, repeatable=True)
 
     def _token(self, account: str) -> str:
         return self._installed.get(account, {}).get("bot_token") or self._bot_token

@@ -41,28 +41,36 @@ class SlackStandIn:
             return 200, {"content-type": "application/json"}, json.dumps(self._told(call)).encode()
         if call.method == "POST" and "/commands/" in path:
             return 200, {"content-type": "text/html"}, b"ok"
+        if call.method == "POST" and path.endswith("/chat.delete"):
+            return 200, {"content-type": "application/json"}, json.dumps(self._deleted(call)).encode()
         if call.method != "POST" or not path.endswith(("/chat.postMessage", "/chat.update")):
             return 404, {}, b""
-        body = json.dumps(self._answer(call, number)).encode()
+        body = json.dumps(self._answer(call, number, update=path.endswith("update"))).encode()
         return 200, {"content-type": "application/json"}, body
 
     def texts(self, call: Request) -> tuple[str, ...]:
-        """The text."""
-        text = call.fields.get("text")
-        return (text,) if isinstance(text, str) and text else ()
+        """The text; none of a beginning, which is read again in the whole."""
+        match call.fields:
+            case {"metadata": {"event_payload": {"part": 0}}}:
+                return ()
+            case {"text": str(text)} if text:
+                return (text,)
+        return ()
 
     def is_for(self, call: Request, reply_to: Mapping[str, str]) -> bool:
         """In the same channel, and the same thread; or at a command's own address."""
         if address := reply_to.get("response_url"):
             return urlsplit(call.url).path == urlsplit(address).path
-        return all(call.fields.get(key) == reply_to.get(key) for key in ("channel", "thread_ts"))
+        # A change names its message, and no thread.
+        keys = ("channel",) if call.fields.get("ts") else ("channel", "thread_ts")
+        return all(call.fields.get(key) == reply_to.get(key) for key in keys)
 
     def somebody(self) -> str:
         """A user id."""
         return f"U0{secrets.token_hex(4).upper()}"
 
-    def _answer(self, call: Request, number: int) -> dict[str, object]:
-        text, channel = "".join(self.texts(call)), call.fields.get("channel")
+    def _answer(self, call: Request, number: int, *, update: bool) -> dict[str, object]:
+        text, channel = str(call.fields.get("text") or ""), call.fields.get("channel")
         if not bearer(call):
             return {"ok": False, "error": "not_authed"}
         if not channel:
@@ -77,9 +85,29 @@ class SlackStandIn:
         ts = str(call.fields.get("ts") or f"1700000000.{number:06d}")
         message = {"type": "message", "text": text, "ts": ts}
         posted = message | {"metadata": call.fields.get("metadata")}
-        if not call.fields.get("ts"):
+        if update:
+            known = self._known(call)
+            if known is None:
+                return {"ok": False, "error": "message_not_found"}
+            known[2].update(posted)
+        else:
             self._posted.append((channel, call.fields.get("thread_ts"), posted))
         return {"ok": True, "channel": channel, "ts": ts, "message": message}
+
+    def _known(self, call: Request) -> tuple[object, object, dict[str, object]] | None:
+        place = call.fields.get("channel"), call.fields.get("ts")
+        return next((one for one in self._posted if (one[0], one[2]["ts"]) == place), None)
+
+    def _deleted(self, call: Request) -> dict[str, object]:
+        known = self._known(call)
+        if known is None:
+            return {"ok": False, "error": "message_not_found"}
+        self._posted.remove(known)
+        return {"ok": True, "channel": call.fields.get("channel"), "ts": call.fields.get("ts")}
+
+    def shown(self, channel: str) -> list[str]:
+        """What stands in a channel now, in order."""
+        return [str(one["text"]) for there, _, one in self._posted if there == channel]
 
     def _told(self, call: Request) -> dict[str, object]:
         """Our messages there; of those of people only the simulator knows."""

@@ -1,4 +1,4 @@
-"""Accounts that installed an app themselves."""
+"""Accounts that installed an app themselves, and replies that are shown while they grow."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("renewing_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("channel", "app", "account", name=op.f("pk_installations")),
     )
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("begun", sa.String(length=300), nullable=True))
     op.create_table(
         "used_states",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -36,5 +38,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back."""
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.drop_column("begun")
     op.drop_table("used_states")
     op.drop_table("installations")
