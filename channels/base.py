@@ -31,6 +31,27 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """A person's thumb on a reply of ours."""
+
+    account: str
+    reply: str
+    """The idempotency key that the reply was sent with."""
+    value: Literal["up", "down"]
+    reply_to: Mapping[str, str] = field(default_factory=dict)
+    """Where the reply stands, for `Rates.thank`; plain strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An account took the app away, or the secrets that it had given; see `channels.installs`."""
+
+    account: str
+    at_s: float
+    """When, in seconds since the epoch by the platform's clock: what was installed after this stays."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a platform reads in answer to its own request, where that is more than a 200."""
 
@@ -89,6 +110,8 @@ class Inbound:
     receipts: tuple[Receipt, ...] = ()
     reactions: tuple[Reaction, ...] = ()
     edits: tuple[Edit, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    removals: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +151,11 @@ class OutboundReply:
     """Seconds since the person's last message; None where it is not known, and so no reason to hold the reply back."""
     template: Template | None = None
     """What may be sent in place of the text when the platform takes no free text any more."""
+    rateable: bool = False
+    """Whether thumbs are offered with it, where the platform has buttons."""
+    begun: str = ""
+    """The platform's id of a message that holds its beginning (see `Grows`): its first part takes the place of that;
+    where there is nothing to say, the message goes."""
 
 
 def part_mark(key: str, part: int) -> str:
@@ -160,6 +188,8 @@ class Request:
     """Whether it shows once however often it is made, by a key or as an edit: one that broke off is then made again."""
     otherwise: Request | None = None
     """Made in place of this one where the platform refuses it for good, such as a push after a reply that is late."""
+    done_code: str = ""
+    """Code of a refusal that says that nothing is left to do: what is to be deleted is gone."""
 
     @property
     def fields(self) -> Mapping[str, object]:
@@ -285,6 +315,15 @@ class Fetches(Protocol):
 
 
 @runtime_checkable
+class Rates(Protocol):
+    """A channel that offers thumbs with a reply and can show there that one has arrived."""
+
+    def thank(self, reply: OutboundReply, rating: Rating, words: str) -> Sequence[Request]:
+        """Calls that put these words where the thumbs were; nobody minds if they fail, so none is repeated."""
+        ...
+
+
+@runtime_checkable
 class LooksUp(Protocol):
     """A channel whose platform can be asked what it has of a reply: done before a call that broke off is made again."""
 
@@ -302,4 +341,20 @@ class LooksUp(Protocol):
         Raises:
             DeliveryFailed: It says nothing of the reply; with `retryable`, where it may later.
         """
+        ...
+
+
+@runtime_checkable
+class Grows(Protocol):
+    """A channel that can show the beginning of a reply, and change it until the whole is there."""
+
+    grow_every_s: float
+    """The same message is not changed sooner again."""
+
+    def begin(self, reply: OutboundReply) -> Request | None:
+        """The call that posts the beginning, which `LooksUp` finds as part 0; None where that cannot be done here."""
+        ...
+
+    def grow(self, reply: OutboundReply) -> Request | None:
+        """The call that writes more into `reply.begun`; None where it would not fit."""
         ...

@@ -32,6 +32,11 @@ class Words(Strict):
     refusals: tuple[str, ...] = Field(min_length=1, description="Said when the knowledge base holds no answer.")
     handovers: tuple[str, ...] = Field(min_length=1, description="Said when a person takes over.")
     unavailable: str = Field(description="Said when the engine cannot answer.")
+    cannot_read: str = Field(
+        default="I can read text only, no pictures, voice messages or files. Please write me what it is about.",
+        description="Said to a message without text.",
+    )
+    thanks: str = Field(default="Thank you for telling us.", description="Said to whom rates an answer.")
     questions_back: tuple[str, ...] = Field(
         default=("Could you tell me a little more about what you mean? Then I can look it up.",),
         min_length=1,

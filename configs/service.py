@@ -46,7 +46,11 @@ class SlackApp(App):
     """One Slack app."""
 
     signing_secret: Secret
-    bot_token: Secret
+    bot_token: Secret | None = Field(
+        default=None, description="Of one workspace; may be left out where workspaces install the app themselves."
+    )
+    client_id: str = Field(default="", description="With `client_secret`, workspaces may install the app themselves.")
+    client_secret: Secret | None = Field(default=None, description="From the same page as `client_id`.")
     api_url: str = Field(default="https://slack.com/api", description=_URL)
 
 
@@ -244,6 +248,16 @@ class Database(Strict):
     )
 
 
+class Installations(Strict):
+    """Accounts that install an app themselves."""
+
+    keys: Secret | None = Field(
+        default=None,
+        description="Comma-separated keys of 32 characters or more: tokens are stored encrypted, and install links are "
+        "made, with the first; all are read. Where absent, nobody can install an app.",
+    )
+
+
 class Handoff(Strict):
     """Who hears of a hand-over."""
 
@@ -271,6 +285,7 @@ class ServiceConfig(Strict):
     generation: Generation = Generation()
     database: Database = Database()
     handoff: Handoff = Handoff()
+    installations: Installations = Installations()
     apps: Apps = Apps()
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,16 @@ from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
 from service.gateways import Place, place
 from service.generation import VllmGenerator
+from service.growing import Growing
 from service.house import House
 from service.hub import Hub
+from service.installations import FOLLOW_S, Installations
 from service.lanes import Lanes
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
+from service.ratings import Ratings
 from service.restoring import finish_cut
+from service.sealing import Sealer
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
 from service.typing import Typing
@@ -84,6 +88,11 @@ class Gateway:
     """Where people take conversations over."""
     member: Place
     """What this gateway is among those that share the database."""
+    installations: Installations
+    """Who answers an account, be it bound by the configuration or at run time."""
+    send: outbox.Send
+    """Makes one call of a channel."""
+    ratings: Ratings
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,6 +134,9 @@ async def open_gateway(
     """
     environment = os.environ if environment is None else environment
     finish_cut(home)
+    # Bindings come and go while the gateway runs: see `service.installations`.
+    brands = dict(config.brands)
+    config = replace(config, brands=brands)
     settings = config.service
     keys = _api_keys(config, environment)
     check_exposure(settings.service.host, keys)
@@ -148,8 +160,12 @@ async def open_gateway(
         adapters, problems = serving_adapters(home, config.brands, terms=terms)
         for problem in problems:
             log.error("adapter_unusable", extra={"reason": problem})
-        platform, off = _channels(config, environment)
-        problems += off + unread
+        sealer, unsealed = _sealer(config, environment)
+        installations = Installations(db, brands, sealer)
+        await installations.refresh()
+        await installations.seal_anew()
+        platform, off = _channels(config, environment, installations)
+        problems += off + unread + unsealed
 
         warming: list[asyncio.Task[None]] = []
 
@@ -199,6 +215,7 @@ async def open_gateway(
             metrics=metrics,
             engine_ready=engine.ready,
             typing=Typing(platform, send, ready=fetcher.ready),
+            growing=Growing(db, platform, send, ready=fetcher.ready, sure=member.sure),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
             house=house,
@@ -207,7 +224,8 @@ async def open_gateway(
         desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, desk, member, tuple(problems),
+            platform, base["name"], terms, fetcher, desk, member, installations, send,
+            Ratings(db, brands, send, ready=fetcher.ready), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -222,6 +240,8 @@ async def open_gateway(
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
+        installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
+        stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)
         if left := await lanes.resume():
             log.info("turns_resumed", extra={"conversations": left})
@@ -352,6 +372,19 @@ async def _follow_knowledge(gateway: Gateway) -> None:
         await asyncio.sleep(HOUSEKEEPING_S)
 
 
+async def _follow_installations(gateway: Gateway, send: outbox.Send) -> None:
+    """See what other gateways installed, and renew what ends; the outermost loop, so it survives all."""
+    while True:
+        try:
+            await gateway.installations.refresh()
+            await gateway.installations.renew_due(gateway.channels, send)
+        except ServiceError as error:
+            log.warning("installations_not_followed", extra={"reason": str(error)})
+        except Exception:
+            log.exception("installations_not_followed")
+        await asyncio.sleep(FOLLOW_S)
+
+
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
@@ -366,6 +399,18 @@ def _api_keys(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]
     if short := [key for key in keys if len(key) < 16]:
         raise ConfigError(f"{len(short)} of the API keys have fewer than 16 characters. Make longer ones.")
     return keys
+
+
+def _sealer(config: Config, environment: Mapping[str, str]) -> tuple[Sealer | None, list[str]]:
+    """What encrypts tokens of accounts that install an app; without usable keys nothing can be installed."""
+    secret = config.service.installations.keys
+    if secret is None:
+        return None, []
+    try:
+        return Sealer.of(read_secret(secret, environment)), []
+    except ConfigError as error:
+        log.warning("installing_off", extra={"reason": str(error)})
+        return None, [f"Installing apps is off: {error}"]
 
 
 def _encoder(folder: Path) -> OnnxEncoder:
@@ -407,13 +452,16 @@ def _base_model(config: Config, home: Home) -> dict[str, str]:
     return {**json.loads(note.read_text("utf-8")), "folder": str(folder)}
 
 
-def _channels(config: Config, environment: Mapping[str, str]) -> tuple[dict[tuple[str, str], Channel], list[str]]:
+def _channels(
+    config: Config, environment: Mapping[str, str], installations: Installations
+) -> tuple[dict[tuple[str, str], Channel], list[str]]:
     """One channel an app; an app whose secrets are missing stays off and is named."""
     built: dict[tuple[str, str], Channel] = {}
     off: list[str] = []
     for channel, app, settings in config.service.apps.each():
         try:
-            built[channel, app] = open_app(channel, app, settings, environment)
+            installed = installations.secrets(channel, app)
+            built[channel, app] = open_app(channel, app, settings, environment, installed=installed)
         except (ConfigError, ChannelError, ValueError) as error:
             off.append(f"Channel {channel}/{app} is off: {error}")
             log.warning("channel_off", extra={"channel": channel, "app": app, "reason": str(error)})

@@ -18,7 +18,7 @@ from service.errors import ConversationUnknown
 from service.events import Reply
 from service.house import NO_HOUSE, House
 from service.leases import Lease
-from service.outbox import OutboxItem, insert_item
+from service.outbox import OutboxItem, plan_item
 from service.tables import conversations, feedback, inbox, turns
 from service.wire import citations_json
 
@@ -210,7 +210,7 @@ async def finish(
         if about is None:
             return False
         if outbox:
-            connection.execute(insert_item(turn, outbox))
+            plan_item(connection, turn, outbox)
         if handoff:
             takeover.hand_over(connection, about, turn, handoff, house, waits=waits)
         return True
@@ -235,7 +235,7 @@ async def fail(
         if _ending(connection, turn, values, house, lease) is None:
             return False
         if outbox:
-            connection.execute(insert_item(turn, outbox))
+            plan_item(connection, turn, outbox)
         return True
 
     return await db.write(store)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.events import Sentence
+from service.growing import Growth
 from service.wire import sentence_json
 
 Frame = Mapping[str, Any]
@@ -68,11 +69,18 @@ class LiveTurn:
     """Tokens, where the brand shows them unchecked."""
     settled: bool = False
     """What it says is decided."""
+    growth: Growth | None = None
+    """Where the reply is shown while it grows."""
 
     @property
     def unheard(self) -> bool:
         """Whether nobody has read a word of it yet."""
         return not (self.settled or self.sentences or self.text)
+
+    def grow(self) -> None:
+        """Show the sentences so far."""
+        if self.growth is not None:
+            self.growth.say(" ".join(sentence.text for sentence in self.sentences))
 
     def restart(self) -> None:
         """Nothing of the first try is shown any more."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from channels.base import InboundMessage, Source
@@ -29,6 +30,7 @@ from service.errors import (
     StorageUnavailable,
 )
 from service.events import Reply, Sentence, Status, Token
+from service.growing import Growing, Growth, Place
 from service.house import NO_HOUSE, House
 from service.hub import Hub, LiveTurn
 from service.leases import Membership, Unshared
@@ -94,6 +96,7 @@ class Lanes:
         to_deliver: Callable[[], None] = lambda: None,
         house: House = NO_HOUSE,
         member: Membership | None = None,
+        growing: Growing | None = None,
     ) -> None:
         self._db = db
         self._pipeline = pipeline
@@ -103,6 +106,7 @@ class Lanes:
         self._metrics = metrics
         self._engine_ready = engine_ready
         self._typing = typing
+        self._growing = growing
         self._apart = apart
         self._to_deliver = to_deliver
         self._house = house
@@ -300,7 +304,11 @@ class Lanes:
             await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
             return
         try:
-            async with self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to):
+            place = Place(turn.id, turn.channel, _app(turn, brand), turn.account, turn.reply_to)
+            async with (
+                self._typing.shown(place.channel, place.app, place.account, place.reply_to),
+                self._grown(place) as live.growth,
+            ):
                 reply = await self._reply(turn, brand, live)
             live.settled = True
         except ServiceError as error:
@@ -314,6 +322,9 @@ class Lanes:
             await self._finish(turn, brand, reply)
             self._metrics.turn(turn.brand, turn.channel, reply, time.perf_counter() - started)
             turn_log(turn, reply)
+
+    def _grown(self, place: Place) -> AbstractAsyncContextManager[Growth | None]:
+        return self._growing.shown(place) if self._growing else nullcontext()
 
     async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
@@ -355,6 +366,7 @@ class Lanes:
                     self._hub.publish(turn.conversation_id, {"type": "token", "turn": turn.id, "text": event.text})
                 case Sentence():
                     live.sentences.append(event)
+                    live.grow()
                     self._hub.publish(turn.conversation_id, sentence_frame(turn.id, event))
                 case Status(state):
                     live.state = state

@@ -16,7 +16,7 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ from service.leases import NOBODY, Membership, Unshared, lives, of_the_dead
 from service.receipts import IN_DOUBT, UNKNOWN
 from service.receipts import Send as Send  # part of this module as well
 from service.schedule import SCHEDULE_S, wait_s
-from service.tables import conversations, outbox, turns
+from service.tables import conversations, is_running, outbox, turns
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,13 @@ UNSHARED = Unshared()
 
 IN_ORDER_ATTEMPTS = 3
 """A reply that failed more often than this (about six minutes) no longer holds up the replies after it."""
+GROWING = "growing"
+"""State of a reply whose turn still runs, and whose beginning is shown; see `service.growing`."""
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
+RATEABLE = ("answered", "refused")
+"""Outcomes of turns under whose replies thumbs are offered: what the bot itself said to a question."""
 
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
@@ -80,6 +84,14 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
         next_attempt_at=now(),
         provider_ids=[],
     )
+
+
+def plan_item(connection: Connection, turn: str, item: OutboxItem) -> None:
+    """Plan a delivery; what was shown of it while it grew is the same delivery."""
+    whole = {"text": storable(item.text), "sources": [asdict(source) for source in item.sources]}
+    begun = update(outbox).where(outbox.c.turn_id == turn, outbox.c.state == GROWING)
+    if connection.execute(begun.values(state="planned", next_attempt_at=now(), **whole)).rowcount == 0:
+        connection.execute(insert_item(turn, item))
 
 
 async def recover(db: Database) -> int:
@@ -146,6 +158,8 @@ async def deliver_due(
     """
     totals = Counter({"sent": 0, "put_off": 0, "failed": 0, "unknown": 0})
     stop = asyncio.Event()
+    if await db.read(lambda connection: connection.execute(_ANY_LEFT_BEHIND).first()):
+        await db.write(lambda connection: connection.execute(_LEFT_BEHIND, {"at": now()}))
     while due := await _due(db, clock()):
         work = asyncio.gather(
             *(_deliver(db, row, channels, send, ready, clock, stop, member) for row in due), return_exceptions=True
@@ -262,7 +276,7 @@ async def _deliver(
     try:
         channel = _channel(channels, row)
         await ready(channel)
-        reply = _outbound(row)
+        reply = await _with_its_beginning(db, row, channel, send)
         calls = _render(channel, reply)
         while not stop.is_set():
             me = member.id
@@ -308,7 +322,24 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
 
 def _outbound(row: Row[Any]) -> OutboundReply:
     sources = tuple(Source(**source) for source in row.sources)
-    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources)
+    rateable = row.outcome in RATEABLE
+    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources, rateable=rateable)
+
+
+async def _with_its_beginning(db: Database, row: Row[Any], channel: Channel, send: Send) -> OutboundReply:
+    """The reply, and the message in whose place it goes; where nobody knows whether that is there, it is asked for.
+
+    Raises:
+        DeliveryFailed: The platform could not be asked.
+    """
+    reply = _outbound(row)
+    if row.begun != IN_DOUBT:
+        return replace(reply, begun=row.begun or "")
+    found = await receipts.asked(channel, reply, send)
+    begun = (found or {}).get(0, "")
+    change = update(outbox).where(outbox.c.id == row.id).values(begun=begun)
+    await db.write(lambda connection: connection.execute(change))
+    return replace(reply, begun=begun)
 
 
 def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
@@ -372,7 +403,7 @@ async def _send_part(channel: Channel, request: Request, send: Send, *, doubted:
         log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
         return UNKNOWN
     try:
-        return channel.receipt(status, headers, body)
+        return _receipt(channel, request, status, headers, body)
     except DeliveryFailed as error:
         if error.retryable:
             # Who fails in the middle of a call may have carried it out.
@@ -390,6 +421,16 @@ async def _send_part(channel: Channel, request: Request, send: Send, *, doubted:
         # The platform answered, so it has the call; what it said is not worth a second message to a customer.
         log.exception("receipt_not_read", extra={"channel": channel.name, "status": status})
         return UNKNOWN
+
+
+def _receipt(channel: Channel, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """What the channel reads of the answer; where nothing was left to do, that is as good as done."""
+    try:
+        return channel.receipt(status, headers, body)
+    except DeliveryFailed as error:
+        if request.done_code and error.code == request.done_code:
+            return request.done_code
+        raise
 
 
 def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
@@ -482,9 +523,15 @@ _HELD_UP = (
     .exists()
 )
 _DUE = (
-    select(outbox)
+    select(outbox, turns.c.outcome)
     .join(turns, turns.c.id == outbox.c.turn_id)
     .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= bindparam("at"), ~_HELD_UP)
     .order_by(outbox.c.next_attempt_at)
     .limit(BATCH)
 )
+_IS_LEFT_BEHIND = (outbox.c.state == GROWING) & outbox.c.turn_id.in_(select(turns.c.id).where(~is_running))
+_ANY_LEFT_BEHIND = select(outbox.c.id).where(_IS_LEFT_BEHIND).limit(1)
+_LEFT_BEHIND = (
+    update(outbox).where(_IS_LEFT_BEHIND).values(state="planned", text="", sources=[], next_attempt_at=bindparam("at"))
+)
+"""Beginnings whose turn ended without a reply: with nothing to say they go."""

@@ -123,7 +123,9 @@ class ChatPipeline:
         kind = self._decide(turn, way, found, trace)
         voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
         if kind == "ask_back":
-            sentence, reply = self._say(turn.brand.words.questions_back, turn, voice, trace)
+            words = turn.brand.words
+            back = (words.cannot_read,) if way.kind == "empty" else words.questions_back
+            sentence, reply = self._say(back, turn, voice, trace)
             yield sentence
             yield reply
             return
@@ -422,6 +424,9 @@ class ChatPipeline:
 
 def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut, str]:
     """Answer, ask back, refuse, hand over or small talk, and why."""
+    if way.kind == "empty":
+        # A picture, a voice message, a file: honesty about it is the brand's own sentence, never the model's.
+        return "ask_back", way.reason
     if found is None:
         return "hand_over" if way.kind == "hand_over" else "small_talk", way.reason
     earlier = [message.content for message in turn.history if message.role == "user"]

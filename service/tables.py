@@ -152,6 +152,8 @@ outbox = Table(
     Column("last_error", Text),
     # The gateway that sends it now, or sent it last.
     Column("gateway", String(32)),
+    # The platform's id of a message with the beginning of the reply; see `service.growing`.
+    Column("begun", String(300)),
     UniqueConstraint("turn_id"),
     Index("ix_outbox_due", "state", "next_attempt_at"),
 )
@@ -228,6 +230,27 @@ hooks = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", Utc, nullable=False),
     Index("ix_hooks_due", "next_attempt_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+)
+installations = Table(
+    "installations",
+    metadata,
+    Column("channel", String(20), primary_key=True),
+    Column("app", String(60), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    # Encrypted: see service/sealing.py.
+    Column("secrets", Text, nullable=False),
+    Column("installed_at", Utc, nullable=False),
+    Column("ends_at", Utc),
+    # Until then another gateway renews the secrets, which can be done once only.
+    Column("renewing_until", Utc),
+)
+used_states = Table(
+    "used_states",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Utc, nullable=False),
 )
 unbound_events = Table(
     "unbound_events",

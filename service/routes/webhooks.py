@@ -70,11 +70,6 @@ class _Intake:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._brands: dict[tuple[str, str, str], Brand] = {
-            (binding.channel, binding.app, binding.account): brand
-            for brand in gateway.config.brands.values()
-            for binding in brand.channels
-        }
 
     async def take(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
         """Store every message of a body; the answer is sent only after that."""
@@ -90,7 +85,7 @@ class _Intake:
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
-            brand = self._brands.get((channel, app, message.account))
+            brand = await gateway.installations.brand(channel, app, message.account)
             if brand is not None:
                 await self._accept(brand, message)
                 continue
@@ -98,11 +93,20 @@ class _Intake:
             account = message.account
             await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
             gateway.metrics.unbound.labels(channel).inc()
-        await take_told(gateway, channel, app, inbound, {key[2] for key in self._brands if key[:2] == (channel, app)})
+        for removal in inbound.removals:
+            if await gateway.installations.remove(channel, app, removal):
+                log.info("installation_removed", extra={"channel": channel, "app": app})
+        for rating in inbound.ratings:
+            brand_name = await gateway.ratings.take(channel, app, platform, rating)
+            gateway.metrics.told.labels(channel, "rating" if brand_name else "rating_unmatched").inc()
+            if brand_name:
+                gateway.metrics.feedback.labels(brand_name, rating.value).inc()
+        await take_told(gateway, channel, app, inbound, gateway.installations.accounts(channel, app))
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:
             return Response(inbound.answer.body, media_type=inbound.answer.content_type)
-        return PlainTextResponse("ok\n")
+        # Without a word: some platforms would show it to the person whose button or command this was.
+        return Response()
 
     async def _accept(self, brand: Brand, message: InboundMessage) -> None:
         accepted = await self._gateway.lanes.receive(brand.name, _readable(message, self._gateway))

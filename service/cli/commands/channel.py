@@ -49,3 +49,22 @@ def channel_simulate(
     from service.cli.simulate import run_simulate
 
     run_simulate(channel, text, brand, sender=sender, url=url, timeout_s=timeout_s, as_json=json)
+
+
+@app.command("install-link")
+def channel_install_link(
+    name: Annotated[str, typer.Argument(metavar="CHANNEL/APP", help="Such as slack/main.", show_default=False)],
+    brand: Brand,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The gateway's public address; the configured one where absent.")
+    ] = None,
+    days: Annotated[float, typer.Option(min=0.01, max=90, help="How long the link is good for.")] = 7,
+    json: Json = False,
+) -> None:
+    """Make a link by which a workspace installs an app itself, and is answered by this brand.
+
+    Whoever has the link can do that in a workspace of theirs; nobody without one can.
+    """
+    from service.cli.installing import run_install_link
+
+    run_install_link(name, brand, url=url, days=days, as_json=json)

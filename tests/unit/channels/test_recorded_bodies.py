@@ -31,10 +31,10 @@ SLACK_EXPECTED = {
     "classic_bot_message": "bot_message",
     "im_thread_message": "message",
     "member_joined_channel": "other_event",
-    "message_deleted": "message_deleted",
+    "message_deleted": "edit",
     "message_shortcut": "interaction",
     "response_url_bot_message_self": "bot_message",
-    "slash_command_parsed": "slash_command",
+    "slash_command_parsed": "message",
     "tokens_revoked": "app_removed",
     "user_message": "own_message",
     "view_submission": "interaction",
@@ -73,9 +73,11 @@ def slack_wire(name: str, payload: dict[str, Any]) -> bytes:
 
 
 def kind_of(inbound: Inbound) -> str:
-    if inbound.answer:
-        return "handshake"
-    return "message" if inbound.messages else inbound.ignored[0]
+    if inbound.messages:
+        return "message"
+    if inbound.edits:
+        return "edit"
+    return "handshake" if inbound.answer else inbound.ignored[0]
 
 
 @pytest.mark.parametrize(("name", "payload"), [pytest.param(*body, id=body[0]) for body in slack_bodies()])
