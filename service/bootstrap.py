@@ -41,12 +41,14 @@ from service.fetching import Fetcher
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
+from service.pace import Pace
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
 from service.typing import Typing
 from service.voices import Adapters, EngineAdapters, EngineVoices
+from service.windows import late_templates
 
 log = logging.getLogger(__name__)
 
@@ -289,6 +291,7 @@ async def _housekeeping(
 ) -> None:
     """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
     settings = gateway.config.service.handoff
+    templates, pace = late_templates(gateway.config.brands), Pace()
 
     async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -300,7 +303,10 @@ async def _housekeeping(
     while True:
         try:
             ready = gateway.fetcher.ready
-            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready)).items():
+            done = await outbox.deliver_due(
+                gateway.db, gateway.channels, send, ready=ready, templates=templates, pace=pace
+            )
+            for result, count in done.items():
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)

@@ -27,10 +27,12 @@ from channels.errors import DeliveryFailed
 from service import receipts
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
+from service.pace import Pace
 from service.receipts import IN_DOUBT, UNKNOWN
 from service.receipts import Send as Send  # part of this module as well
 from service.schedule import SCHEDULE_S, wait_s
 from service.tables import conversations, outbox, turns
+from service.windows import NO_TEMPLATES, Templates, outbound
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +120,14 @@ async def as_it_is(channel: Channel) -> None:
 
 
 async def deliver_due(
-    db: Database, channels: Channels, send: Send, *, ready: Ready = as_it_is, clock: Callable[[], datetime] = now
+    db: Database,
+    channels: Channels,
+    send: Send,
+    *,
+    ready: Ready = as_it_is,
+    clock: Callable[[], datetime] = now,
+    templates: Templates = NO_TEMPLATES,
+    pace: Pace | None = None,
 ) -> Mapping[str, int]:
     """Send everything whose time has come, the replies of one conversation in their order.
 
@@ -130,6 +139,8 @@ async def deliver_due(
         send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
         ready: Fetches what a channel needs before it can send; see `service.fetching`.
         clock: The present moment, with its zone.
+        templates: What may be sent when free text is no longer taken; see `service.windows`.
+        pace: Keeps the platforms' rates; None sends as fast as it can.
 
     Returns:
         How many replies are now `sent`, `put_off`, `failed` and `unknown`.
@@ -137,9 +148,8 @@ async def deliver_due(
     totals = Counter({"sent": 0, "put_off": 0, "failed": 0, "unknown": 0})
     stop = asyncio.Event()
     while due := await _due(db, clock()):
-        work = asyncio.gather(
-            *(_deliver(db, row, channels, send, ready, clock, stop) for row in due), return_exceptions=True
-        )
+        each = [_deliver(db, row, channels, send, ready, clock, stop, templates, pace) for row in due]
+        work = asyncio.gather(*each, return_exceptions=True)
         try:
             results = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -239,15 +249,22 @@ async def _deliver(
     ready: Ready,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    templates: Templates,
+    pace: Pace | None,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
     done: list[str] | None = None
     try:
         channel = _channel(channels, row)
         await ready(channel)
-        reply = _outbound(row)
+        reply = await outbound(db, row, channel, templates, clock)
         calls = _render(channel, reply)
+        if pace:
+            send = pace.watching(send, channel, row.app, row.account, row.reply_to)
         while not stop.is_set():
+            if pace and (held_s := await pace.turn(channel, row.app, row.account, row.reply_to)):
+                await _hold(db, row.id, clock() + timedelta(seconds=held_s))
+                return None
             claimed = await _claim(db, row.id)
             if claimed is None:
                 return None
@@ -282,9 +299,10 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
     return channel
 
 
-def _outbound(row: Row[Any]) -> OutboundReply:
-    sources = tuple(Source(**source) for source in row.sources)
-    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources)
+async def _hold(db: Database, item: str, until: datetime) -> None:
+    """Leave a reply for later that the platform would not take yet; it is no attempt."""
+    later = update(outbox).where(outbox.c.id == item, outbox.c.state == "planned").values(next_attempt_at=until)
+    await db.write(lambda connection: connection.execute(later))
 
 
 def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:

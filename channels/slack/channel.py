@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from channels.answers import answer_object, passes, retry_after_s
-from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
+from channels.base import Answer, Capabilities, Inbound, OutboundReply, Rate, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import DeliveryFailed, SignatureInvalid
 from channels.platform import AppSetup
@@ -57,7 +57,14 @@ class SlackChannel:
 
     name = "slack"
     capabilities = Capabilities(
-        max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=3.0, idempotency="look-up", edits=True, streams=True, buttons=25
+        max_text_chars=MAX_TEXT_CHARS,
+        ack_deadline_s=3.0,
+        idempotency="look-up",
+        edits=True,
+        streams=True,
+        buttons=25,
+        # Source: docs.slack.dev/apis/web-api/rate-limits: one a second in a channel, short bursts are let through.
+        rates=(Rate(1.0, burst=4, per=("channel",)),),
     )
 
     def __init__(self, setup: AppSetup) -> None:
