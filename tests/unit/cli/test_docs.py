@@ -24,7 +24,7 @@ ISSUE = {
     "data ": ("check", "synthesize", "review"),
     "intents ": ("eval", "train", "show"),
     "adapter ": ("list", "show", "promote", "rollback", "sign"),
-    "channel ": ("check", "list", "simulate"),
+    "channel ": ("check", "list", "send", "simulate"),
     "outbox ": ("list", "replay"),
     "handoffs ": ("list",),
     "voice ": ("score", "profile"),
