@@ -203,6 +203,18 @@ what is there; it can be asked, or tells, what it has; or by nothing, and a send
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast a platform takes calls."""
+
+    per_s: float
+    """On average."""
+    burst: int = 1
+    """At once, after a while of silence."""
+    per: tuple[str, ...] = ()
+    """By which entries of `reply_to` it counts, such as the chat; none where it counts all of our account's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a platform can take."""
 
@@ -223,6 +235,8 @@ class Capabilities:
     """Most buttons below one message."""
     window_s: float | None = None
     """How long after a person's last message they may be answered freely; None for ever."""
+    rates: tuple[Rate, ...] = ()
+    """Kept by the outbox, so that a 429 is the exception."""
 
 
 class Channel(Protocol):

@@ -68,12 +68,37 @@ class SlackBinding(Strict):
         return self.team_id
 
 
+class MessageTemplate(Strict):
+    """A message that Meta approved beforehand."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", description="As in the WhatsApp Manager.")
+    language: str = Field(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$", description="As approved, such as en or pt_BR.")
+    parameters: tuple[str, ...] = Field(
+        default=("{reply}",), description="Values of the places in its body, in order; {reply} stands for the reply."
+    )
+
+    @model_validator(mode="after")
+    def _says_the_reply(self) -> Self:
+        if not any("{reply}" in one for one in self.parameters):
+            raise ValueError("no parameter holds {reply}, so that the person would not get it; name its place")
+        return self
+
+
+class WhatsAppTemplates(Strict):
+    """Templates by what they are for."""
+
+    late_reply: MessageTemplate | None = Field(
+        default=None, description="Carries a reply that comes later than 24 hours after the person's last message."
+    )
+
+
 class WhatsAppBinding(Strict):
     """A WhatsApp number that this brand answers on."""
 
     channel: Literal["whatsapp"]
     app: str
     phone_number_id: str
+    templates: WhatsAppTemplates = WhatsAppTemplates()
 
     @property
     def account(self) -> str:

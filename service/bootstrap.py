@@ -46,6 +46,7 @@ from service.house import House
 from service.hub import Hub
 from service.installations import FOLLOW_S, Installations
 from service.lanes import Lanes
+from service.pace import Pace
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.ratings import Ratings
@@ -55,6 +56,7 @@ from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
 from service.typing import Typing
 from service.voices import Adapters, EngineAdapters, EngineVoices
+from service.windows import late_templates
 
 log = logging.getLogger(__name__)
 
@@ -326,6 +328,7 @@ async def _housekeeping(
 ) -> None:
     """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
     settings = gateway.config.service.handoff
+    templates, pace = late_templates(gateway.config.brands), Pace()
 
     async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -337,7 +340,15 @@ async def _housekeeping(
     while True:
         try:
             ready = gateway.fetcher.ready
-            delivered = await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready, member=gateway.member)
+            delivered = await outbox.deliver_due(
+                gateway.db,
+                gateway.channels,
+                send,
+                ready=ready,
+                templates=templates,
+                pace=pace,
+                member=gateway.member,
+            )
             for result, count in delivered.items():
                 gateway.metrics.deliveries.labels(result).inc(count)
             if settings.webhook_url and secret and gateway.member.first:

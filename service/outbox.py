@@ -29,10 +29,12 @@ from service import receipts
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
 from service.leases import NOBODY, Membership, Unshared, lives, of_the_dead
+from service.pace import Pace
 from service.receipts import IN_DOUBT, UNKNOWN
 from service.receipts import Send as Send  # part of this module as well
 from service.schedule import SCHEDULE_S, wait_s
 from service.tables import conversations, is_running, outbox, turns
+from service.windows import NO_TEMPLATES, Templates, outbound
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +49,6 @@ GROWING = "growing"
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
-RATEABLE = ("answered", "refused")
-"""Outcomes of turns under whose replies thumbs are offered: what the bot itself said to a question."""
-
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
 UNSURE = (OSError, aiohttp.ClientError, TimeoutError)
@@ -139,6 +138,8 @@ async def deliver_due(
     *,
     ready: Ready = as_it_is,
     clock: Callable[[], datetime] = now,
+    templates: Templates = NO_TEMPLATES,
+    pace: Pace | None = None,
     member: Membership = UNSHARED,
 ) -> Mapping[str, int]:
     """Send everything whose time has come, the replies of one conversation in their order.
@@ -151,6 +152,8 @@ async def deliver_due(
         send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
         ready: Fetches what a channel needs before it can send; see `service.fetching`.
         clock: The present moment, with its zone.
+        templates: What may be sent when free text is no longer taken; see `service.windows`.
+        pace: Keeps the platforms' rates; None sends as fast as it can.
         member: Who delivers.
 
     Returns:
@@ -161,9 +164,8 @@ async def deliver_due(
     if await db.read(lambda connection: connection.execute(_ANY_LEFT_BEHIND).first()):
         await db.write(lambda connection: connection.execute(_LEFT_BEHIND, {"at": now()}))
     while due := await _due(db, clock()):
-        work = asyncio.gather(
-            *(_deliver(db, row, channels, send, ready, clock, stop, member) for row in due), return_exceptions=True
-        )
+        each = [_deliver(db, row, channels, send, ready, clock, stop, templates, pace, member) for row in due]
+        work = asyncio.gather(*each, return_exceptions=True)
         try:
             results = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -267,6 +269,8 @@ async def _deliver(
     ready: Ready,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    templates: Templates,
+    pace: Pace | None,
     member: Membership,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
@@ -276,9 +280,14 @@ async def _deliver(
     try:
         channel = _channel(channels, row)
         await ready(channel)
-        reply = await _with_its_beginning(db, row, channel, send)
+        reply = await _with_its_beginning(db, row, await outbound(db, row, channel, templates, clock), channel, send)
         calls = _render(channel, reply)
+        if pace:
+            send = pace.watching(send, channel, row.app, row.account, row.reply_to)
         while not stop.is_set():
+            if pace and (held_s := await pace.turn(channel, row.app, row.account, row.reply_to)):
+                await _hold(db, row.id, clock() + timedelta(seconds=held_s))
+                return None
             me = member.id
             claimed = await _claim(db, row, me, clock())
             if claimed is None:
@@ -320,19 +329,14 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
     return channel
 
 
-def _outbound(row: Row[Any]) -> OutboundReply:
-    sources = tuple(Source(**source) for source in row.sources)
-    rateable = row.outcome in RATEABLE
-    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources, rateable=rateable)
-
-
-async def _with_its_beginning(db: Database, row: Row[Any], channel: Channel, send: Send) -> OutboundReply:
+async def _with_its_beginning(
+    db: Database, row: Row[Any], reply: OutboundReply, channel: Channel, send: Send
+) -> OutboundReply:
     """The reply, and the message in whose place it goes; where nobody knows whether that is there, it is asked for.
 
     Raises:
         DeliveryFailed: The platform could not be asked.
     """
-    reply = _outbound(row)
     if row.begun != IN_DOUBT:
         return replace(reply, begun=row.begun or "")
     found = await receipts.asked(channel, reply, send)
@@ -340,6 +344,12 @@ async def _with_its_beginning(db: Database, row: Row[Any], channel: Channel, sen
     change = update(outbox).where(outbox.c.id == row.id).values(begun=begun)
     await db.write(lambda connection: connection.execute(change))
     return replace(reply, begun=begun)
+
+
+async def _hold(db: Database, item: str, until: datetime) -> None:
+    """Leave a reply for later that the platform would not take yet; it is no attempt."""
+    later = update(outbox).where(outbox.c.id == item, outbox.c.state == "planned").values(next_attempt_at=until)
+    await db.write(lambda connection: connection.execute(later))
 
 
 def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
@@ -523,7 +533,7 @@ _HELD_UP = (
     .exists()
 )
 _DUE = (
-    select(outbox, turns.c.outcome)
+    select(outbox, turns.c.outcome, turns.c.author)
     .join(turns, turns.c.id == outbox.c.turn_id)
     .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= bindparam("at"), ~_HELD_UP)
     .order_by(outbox.c.next_attempt_at)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from channels.answers import answer_object, passes, retry_after_s
-from channels.base import Answer, Capabilities, Inbound, OutboundReply, Rating, Request
+from channels.base import Answer, Capabilities, Inbound, OutboundReply, Rate, Rating, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import ChannelMisconfigured, DeliveryFailed, SignatureInvalid
 from channels.installs import Grant
@@ -70,7 +70,14 @@ class SlackChannel:
 
     name = "slack"
     capabilities = Capabilities(
-        max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=3.0, idempotency="look-up", edits=True, streams=True, buttons=25
+        max_text_chars=MAX_TEXT_CHARS,
+        ack_deadline_s=3.0,
+        idempotency="look-up",
+        edits=True,
+        streams=True,
+        buttons=25,
+        # Source: docs.slack.dev/apis/web-api/rate-limits: one a second in a channel, short bursts are let through.
+        rates=(Rate(1.0, burst=4, per=("channel",)),),
     )
 
     def __init__(self, setup: AppSetup) -> None:

@@ -68,3 +68,24 @@ def channel_install_link(
     from service.cli.installing import run_install_link
 
     run_install_link(name, brand, url=url, days=days, as_json=json)
+
+
+@app.command("send")
+def channel_send(
+    target: Annotated[str, typer.Argument(metavar="CHANNEL[/APP]", help="Such as whatsapp/main.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="What to say.", show_default=False)],
+    to: Annotated[
+        str, typer.Option(help="A person who wrote: their id or number, or the conversation's.", show_default=False)
+    ],
+    account: Annotated[
+        str | None, typer.Option(help="Ours that they wrote to; may be left out where the app has one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the calls, without secrets, and make none.")] = False,
+    url: Url = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait until it is sent.")] = 30,
+    json: Json = False,
+) -> None:
+    """Send a message of your own by the way that replies take; refused where the platform would not take it now."""
+    from service.cli.sending import run_send
+
+    run_send(target, text, account=account, to=to, dry_run=dry_run, url=url, timeout_s=timeout_s, as_json=json)

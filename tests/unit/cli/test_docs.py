@@ -26,7 +26,7 @@ ISSUE = {
     "data ": ("check", "synthesize", "review"),
     "intents ": ("eval", "train", "show"),
     "adapter ": ("list", "show", "promote", "rollback", "sign"),
-    "channel ": ("check", "install-link", "list", "simulate"),
+    "channel ": ("check", "install-link", "list", "send", "simulate"),
     "outbox ": ("list", "replay"),
     "conversations ": ("close", "list", "return", "say", "show", "take"),
     "handoffs ": ("list",),

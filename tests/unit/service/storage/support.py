@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Table, select
 
-from channels.base import Channel, InboundMessage, OutboundReply, Request
+from channels.base import Capabilities, Channel, InboundMessage, OutboundReply, Request
 from channels.errors import DeliveryFailed
 from service import conversations, inbox
 from service.database import Database
@@ -79,6 +79,7 @@ class LinesChannel:
     """Sends each line of a reply as a call of its own."""
 
     name = "slack"
+    capabilities = Capabilities(max_text_chars=4000, ack_deadline_s=3.0)
 
     def render(self, outbound: OutboundReply) -> Sequence[Request]:
         if outbound.text == "cannot be rendered":
@@ -123,4 +124,6 @@ class Platform:
         }
         if act in failures:
             raise failures[act]()
+        if act == "taken, and 500":
+            return 500, {}, b""
         return 200, {}, f"id-{text}".encode()
