@@ -126,7 +126,7 @@ async def erase(
 
 def _datasets(brands: Mapping[str, Brand], home: Home, needles: Needles, receipt: Receipt, digest: Digest) -> set[str]:
     """Take rows out of what brands learn from; returns the digests of files that hold some, as they were before."""
-    by_id, by_words = needles.pattern(texts=False), needles.pattern()
+    by_id, by_words = needles.pattern(only_ids=True), needles.pattern()
     digests: set[str] = set()
     for name, brand in brands.items():
         for path in (brand.conversations, brand.intents, brand.questions):

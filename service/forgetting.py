@@ -59,7 +59,7 @@ class Person:
     messages: list[int] = field(default_factory=list)
     """The person's messages there that no turn has taken up."""
     unbound: list[int] = field(default_factory=list)
-    needles: Needles = field(default=Needles(frozenset(), frozenset()))
+    needles: Needles = field(default=Needles(frozenset()))
 
     @property
     def known(self) -> bool:
@@ -192,7 +192,7 @@ def _messages(ways: Sequence[str], channel: str | None) -> ColumnElement[bool]:
 
 def _unbound(connection: Connection, ways: Sequence[str], channel: str | None) -> list[int]:
     long = [one for one in ways if len(one) >= MIN_ID]
-    pattern = Needles(frozenset(long), frozenset()).pattern()
+    pattern = Needles(frozenset(), contact=frozenset(long)).pattern()
     if pattern is None:
         return []
     holds = or_(*(unbound_events.c.payload.contains(one, autoescape=True) for one in long))
@@ -206,18 +206,19 @@ def _on(column: ColumnElement[str], channel: str | None) -> ColumnElement[bool]:
 
 
 def _needles(connection: Connection, person: Person, ways: Sequence[str]) -> Needles:
-    ids = {*ways, *person.whole, *person.turns}
+    ids, contact = {*person.whole, *person.turns}, set(ways)
     texts: set[str] = set()
     for part in _parts(person.whole):
         query = select(conversations.c.external_key).where(conversations.c.id.in_(part))
-        ids |= set(connection.execute(query).scalars())
+        contact |= set(connection.execute(query).scalars())
     for row in _rows(connection, turns, person):
         ids.add(row.id)
         texts.add(row.question)
     for row in _rows(connection, inbox, person):
-        ids.add(row.message_id)
+        # A platform's own; one that is a plain word is no id to go by.
+        ids |= {row.message_id} if any(letter.isdigit() for letter in row.message_id) else set()
         texts |= {row.text, *row.text.split("\n")}
-    return Needles(frozenset(ids), frozenset(one.strip() for one in texts))
+    return Needles(frozenset(ids), frozenset(one.strip() for one in texts), frozenset(contact))
 
 
 def _rows(connection: Connection, table: Table, person: Person) -> list[Row[Any]]:

@@ -35,12 +35,17 @@ class Needles:
     """What to look for: ids stand alone, texts anywhere."""
 
     ids: frozenset[str]
-    texts: frozenset[str]
+    """Of conversations, turns and messages: they say whose a row is."""
+    texts: frozenset[str] = frozenset()
+    contact: frozenset[str] = frozenset()
+    """How platforms name the person. One without a digit is not looked for: it may be any word."""
 
-    def pattern(self, *, texts: bool = True) -> Pattern | None:
+    def pattern(self, *, only_ids: bool = False) -> Pattern | None:
         """All of them as they may be written down: plain, in JSON, in HTML; None where there are none."""
-        ids = sorted({form for one in self.ids if len(one) >= MIN_ID for form in _forms(one)}, key=len, reverse=True)
-        words = {form for one in self.texts if texts and len(one) >= MIN_TEXT for form in _forms(one)}
+        contact = {one for one in self.contact if not only_ids and any(letter.isdigit() for letter in one)}
+        every = {form for one in self.ids | contact if len(one) >= MIN_ID for form in _forms(one)}
+        ids = sorted(every, key=len, reverse=True)
+        words = {form for one in self.texts if not only_ids and len(one) >= MIN_TEXT for form in _forms(one)}
         parts = []
         if ids:
             parts.append(rb"(?<![A-Za-z0-9_-])(?:" + b"|".join(map(re.escape, ids)) + rb")(?![A-Za-z0-9_-])")

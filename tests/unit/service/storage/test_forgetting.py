@@ -219,6 +219,21 @@ async def test_training_rows_go_by_provenance_and_the_adapters_that_saw_them_are
     assert untouched.adapters == []
 
 
+async def test_a_contact_that_is_a_plain_word_takes_no_row_along(
+    db: Database, url: str, home: Home, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    await said(db, InboundMessage("x", "A", "message", "nobody", "nobody", "Hello", {}))
+    await db.close()
+    data = tmp_path_factory.mktemp("brand") / "conversations.jsonl"
+    for path in (data, home.root / "runs/a.jsonl", home.root / "voices/b.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"content": "nobody sent this message"}\n')
+    receipt = await run(url, home, "nobody", conversations=data)
+    assert receipt.rows["turns"] == 1
+    assert (receipt.datasets, receipt.file_rows, receipt.file_places, receipt.adapters) == ([], {}, {}, [])
+    assert data.read_text() == '{"content": "nobody sent this message"}\n'
+
+
 def adapter(home: Home, version: str, digest: str) -> None:
     sample = Path(__file__).resolve().parents[4] / "samples/velmora/adapter"
     folder = home.adapters / BRAND / version
