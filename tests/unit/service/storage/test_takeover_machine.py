@@ -98,11 +98,17 @@ class TakeoverMachine(RuleBasedStateMachine):
             self.running[thread] = turn
 
     @precondition(lambda self: any(state == "bot" for state, _ in self.state.values()))
-    @rule(data=st.data(), kind=st.sampled_from(["answer", "hand over"]))
-    def a_whole_exchange(self, data: st.DataObject, kind: str) -> None:
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["answer", "hand over", "fail"]),
+        meanwhile=st.sampled_from([None, "take", "say", "close"]),
+    )
+    def a_whole_exchange(self, data: st.DataObject, kind: str, meanwhile: str | None) -> None:
         thread = data.draw(st.sampled_from([one for one, (state, _) in self.state.items() if state == "bot"]))
         self.a_customer_writes(thread)
         self.a_lane_takes_it_up(thread)
+        if meanwhile:
+            self._act(thread, "Anna", meanwhile, force=False)
         self._ready(thread, kind)
 
     @precondition(lambda self: self.running)
