@@ -155,6 +155,12 @@ class Service(Strict):
     max_turns: int = Field(default=16, ge=1, le=1024, description="Turns generated at one time; more wait.")
     max_waiting: int = Field(default=128, ge=0, description="Turns that may wait; more are told to come back.")
     turn_deadline_s: float = Field(default=90, gt=0, description="A turn that takes longer fails.")
+    max_wait_s: float = Field(
+        default=300,
+        gt=0,
+        description="A message that waits longer, for a free place or an engine, is not answered any more: its writer "
+        "is told so once.",
+    )
     simulator: bool = Field(
         default=False,
         description="Stand in for the platforms: their apps send to this gateway itself. On loopback only.",

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
 from configs.secrets import read_secret
+from configs.service import ServiceConfig
 from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
@@ -33,6 +35,7 @@ from retrieval.search.knowledge_base import KnowledgeBase
 from service import handoffs, outbox
 from service.adapters import serving_adapters
 from service.apps import open_app
+from service.breaker import Breaker, GuardedGenerator, answering
 from service.database import Database
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
@@ -41,6 +44,7 @@ from service.fetching import Fetcher
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
+from service.notices import Notices
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.security import ApiKeys, check_exposure
@@ -74,6 +78,8 @@ class Gateway:
     base_name: str
     terms: Terms
     """What an adapter must be to be served here."""
+    breakers: Mapping[str, Breaker]
+    """By the engine's address."""
     fetcher: Fetcher
     """Brings what channels need before they verify or send."""
     problems: tuple[str, ...] = ()
@@ -157,9 +163,11 @@ async def open_gateway(
             if count:
                 warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
 
+        breakers: dict[str, Breaker] = {}
         engine, holder, generator = _engines(
-            config, home, base, terms, adapters, session, on_change=engine_changed, on_count=engines_answer
-        )
+            config, home, base, terms, adapters, session, partial(_guarded, breakers, settings, session, metrics),
+            on_change=engine_changed, on_count=engines_answer,
+        )  # fmt: skip
         voices = EngineVoices(home, base_name=base["name"], adapters=holder)
         pipeline = ChatPipeline(
             retrievers=knowledge,
@@ -184,14 +192,15 @@ async def open_gateway(
             brands=config.brands,
             settings=settings.service,
             metrics=metrics,
-            engine_ready=engine.ready,
+            engine_ready=lambda: answering(engine.ready, breakers),
             typing=Typing(platform, send, ready=fetcher.ready),
+            notices=Notices(db, platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, tuple(problems),
+            platform, base["name"], terms, breakers, fetcher, tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)
@@ -212,6 +221,17 @@ async def open_gateway(
         hub.broadcast(None)
 
 
+def _guarded(
+    breakers: dict[str, Breaker], settings: ServiceConfig, session: aiohttp.ClientSession, metrics: Metrics, url: str
+) -> tuple[Breaker, Generator]:
+    """What generates on one engine, behind a breaker of its own."""
+    breakers[url] = breaker = Breaker(on_change=partial(metrics.breaker, url))
+    metrics.breaker(url, breaker.state)
+    # A turn makes two generations at most, so one that was cut off by its deadline took about half of it.
+    slow_s = settings.service.turn_deadline_s / 2
+    return breaker, GuardedGenerator(VllmGenerator(session, url), breaker, slow_s=slow_s)
+
+
 def _engines(
     config: Config,
     home: Home,
@@ -219,6 +239,7 @@ def _engines(
     terms: Terms,
     adapters: Mapping[str, Path],
     session: aiohttp.ClientSession,
+    guarded: Callable[[str], tuple[Breaker, Generator]],
     *,
     on_change: Callable[[EngineState], None],
     on_count: Callable[[int], None],
@@ -230,10 +251,10 @@ def _engines(
         return EngineAdapters(home, base_name=name, terms=terms, engine_url=url, session=session, loaded=loaded)
 
     if settings.elsewhere:
-        members = [
-            Member(RemoteEngine(url, session=session), adapters_of(url, {}), VllmGenerator(session, url))
-            for url in settings.elsewhere
-        ]
+        members = []
+        for url in settings.elsewhere:
+            breaker, generator = guarded(url)
+            members.append(Member(RemoteEngine(url, session=session), adapters_of(url, {}), generator, breaker))
         pool = EnginePool(members, base_name=name, on_change=on_change, on_count=on_count)
         # One engine leaves nothing to choose: its tokens need not go through the pool.
         return pool, pool, pool if len(members) > 1 else members[0].generator
@@ -245,6 +266,8 @@ def _engines(
             serving, _ = serving_adapters(home, config.brands, terms=terms)
             process.adapters = {model: folder for model, folder in serving.items() if held.holds(model)}
             held.forget(process.adapters)
+        elif state == "ready":
+            breaker.try_now()
         on_change(state)
         on_count(int(state == "ready"))
 
@@ -258,7 +281,8 @@ def _engines(
         on_change=changed,
     )
     held = adapters_of(process.url, adapters)
-    return process, held, VllmGenerator(session, process.url)
+    breaker, generator = guarded(process.url)
+    return process, held, generator
 
 
 def outside_session() -> aiohttp.ClientSession:

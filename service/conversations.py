@@ -159,6 +159,7 @@ async def finish(db: Database, turn: str, reply: Reply, *, outbox: OutboxItem | 
         "completion_tokens": reply.usage["completion_tokens"],
         "timings": dict(reply.timings_ms),
         "evidence": dict(reply.evidence),
+        "error_code": None,  # of a turn whose reader was told that it takes longer
         "finished_at": now(),
     }
 

@@ -61,6 +61,11 @@ class LiveTurn:
         """Whether nobody has read a word of it yet."""
         return not (self.settled or self.sentences or self.text)
 
+    @property
+    def delayed(self) -> bool:
+        """Whether it waits for an engine."""
+        return self.state == "delayed"
+
     def restart(self) -> None:
         """Nothing of the first try is shown any more."""
         self.sentences.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
@@ -44,6 +45,8 @@ class PendingTurn:
     """Of the newest message."""
     client_ids: tuple[str, ...]
     """What the widget called its messages."""
+    since: datetime
+    """When the newest message came: for so long its writer waits. Whoever wrote again is still there."""
     past: tuple[PastTurn, ...] = ()
     """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
@@ -159,6 +162,7 @@ def _next_turn(connection: Connection, conversation: str, past: int, apart: Coll
         question,
         messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
+        messages[-1].received_at,
         _past(connection, conversation, past),
         taken_up=running is not None,
         more=len(waiting) > len(taken),
@@ -207,7 +211,11 @@ _RUNNING = (
     .order_by(turns.c.number)
     .limit(1)
 )
-_MESSAGES = select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to).where(_MINE).order_by(inbox.c.id)
+_MESSAGES = (
+    select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to, inbox.c.received_at)
+    .where(_MINE)
+    .order_by(inbox.c.id)
+)
 _WAITING = _MESSAGES.where(inbox.c.turn_id.is_(None))
 _MESSAGES_OF = _MESSAGES.where(inbox.c.turn_id == bindparam("turn"))
 _LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(

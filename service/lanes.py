@@ -18,24 +18,34 @@ from configs.service import Service
 from retrieval.prompt import Message
 from service import conversations, inbox
 from service.bursts import Bursts
-from service.database import Database
-from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
+from service.database import Database, now
+from service.errors import (
+    Busy,
+    EngineAway,
+    EngineResting,
+    GenerationTimeout,
+    ModelUnavailable,
+    ServiceError,
+    StorageUnavailable,
+    TooLate,
+)
 from service.events import Reply, Sentence, Status, Token
 from service.grounded import strip_marks
 from service.hub import Hub, LiveTurn
+from service.notices import Notices
 from service.outbox import OutboxItem
-from service.pipeline import ChatPipeline, Turn
+from service.pipeline import ChatPipeline, Turn, passed_on
 from service.telemetry import Metrics, turn_log
 from service.typing import Typing
 from service.wire import reply_frame, sentence_frame
 
 log = logging.getLogger(__name__)
 
-ENGINE_PATIENCE_S = 120.0
-"""How long an accepted message waits for an engine that is being started again before the visitor is told no."""
 STORAGE_PATIENCE_S = 5.0
 TRIES = 3
-"""Of a turn, while engines come and go."""
+"""Of a turn whose engine failed with it; an engine that was not asked is waited for, as long as `max_wait_s` allows."""
+RETRY_S = 1.0
+"""An engine's process needs a moment to be seen as dead; the retry must not race it."""
 HISTORY_TURNS = 3
 MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
@@ -55,8 +65,35 @@ class _Answering:
         """More was said: start again with all of it, while nobody has read a word, and not for ever."""
         if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
             self.cut_short = True
-            self.times += 1
+            # Nothing was spent on a turn that waits for an engine.
+            self.times += not self.live.delayed
             self.task.cancel()
+
+
+class _Place:
+    """A turn's place among those that run; given back while it waits for an engine, so that others may run."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._taken = False
+
+    async def __aenter__(self) -> _Place:
+        await self.take()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.give_back()
+
+    async def take(self) -> None:
+        """Wait for one."""
+        await self._slots.acquire()
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Let another run."""
+        if self._taken:
+            self._taken = False
+            self._slots.release()
 
 
 class Lanes:
@@ -73,6 +110,7 @@ class Lanes:
         metrics: Metrics,
         engine_ready: Callable[[], Awaitable[None]],
         typing: Typing,
+        notices: Notices,
         apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
     ) -> None:
@@ -84,6 +122,7 @@ class Lanes:
         self._metrics = metrics
         self._engine_ready = engine_ready
         self._typing = typing
+        self._notices = notices
         self._apart = apart
         self._to_deliver = to_deliver
         self._slots = asyncio.Semaphore(settings.max_turns)
@@ -145,25 +184,31 @@ class Lanes:
         return len(left)
 
     async def drain(self, patience_s: float = 10.0) -> None:
-        """Take nothing new, give running turns a moment, then leave the rest to the next start."""
+        """Take nothing new, give turns that write a moment, and leave the rest to the next start."""
         self._draining = True
-        tasks = list(self._lanes.values())
+        writing = {name for name, answering in self._answering.items() if not answering.live.delayed}
+        tasks = dict(self._lanes)
+        for name, task in tasks.items():
+            if name not in writing:
+                task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=patience_s)
-        for task in tasks:
+            await asyncio.wait(tasks.values(), timeout=patience_s)
+        for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
         try:
-            while not self._draining:
+            while True:
                 await self._bursts.over(conversation)
                 self._again.discard(conversation)
-                async with self._slots:
+                async with _Place(self._slots) as place:
+                    if self._draining:
+                        return
                     turn = begun or await inbox.next_turn(self._db, conversation, past=HISTORY_TURNS, apart=self._apart)
                     begun = None
                     if turn is not None:
-                        await self._answer_or_begin_anew(turn)
+                        await self._answer_or_begin_anew(turn, place)
                         if turn.more:
                             self._again.add(conversation)
                 # A turn takes everything that waited; what came since has called `submit`.
@@ -184,11 +229,11 @@ class Lanes:
             if conversation in self._again and not self._draining:
                 self.submit(conversation)
 
-    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn) -> None:
+    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, place: _Place) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
         live = LiveTurn(turn.id)
         times = MOST_TIMES_ANEW if turn.channel in self._apart else self._anew.pop(turn.id, 0)
-        answering = _Answering(asyncio.create_task(self._answer(turn, live)), live, times)
+        answering = _Answering(asyncio.create_task(self._answer(turn, live, place)), live, times)
         self._answering[turn.conversation_id] = answering
         try:
             await answering.task
@@ -200,7 +245,7 @@ class Lanes:
         finally:
             del self._answering[turn.conversation_id]
 
-    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn, place: _Place) -> None:
         """Run one turn to its end in the store: answered, or failed with a reason that the visitor sees."""
         self._hub.live[turn.conversation_id] = live
         self._hub.publish(
@@ -213,9 +258,10 @@ class Lanes:
             await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
             return
         try:
-            async with self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to):
-                reply = await self._reply(turn, brand, live)
+            reply = await self._reply(turn, brand, live, place)
             live.settled = True
+        except TooLate as error:
+            await self._too_late(turn, brand, error)
         except ServiceError as error:
             await self._fail(turn, brand, error)
         except Exception as error:
@@ -228,35 +274,59 @@ class Lanes:
         finally:
             self._hub.live.pop(turn.conversation_id, None)
 
-    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
+    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, place: _Place) -> Reply:
         """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
 
         The first try waits for nothing: a wish for a person, a refusal and small talk need no engine.
+
+        Raises:
+            TooLate: The message waited for longer than `max_wait_s`, before this or for the engine.
+            GenerationError: The engine failed with it, several times.
         """
-        for attempt in range(TRIES):
-            if attempt:
-                await self._until_engine_is_back(brand)
+        tries = 0
+        while True:
+            self._left_s(turn)
             try:
-                async with asyncio.timeout(self._settings.turn_deadline_s):
+                async with (
+                    self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to),
+                    asyncio.timeout(self._settings.turn_deadline_s),
+                ):
                     return await self._generate(turn, brand, live)
             except TimeoutError as error:
-                raise GenerationTimeout(brand.words.unavailable) from error
-            except ModelUnavailable:
-                if attempt == TRIES - 1:
+                raise GenerationTimeout("The turn's deadline passed.") from error
+            except ModelUnavailable as error:
+                # An engine that was not asked says nothing of this message, however often.
+                tries += not isinstance(error, (EngineAway, EngineResting))
+                if tries == TRIES:
                     raise
-                log.warning("turn_retried", extra={"turn": turn.id})
+                log.warning("turn_waits", extra={"turn": turn.id, "reason": str(error)[:200]})
                 live.restart()
-                self._publish_status(turn, "queued")
-                # The process needs a moment to be seen as dead; the retry must not race it.
-                await asyncio.sleep(1.0)
-        raise AssertionError("unreachable")
+            await self._wait_for_engine(turn, brand, live, place)
 
-    async def _until_engine_is_back(self, brand: Brand) -> None:
+    async def _wait_for_engine(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, place: _Place) -> None:
+        live.state = "delayed"
+        self._publish_status(turn, "delayed")
+        place.give_back()
         try:
-            async with asyncio.timeout(ENGINE_PATIENCE_S):
+            async with self._notices.while_waiting(turn, brand, _app(turn, brand)), asyncio.timeout(self._left_s(turn)):
+                await asyncio.sleep(RETRY_S)
                 await self._engine_ready()
         except TimeoutError as error:
-            raise ModelUnavailable(brand.words.unavailable) from error
+            raise TooLate("No engine came back in time.") from error
+        live.state = "queued"
+        self._publish_status(turn, "queued")
+        await place.take()
+
+    def _left_s(self, turn: inbox.PendingTurn) -> float:
+        """Seconds for which this turn may still wait.
+
+        Raises:
+            TooLate: None.
+        """
+        waited_s = (now() - turn.since).total_seconds()
+        if waited_s >= self._settings.max_wait_s:
+            raise TooLate(f"It waited for {waited_s:.0f} s.")
+        return self._settings.max_wait_s - waited_s
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         messages = [
@@ -291,14 +361,26 @@ class Lanes:
                 text=reply.text,
                 sources=tuple(Source(c.number, c.title, c.document) for c in reply.citations),
             )
-        handoff = "asked for a person" if reply.outcome == "handed_off" else None
+        handoff = str(reply.evidence.get("handoff", "asked for a person")) if reply.outcome == "handed_off" else None
         await conversations.finish(self._db, turn.id, reply, outbox=item, handoff=handoff)
         if item or handoff:
             self._to_deliver()
         self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
 
     async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
-        text = brand.words.unavailable if brand and isinstance(error, GenerationError) else str(error)
+        await self._end_unanswered(turn, brand, error, brand.words.unavailable if brand else str(error))
+
+    async def _too_late(self, turn: inbox.PendingTurn, brand: Brand, error: TooLate) -> None:
+        """Say once that it was not answered in time; or pass it on to a person, where the brand wants that."""
+        if brand.unanswered == "tell":
+            await self._end_unanswered(turn, brand, error, brand.words.late)
+            return
+        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
+        await self._finish(turn, brand, passed_on(brand, turn.question, str(error)))
+
+    async def _end_unanswered(
+        self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError, text: str
+    ) -> None:
         item = None
         if turn.channel != "web" and brand is not None:
             item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())
