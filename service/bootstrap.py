@@ -44,6 +44,7 @@ from service.fetching import Fetcher
 from service.generation import VllmGenerator
 from service.hub import Hub
 from service.lanes import Lanes
+from service.limits import RateLimits
 from service.notices import Notices
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
@@ -78,6 +79,7 @@ class Gateway:
     base_name: str
     terms: Terms
     """What an adapter must be to be served here."""
+    limits: RateLimits
     breakers: Mapping[str, Breaker]
     """By the engine's address."""
     fetcher: Fetcher
@@ -200,7 +202,8 @@ async def open_gateway(
         )
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, breakers, fetcher, tuple(problems),
+            platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited),
+            breakers, fetcher, tuple(problems),
         )  # fmt: skip
         engine.start()
         stack.push_async_callback(engine.stop)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
 from service.outbox import OutboxItem, insert_item
-from service.tables import conversations, feedback, handoffs, inbox, turns
+from service.tables import conversations, feedback, handoffs, inbox, is_running, turns
 from service.wire import citations_json
 
 TRANSCRIPT_TURNS = 100
@@ -75,9 +75,23 @@ async def open_visitor_conversation(
     return VisitorConversation(fresh, token, created=True)
 
 
-async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TURNS) -> list[TurnView]:
-    """The last turns, oldest first, then messages that wait."""
-    rows, messages = await db.read(lambda connection: _last_turns(connection, conversation, limit))
+async def transcript(
+    db: Database, conversation: str, *, after: str | None = None, limit: int = TRANSCRIPT_TURNS
+) -> tuple[list[TurnView], bool]:
+    """The last turns, oldest first, then messages that wait.
+
+    Args:
+        db: Holds them.
+        conversation: Whose.
+        after: The newest turn that the reader has, with all before it, each to its end. Turns begin one after the other
+            and never change once they ended, so what comes after its number is all that is new: also after a restart.
+        limit: At most so many turns.
+
+    Returns:
+        The turns, and whether they are only those after `after`. They are all of the last ones where that turn is not
+        here, still runs, or lies too far back.
+    """
+    rows, messages, resumed = await db.read(lambda connection: _last_turns(connection, conversation, after, limit))
     client_ids: dict[str | None, list[str]] = {}
     for message in messages:
         client_ids.setdefault(message.turn_id, []).append(message.message_id.rpartition(":")[2])
@@ -104,11 +118,15 @@ async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TU
         for message in messages
         if message.turn_id is None
     ]  # fmt: skip
-    return views
+    return views, resumed
 
 
-def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Turns with their thumbs, oldest first, and the messages of these turns and of none."""
+def _last_turns(
+    connection: Connection, conversation: str, after: str | None, limit: int
+) -> tuple[Sequence[Any], Sequence[Any], bool]:
+    """Turns with their thumbs, oldest first, the messages of these turns and of none, and whether it is a rest."""
+    known = connection.execute(_ENDED, {"conversation": conversation, "turn": after}).one_or_none() if after else None
+    resumed = known is not None and known.last - known.number <= limit
     query = (
         select(turns, feedback.c.value.label("thumb"))
         .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
@@ -116,6 +134,8 @@ def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[
         .order_by(turns.c.number.desc())
         .limit(limit)
     )
+    if known is not None and resumed:
+        query = query.where(turns.c.number > known.number)
     rows = list(reversed(connection.execute(query).all()))
     theirs = (
         select(inbox.c.message_id, inbox.c.turn_id, inbox.c.text, inbox.c.received_at)
@@ -125,7 +145,7 @@ def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[
         )
         .order_by(inbox.c.id)
     )
-    return rows, connection.execute(theirs).all()
+    return rows, connection.execute(theirs).all(), resumed
 
 
 def to_json(view: TurnView) -> dict[str, Any]:
@@ -190,6 +210,11 @@ async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxI
 
 # Only a turn that runs can end, so that a late second end changes nothing.
 _END = update(turns).where(turns.c.id == bindparam("running_turn"), turns.c.state == "running")
+_LATER = turns.alias("later")
+_LAST = select(func.max(_LATER.c.number)).where(_LATER.c.conversation_id == bindparam("conversation"))
+_ENDED = select(turns.c.number, _LAST.scalar_subquery().label("last")).where(
+    turns.c.id == bindparam("turn"), turns.c.conversation_id == bindparam("conversation"), ~is_running
+)
 _WHOSE = (
     select(conversations.c.id, conversations.c.brand)
     .join(turns, turns.c.conversation_id == conversations.c.id)

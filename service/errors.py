@@ -20,7 +20,8 @@ ServiceError
 ├── BrandUnknown               the caller's
 ├── AccessDenied               the caller's: key, site key or origin
 └── Busy                       nobody's, retry after `retry_after_s`
-    └── SlowDown               the caller's: more messages in a minute than its limit
+    ├── SlowDown               the caller's: more messages in a minute than its limit
+    └── Full                   nobody's: a platform shall deliver later
 """
 
 from __future__ import annotations
@@ -171,3 +172,9 @@ class SlowDown(Busy):
     """One visitor, account or everybody sent more messages than the limit."""
 
     code = "slow_down"
+
+
+class Full(Busy):
+    """More conversations wait than can be answered in time."""
+
+    code = "full"

@@ -23,6 +23,7 @@ from service.errors import (
     Busy,
     EngineAway,
     EngineResting,
+    Full,
     GenerationTimeout,
     ModelUnavailable,
     ServiceError,
@@ -34,7 +35,7 @@ from service.grounded import strip_marks
 from service.hub import Hub, LiveTurn
 from service.notices import Notices
 from service.outbox import OutboxItem
-from service.pipeline import ChatPipeline, Turn, passed_on
+from service.pipeline import ChatPipeline, Turn, broken_off, passed_on
 from service.telemetry import Metrics, turn_log
 from service.typing import Typing
 from service.wire import reply_frame, sentence_frame
@@ -46,6 +47,7 @@ TRIES = 3
 """Of a turn whose engine failed with it; an engine that was not asked is waited for, as long as `max_wait_s` allows."""
 RETRY_S = 1.0
 """An engine's process needs a moment to be seen as dead; the retry must not race it."""
+DELIVER_AFTER_S = 30
 HISTORY_TURNS = 3
 MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
@@ -60,6 +62,13 @@ class _Answering:
     times: int
     """How often it has begun anew already."""
     cut_short: bool = False
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Its reader wants no more."""
+        if not (self.live.settled or self.task.done()):
+            self.stopped = True
+            self.task.cancel()
 
     def begin_anew(self) -> None:
         """More was said: start again with all of it, while nobody has read a word, and not for ever."""
@@ -142,6 +151,15 @@ class Lanes:
         if self._draining or len(self._lanes) >= self._settings.max_turns + self._settings.max_waiting:
             raise Busy("Too many conversations are waiting for an answer. Try again in a few seconds.")
 
+    def admit_delivery(self) -> None:
+        """Refuse what a platform delivers where it would wait too long here: it is better kept there.
+
+        Raises:
+            Full: `max_unanswered` conversations wait or run.
+        """
+        if self._draining or len(self._lanes) >= self._settings.max_unanswered:
+            raise Full("Too many conversations wait for an answer. Deliver this again.", retry_after_s=DELIVER_AFTER_S)
+
     def submit(
         self, conversation: str, begun: inbox.PendingTurn | None = None, *, wait_s: float = 0.0, news: bool = True
     ) -> None:
@@ -175,6 +193,11 @@ class Lanes:
             accepted, begun = await inbox.accept_and_begin(self._db, brand, message, past=HISTORY_TURNS)
         self.submit(accepted.conversation_id, begun)
         return accepted
+
+    def stop(self, conversation: str, turn: str) -> None:
+        """End a turn with what was shown of it; one that is over stays as it is."""
+        if (answering := self._answering.get(conversation)) and answering.live.turn == turn:
+            answering.stop()
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -238,10 +261,13 @@ class Lanes:
         try:
             await answering.task
         except asyncio.CancelledError:
-            if not answering.cut_short or self._draining:
+            if self._draining or not (answering.cut_short or answering.stopped):
                 raise
-            self._anew[turn.id] = answering.times
-            self._again.add(turn.conversation_id)
+            if answering.stopped:
+                await self._end_stopped(turn, live)
+            else:
+                self._anew[turn.id] = answering.times
+                self._again.add(turn.conversation_id)
         finally:
             del self._answering[turn.conversation_id]
 
@@ -332,6 +358,7 @@ class Lanes:
         messages = [
             message
             for past in turn.past
+            if past.text  # stopped before its first word
             for message in (Message("user", past.question), Message("assistant", strip_marks(past.text)))
         ]
         request = Turn(brand, turn.question, tuple(messages))
@@ -366,6 +393,13 @@ class Lanes:
         if item or handoff:
             self._to_deliver()
         self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
+
+    async def _end_stopped(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+        brand = self._brands[turn.brand]
+        reply = broken_off(brand, live.sentences, live.text)
+        await self._finish(turn, brand, reply)
+        self._metrics.turns.labels(turn.brand, turn.channel, reply.outcome).inc()
+        log.info("turn_stopped", extra={"turn": turn.id, "sentences": len(live.sentences)})
 
     async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
         await self._end_unanswered(turn, brand, error, brand.words.unavailable if brand else str(error))

@@ -26,7 +26,7 @@ from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import Route, route
 from service.errors import ModelUnavailable
-from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
+from service.events import Citation, Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
 from service.ports import Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
 
@@ -452,15 +452,23 @@ def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut
 
 def passed_on(brand: Brand, question: str, why: str) -> Reply:
     """A turn that was not answered in time, handed over to a person in the brand's own words."""
-    return Reply(
-        text=_pick(brand.words.handovers, question),
-        outcome="handed_off",
-        citations=(),
-        adapter={"brand": brand.name, "version": NO_ADAPTER},
-        usage={"prompt_tokens": 0, "completion_tokens": 0},
-        timings_ms={},
-        evidence={"handoff": f"not answered in time: {why}"},
-    )
+    text = _pick(brand.words.handovers, question)
+    return _ended(brand, text, "handed_off", (), {"handoff": f"not answered in time: {why}"})
+
+
+def broken_off(brand: Brand, shown: Sequence[Sentence], unchecked: Sequence[str]) -> Reply:
+    """A turn that its reader stopped: what was shown stays."""
+    text = " ".join(sentence.text for sentence in shown) if shown else "".join(unchecked)
+    return _ended(brand, text, "stopped", merged(shown), {})
+
+
+def _ended(
+    brand: Brand, text: str, outcome: Outcome, citations: tuple[Citation, ...], evidence: Mapping[str, object]
+) -> Reply:
+    """A turn that ended without a step of the pipeline."""
+    usage = {"prompt_tokens": 0, "completion_tokens": 0}
+    adapter = {"brand": brand.name, "version": NO_ADAPTER}
+    return Reply(text, outcome, citations, adapter, usage, {}, evidence)
 
 
 def _warmer(sampling: Sampling) -> Sampling:

@@ -120,6 +120,7 @@ class Metrics:
         )
         self.unbound = Counter("brandvoice_unbound_events", "Signed events bound to no brand.", ["channel"], registry=r)
         self.deliveries = Counter("brandvoice_deliveries", "Replies to platforms.", ["result"], registry=r)
+        self.slowed_down = Counter("brandvoice_slowed_down", "Messages beyond a limit.", ["of"], registry=r)
         self.feedback = Counter("brandvoice_feedback", "Thumbs.", ["brand", "value"], registry=r)
         self.sockets = Gauge("brandvoice_sockets", "Open widget connections.", registry=r)
         self.engine_ready = Gauge("brandvoice_engine_ready", "1 while the engine answers.", registry=r)
@@ -132,6 +133,10 @@ class Metrics:
         )
         self.breaker_opened = Counter("brandvoice_breaker_opened", "Times it opened.", ["engine"], registry=r)
         self.engine_restarts = Counter("brandvoice_engine_restarts", "Times the engine was started again.", registry=r)
+
+    def limited(self, of: str) -> None:
+        """A message was refused by the limit of a visitor, an account or everybody."""
+        self.slowed_down.labels(of).inc()
 
     def breaker(self, engine: str, state: Literal["closed", "half-open", "open"]) -> None:
         """An engine's breaker moved."""

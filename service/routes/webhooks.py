@@ -76,7 +76,15 @@ class _Intake:
         }
 
     async def take(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
-        """Store every message of a body; the answer is sent only after that."""
+        """Store every message of a body; the answer is sent only after that.
+
+        No limit of messages a minute here: a platform that is refused holds back everybody's messages, not one
+        person's, and leaves us in the end. Who floods us is answered by one lane, all that came as one turn.
+
+        Raises:
+            Full: More wait than can be answered in time; nothing was stored.
+            StorageUnavailable: Not all of it is stored; what is, is known when it comes again.
+        """
         gateway = self._gateway
         try:
             inbound = platform.parse(body)
@@ -86,6 +94,8 @@ class _Intake:
             gateway.metrics.webhooks.labels(channel, "unreadable").inc()
             # Without a word: Twilio would send it to the person.
             return Response()
+        if inbound.messages:
+            gateway.lanes.admit_delivery()
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
