@@ -105,6 +105,8 @@ class Visitor:
     """Sentences or tokens that came twice within one turn."""
     resumed: int = 0
     welcomes: int = 0
+    welcomed: bool = False
+    """On this line."""
 
     def say(self, text: str) -> None:
         """Keep a message until it is confirmed."""
@@ -133,22 +135,33 @@ class Visitor:
                 async with asyncio.timeout(5), session.ws_connect(f"{self.url()}/ws/chat", heartbeat=None) as socket:
                     hello = {"type": "hello", "site_key": self.site_key, "after": self.after, **self.known}
                     await socket.send_json(hello)
+                    self.welcomed = False
                     await self._follow(socket, until)
             await asyncio.sleep(AGAIN_S)
 
     async def _follow(self, socket: aiohttp.ClientWebSocketResponse, until: Callable[[], bool]) -> None:
-        sent: str | None = None
-        while not until():
-            message = await socket.receive()
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                raise _Cut
-            frame = message.json()
-            self._take(frame)
-            if frame["type"] == "error":
-                raise AssertionError(frame)
-            if self.unconfirmed and self.known and sent != self.unconfirmed[0][0]:
+        speaking = asyncio.create_task(self._speak(socket))
+        try:
+            while not until():
+                message = await socket.receive()
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    raise _Cut
+                frame = message.json()
+                if frame["type"] == "error":
+                    raise AssertionError(frame)
+                self._take(frame)
+        finally:
+            speaking.cancel()
+            await asyncio.gather(speaking, return_exceptions=True)
+
+    async def _speak(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """One message after the other, each once on a line."""
+        sent = None
+        while True:
+            if self.unconfirmed and self.welcomed and sent != self.unconfirmed[0][0]:
                 sent, text = self.unconfirmed[0]
                 await socket.send_json({"type": "message", "client_id": sent, "text": text})
+            await asyncio.sleep(0.005)
 
     def _take(self, frame: dict[str, Any]) -> None:
         match frame["type"]:
@@ -161,6 +174,8 @@ class Visitor:
                 self.turns.setdefault(frame["turn"], _fresh(frame["turn"])).update(
                     client_ids=frame["client_ids"], question=frame["question"]
                 )
+            case "status" if (turn := self.turns.get(frame["turn"])) and frame["state"] in ("queued", "delayed"):
+                turn.update(written="", sentences={})
             case "token" if (turn := self.turns.get(frame["turn"])) and turn["state"] == "running":
                 turn["written"] += frame["text"]
             case "sentence" if (turn := self.turns.get(frame["turn"])) and turn["state"] == "running":
@@ -175,6 +190,7 @@ class Visitor:
 
     def _welcome(self, frame: dict[str, Any]) -> None:
         self.welcomes += 1
+        self.welcomed = True
         self.known = {name: frame[name] for name in ("visitor", "conversation")}
         kept: dict[str, dict[str, Any]] = {}
         if frame["resumed"]:

@@ -152,8 +152,8 @@ def report(systems: Sequence[System], rounds: int) -> str:
         f"# Durable jobs, {date.today().isoformat()}\n\n"
         f"`python -m benchmarks.durable_jobs` on {where}, {rounds} rounds; medians over rounds, sums of counts.\n"
         f"{JOBS} jobs of two steps in 20 conversations, 16 at a time; DBOS and procrastinate poll every 50 ms. In a\n"
-        'kill round a step takes 20 ms; "back" is from the start of the new process until the last job that was cut in the\n'
-        "middle is done.\n\n" + "\n".join(rows) + "\n"
+        'kill round a step takes 20 ms; "back" is from the start of the new process until the last job that was cut\n'
+        "in the middle is done.\n\n" + "\n".join(rows) + "\n"
     )
 
 

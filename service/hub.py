@@ -17,6 +17,8 @@ Frame = Mapping[str, Any]
 MAX_BEHIND = 256
 """Frames a slow reader may be behind; then it is cut off, and gets a whole snapshot when it comes back."""
 
+PIECES = ("token", "sentence")
+
 
 class Subscription:
     """The frames of one conversation for one socket, in order."""
@@ -34,6 +36,10 @@ class Subscription:
         self._frames.append(frame)
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+
+    def forget_pieces(self, turn: str) -> None:
+        """Drop the words of a turn that wait here: a snapshot that was taken at this moment has them."""
+        self._frames = [one for one in self._frames if not (one and one["type"] in PIECES and one["turn"] == turn)]
 
     async def next(self) -> list[Frame | None]:
         """At least one frame, and all others that wait already; for one reader."""

@@ -388,7 +388,7 @@ class Lanes:
                 text=reply.text,
                 sources=tuple(Source(c.number, c.title, c.document) for c in reply.citations),
             )
-        handoff = str(reply.evidence.get("handoff", "asked for a person")) if reply.outcome == "handed_off" else None
+        handoff = _why(reply) if reply.outcome == "handed_off" else None
         await conversations.finish(self._db, turn.id, reply, outbox=item, handoff=handoff)
         if item or handoff:
             self._to_deliver()
@@ -429,6 +429,11 @@ class Lanes:
 
     def _publish_status(self, turn: inbox.PendingTurn, state: str) -> None:
         self._hub.publish(turn.conversation_id, {"type": "status", "turn": turn.id, "state": state})
+
+
+def _why(reply: Reply) -> str:
+    way = reply.evidence.get("route")
+    return str((way.get("reason") if isinstance(way, dict) else None) or "asked for a person")
 
 
 def _app(turn: inbox.PendingTurn, brand: Brand) -> str:

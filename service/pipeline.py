@@ -453,7 +453,9 @@ def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut
 def passed_on(brand: Brand, question: str, why: str) -> Reply:
     """A turn that was not answered in time, handed over to a person in the brand's own words."""
     text = _pick(brand.words.handovers, question)
-    return _ended(brand, text, "handed_off", (), {"handoff": f"not answered in time: {why}"})
+    return _ended(
+        brand, text, "handed_off", (), {"route": {"kind": "hand_over", "reason": f"not answered in time: {why}"}}
+    )
 
 
 def broken_off(brand: Brand, shown: Sequence[Sentence], unchecked: Sequence[str]) -> Reply:

@@ -79,11 +79,11 @@ class _Session:
             self._gateway.db, self._brand.name, _text(hello, "conversation"), _text(hello, "visitor")
         )
         self._conversation = visitor.id
-        # Subscribe before the snapshot is read: what happens in between is then sent twice at worst, and every
-        # frame is idempotent by turn and index.
+        # Subscribe before the snapshot is read, so that nothing falls between the two; what then is in both is
+        # idempotent by turn and index, and tokens, which are not, are dropped from what waits.
         with self._gateway.hub.subscribe(visitor.id) as subscription:
             after = None if visitor.created else _text(hello, "after")
-            await self._send(await self._welcome(visitor.visitor_token, after))
+            await self._send(await self._welcome(visitor.visitor_token, after, subscription))
             sender = asyncio.create_task(self._forward(subscription))
             reader = asyncio.create_task(self._read())
             done, pending = await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +178,7 @@ class _Session:
     async def _ping(self, _: Mapping[str, Any]) -> None:
         await self._send({"type": "pong"})
 
-    async def _welcome(self, visitor_token: str, after: str | None) -> dict[str, Any]:
+    async def _welcome(self, visitor_token: str, after: str | None, subscription: Subscription) -> dict[str, Any]:
         brand = self._brand
         views, resumed = await conversations.transcript(self._gateway.db, self._conversation, after=after)
         turns = [conversations.to_json(turn) for turn in views]
@@ -189,6 +189,7 @@ class _Session:
                     turn["sentences"] = [sentence_json(sentence) for sentence in live.sentences]
                     turn["text"] = "".join(live.text)
                     turn["status"] = live.state
+                    subscription.forget_pieces(live.turn)
         return {
             "type": "welcome",
             "visitor": visitor_token,

@@ -189,7 +189,7 @@ class BrandvoiceChat extends ChatView {
   fromSnapshot(turn) {
     const sentences = [];
     for (const sentence of turn.sentences ?? []) sentences[sentence.index] = sentence;
-    return { ...turn, sentences, tokens: '', status: turn.status ?? (turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching') };
+    return { ...turn, sentences, tokens: turn.text, status: turn.status ?? (turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching') };
   }
   onAccepted({ client_id }) {
     this.settle(client_id);
@@ -216,7 +216,9 @@ class BrandvoiceChat extends ChatView {
   }
   onStatus({ turn: id, state }) {
     const turn = this.live(id);
-    if (turn) Object.assign(turn, { status: state, state: 'running' });
+    if (!turn) return;
+    if (['queued', 'delayed'].includes(state)) Object.assign(turn, { sentences: [], tokens: '' }); // it begins anew
+    Object.assign(turn, { status: state, state: 'running' });
   }
   onSentence({ turn: id, index, text, citations }) {
     const turn = this.live(id);

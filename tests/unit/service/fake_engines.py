@@ -42,6 +42,8 @@ class FakeEngine:
     most_at_once: int = 0
     words: int = WORDS
     """Of each answer."""
+    says: str = ""
+    """In place of the model's name, word by word."""
     written: int = 0
     """Words that it was asked for and made."""
     cut: list[float] = field(default_factory=list)
@@ -144,12 +146,13 @@ class FakeEngine:
         response = web.StreamResponse()
         with contextlib.suppress(ConnectionError):
             await response.prepare(request)
-            for at in range(self.words):
+            words = [f"{word} " for word in self.says.split()] or [f"{model} "] * self.words
+            for at, word in enumerate(words):
                 if at == self.breaks_after:
                     assert request.transport is not None
                     request.transport.abort()
                     return response
-                await self._event(response, {"choices": [{"delta": {"content": f"{model} "}, "finish_reason": None}]})
+                await self._event(response, {"choices": [{"delta": {"content": word}, "finish_reason": None}]})
                 self.written += 1
                 await asyncio.sleep(self.pace_s)
             await self._event(response, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
