@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, update
 
 from service.database import Database, now
 from service.errors import ConversationUnknown
 from service.events import Reply
 from service.outbox import OutboxItem, insert_item
-from service.tables import conversations, feedback, handoffs, inbox, is_running, turns
+from service.tables import conversations, feedback, handoffs, inbox, turns
 from service.wire import citations_json
 
 TRANSCRIPT_TURNS = 100
@@ -210,10 +210,15 @@ async def fail(db: Database, turn: str, code: str, text: str, *, outbox: OutboxI
 
 # Only a turn that runs can end, so that a late second end changes nothing.
 _END = update(turns).where(turns.c.id == bindparam("running_turn"), turns.c.state == "running")
-_LATER = turns.alias("later")
-_LAST = select(func.max(_LATER.c.number)).where(_LATER.c.conversation_id == bindparam("conversation"))
+_OTHER = turns.alias("other")
+_LAST = select(func.max(_OTHER.c.number)).where(_OTHER.c.conversation_id == bindparam("conversation"))
+_STILL_RUNS = (
+    select(_OTHER.c.id)
+    .where(_OTHER.c.conversation_id == turns.c.conversation_id, _OTHER.c.number <= turns.c.number)
+    .where(_OTHER.c.state == literal_column("'running'"))
+)
 _ENDED = select(turns.c.number, _LAST.scalar_subquery().label("last")).where(
-    turns.c.id == bindparam("turn"), turns.c.conversation_id == bindparam("conversation"), ~is_running
+    turns.c.id == bindparam("turn"), turns.c.conversation_id == bindparam("conversation"), ~_STILL_RUNS.exists()
 )
 _WHOSE = (
     select(conversations.c.id, conversations.c.brand)
