@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ class Visitor:
     turns: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What is on the screen, in order."""
     unconfirmed: list[tuple[str, str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     doubled: int = 0
     """Sentences or tokens that came twice within one turn."""
@@ -111,6 +113,7 @@ class Visitor:
     def say(self, text: str) -> None:
         """Keep a message until it is confirmed."""
         self.unconfirmed.append((uuid.uuid4().hex, text))
+        self.said.append(self.unconfirmed[-1][0])
 
     @property
     def after(self) -> str | None:
@@ -125,8 +128,9 @@ class Visitor:
     @property
     def settled(self) -> bool:
         """Whether all that was said is answered, on the screen."""
-        over = all(turn["state"] in ("done", "failed") for turn in self.turns.values())
-        return over and not self.unconfirmed and bool(self.turns)
+        over = [turn for turn in self.turns.values() if turn["state"] in ("done", "failed")]
+        answered = {one for turn in over for one in turn["client_ids"]}
+        return len(over) == len(self.turns) and answered.issuperset(self.said)
 
     async def live(self, session: aiohttp.ClientSession, until: Callable[[], bool]) -> None:
         """Connect, and again after each cut, until something holds."""
@@ -305,7 +309,7 @@ async def compare(visitor: Visitor, said: int) -> tuple[int, int, int]:
     shown = [(turn["turn"], turn["question"], turn["state"], turn["text"]) for turn in screen]
     # A fresh page gets the last hundred turns.
     kept = [(turn["turn"], turn["question"], turn["state"], turn["text"]) for turn in stored]
-    differs = sum(mine != theirs for mine, theirs in zip(shown[-len(kept) :], kept, strict=True))
+    differs = sum(mine != theirs for mine, theirs in zip_longest(shown[-len(kept) :], kept))
     return missing, doubled, differs
 
 
