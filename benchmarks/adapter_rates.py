@@ -38,8 +38,10 @@ OTHER_RANKS = ((4, 4e-3), (4, 8e-3), (64, 2e-3), (64, 4e-3))
 """Ranks, each at the rates beside which its best is looked for; rank 16 is in `RATES`."""
 NO_DROPOUT = 4e-3
 """The rate at which LoRA is also trained without dropout, which full fine-tuning has not either."""
-Settings = tuple[str, int, float, float]
-"""Method, rank, rate, dropout."""
+FASTER_B = ((1e-3, 4.0), (2e-3, 4.0), (5e-4, 16.0), (1e-3, 16.0))
+"""Rates, and how many times faster the second matrix learns there (Hayou et al., "LoRA+", 2024)."""
+Settings = tuple[str, int, float, float, float]
+"""Method, rank, rate, dropout, how many times faster the second matrix learns."""
 
 
 def runs(_: Place) -> list[Run]:
@@ -50,6 +52,9 @@ def runs(_: Place) -> list[Run]:
     for place, seed in product((1, 2, 0), (2, 3)):
         made += [Run(NAME, method, seed, method, rates[place]) for method, rates in RATES.items()]
     made += [Run(NAME, "lora", 1, "lora", rate, rank) for rank, rate in OTHER_RANKS]
+    made += [
+        Run(NAME, "lora", seed, "lora", rate, dropout=0.0, b_rate=times) for seed in SEEDS for rate, times in FASTER_B
+    ]
     return list(dict.fromkeys(made))
 
 
@@ -75,8 +80,9 @@ def pages(rows: Rows, _: Place, results: Path) -> Iterator[Page]:
 def losses(rows: Rows) -> dict[str, dict[float, float]]:
     """Of each method and rank the mean held-back loss by rate."""
     found: defaultdict[str, dict[float, float]] = defaultdict(dict)
-    for (method, rank, rate, dropout), group in sorted(_groups(rows).items()):
-        name = "all weights" if method == "full" else f"LoRA r{rank}{'' if dropout else ', no dropout'}"
+    for (method, rank, rate, dropout, b_rate), group in sorted(_groups(rows).items()):
+        plus = f", B {b_rate:g} times faster" if b_rate != 1 else ""
+        name = "all weights" if method == "full" else f"LoRA r{rank}{'' if dropout else ', no dropout'}{plus}"
         found[name][rate] = _loss(group)
     return dict(found)
 
@@ -87,14 +93,15 @@ def report(rows: Rows) -> list[str]:
     bases = {row["seed"]: {**row, "held_back_loss": before.get(row["seed"])} for row in rows if row["arm"] == "base"}
     bases = {seed: {"held_back_loss": loss} for seed, loss in before.items()} | bases
     lines = [
-        f"| method | rank | dropout | learning rate | runs | {' | '.join(MEASURES.values())} |",
-        f"|---|---|---|---|---|{'---|' * len(MEASURES)}",
+        f"| method | rank | dropout | learning rate | of B | runs | {' | '.join(MEASURES.values())} |",
+        f"|---|---|---|---|---|---|{'---|' * len(MEASURES)}",
     ]
-    groups = sorted(_groups(rows).items(), key=lambda item: (item[0][:2], -item[0][3], item[0][2]))
-    for (method, rank, rate, dropout), group in groups:
+    groups = sorted(_groups(rows).items(), key=lambda item: (item[0][:2], -item[0][3], item[0][4], item[0][2]))
+    for (method, rank, rate, dropout, b_rate), group in groups:
         shape = f"{rank} | {dropout:g}" if method == "lora" else "- | -"
-        lines.append(f"| {method} | {shape} | {rate:g} | {len(group)} | {' | '.join(_told(group))} |")
-    lines.append(f"| before training | - | - | - | {len(bases)} | {' | '.join(_told([*bases.values()]))} |")
+        times = f"{b_rate * rate:g}" if method == "lora" else "-"
+        lines.append(f"| {method} | {shape} | {rate:g} | {times} | {len(group)} | {' | '.join(_told(group))} |")
+    lines.append(f"| before training | - | - | - | - | {len(bases)} | {' | '.join(_told([*bases.values()]))} |")
     goals = [at_least(what, GOAL, share) for what, share in _shares(rows, bases)]
     return [*lines, "", *goal_table(goals)] if goals else lines
 
@@ -104,7 +111,8 @@ def _groups(rows: Rows) -> dict[Settings, list[Mapping[str, Any]]]:
     for row in rows:
         if row["arm"] != "base":
             dropout = row.get("dropout", DROPOUT) if row["method"] == "lora" else 0.0
-            groups[row["method"], row["rank"], row["rate"], dropout].append(row)
+            b_rate = row.get("b_rate", 1.0) if row["method"] == "lora" else 1.0
+            groups[row["method"], row["rank"], row["rate"], dropout, b_rate].append(row)
     return dict(groups)
 
 
@@ -121,7 +129,8 @@ def _shares(rows: Rows, bases: Mapping[int, Mapping[str, Any]]) -> Iterator[tupl
     best = {method: min(keys, key=lambda key: _loss(groups[key])) for method, keys in tried.items()}
     lora, full = ({row["seed"]: row for row in groups[best[method]]} for method in ("lora", "full"))
     dropout = "" if best["lora"][3] else " without dropout"
-    rates = f"LoRA r16 at {best['lora'][2]:g}{dropout}, full at {best['full'][2]:g}"
+    plus = f" (B {best['lora'][4]:g} times that)" if best["lora"][4] != 1 else ""
+    rates = f"LoRA r16 at {best['lora'][2]:g}{plus}{dropout}, full at {best['full'][2]:g}"
     for name, words in MEASURES.items():
         shares = []
         for seed in sorted(lora.keys() & full.keys() & bases.keys()):

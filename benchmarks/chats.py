@@ -48,12 +48,15 @@ class Run:
     epochs: float = 2
     dropout: float = DROPOUT
     """Of an adapter."""
+    b_rate: float = 1.0
+    """How many times faster its second matrix learns (LoRA+)."""
 
     @property
     def name(self) -> str:
         """Of its folder."""
         how = f"{self.method}-r{self.rank}-lr{self.rate:g}-d{self.dropout:g}-e{self.epochs:g}-s{self.seed}"
-        return re.sub(r"[^\w.-]+", "_", f"{self.table}-{self.arm}-{how}")
+        plus = f"-b{self.b_rate:g}" if self.b_rate != 1 else ""
+        return re.sub(r"[^\w.-]+", "_", f"{self.table}-{self.arm}-{how}{plus}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def recipe(run: Run, steps: int = -1, *, held_back: float = 0.0, every: int = 10
         {
             "name": "chats",
             "method": run.method,
-            "lora": {"r": run.rank, "lora_alpha": 2 * run.rank, "lora_dropout": run.dropout},
+            "lora": {"r": run.rank, "lora_alpha": 2 * run.rank, "lora_dropout": run.dropout, "b_rate": run.b_rate},
             "sft": {
                 "learning_rate": run.rate,
                 "num_train_epochs": run.epochs,

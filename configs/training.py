@@ -23,6 +23,12 @@ class Lora(Strict):
     r: int = Field(default=16, ge=1, le=256, description="Rank.")
     lora_alpha: int = Field(default=32, ge=1, description="Scale: updates are multiplied by lora_alpha / r.")
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+    b_rate: float = Field(
+        default=1.0,
+        ge=1,
+        le=64,
+        description="How many times faster the second matrix of an update learns than the first (LoRA+).",
+    )
     target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
         default="all-linear", description="Layers that get an update, by the last part of their name."
     )
@@ -162,6 +168,7 @@ class Dpo(Sft):
 
 ADDED_LATER = {
     "": ("method",),
+    "lora": ("b_rate",),
     "data": ("general_share",),
     "sft": (
         *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
@@ -212,6 +219,8 @@ class Recipe(_Named):
             raise ValueError("sft.distillation compares with the adapter off, and method full has none; set it to 0")
         if self.sft.strength < 1 and self.method == "full":
             raise ValueError("sft.strength is of an adapter, and method full has none; set it to 1")
+        if self.lora.b_rate > 1 and self.method == "full":
+            raise ValueError("lora.b_rate is of an adapter, and method full has none; set it to 1")
         if self.sft.distillation and not self.data.general:
             raise ValueError("sft.distillation needs general conversations; set data.general and data.general_share")
         return self

@@ -38,6 +38,7 @@ from training.runs.adapter_run import (
     steps,
     trainer_arguments,
 )
+from training.trainer.lora_plus import LearnsBFaster
 from training.trainer.ranks import of_main
 from training.trainer.sampling import LengthGrouped
 
@@ -99,7 +100,7 @@ def _train(job: Job, run: Run) -> Trained:
     if dpo.patience:
         callbacks.append(transformers.EarlyStoppingCallback(early_stopping_patience=dpo.patience))
 
-    class Trainer(KeepsLastGood, DPOTrainer):
+    class Trainer(KeepsLastGood, LearnsBFaster, DPOTrainer):
         """Takes batches of like length, in an order that a crash does not change."""
 
         def _get_train_sampler(self, *given: Any) -> Any:
@@ -120,6 +121,7 @@ def _train(job: Job, run: Run) -> Trained:
             callbacks=callbacks,
         )
         trainer.remove_callback(transformers.PrinterCallback)
+        trainer.b_rate = recipe.lora.b_rate
     tuned: Any = trainer.model
     if "ref" in tuned.peft_config:
         # The copy to start from has been read; kept, it would stand in each checkpoint and bar the way back into one.

@@ -45,6 +45,7 @@ from training.runs.adapter_run import (
     steps,
     trainer_arguments,
 )
+from training.trainer.lora_plus import LearnsBFaster
 from training.trainer.ranks import place
 from training.trainer.rehearsal import Rehearses
 from training.trainer.sampling import LengthGrouped
@@ -108,7 +109,7 @@ def _train(job: Job, run: Run) -> Trained:
     if sft.patience:
         callbacks.append(transformers.EarlyStoppingCallback(early_stopping_patience=sft.patience))
 
-    class Trainer(KeepsLastGood, Rehearses, SFTTrainer):
+    class Trainer(KeepsLastGood, LearnsBFaster, Rehearses, SFTTrainer):
         """Takes batches of like length: a third fewer padding tokens on a CPU, where every token costs."""
 
         def _get_train_sampler(self, *given: Any) -> Any:
@@ -129,6 +130,7 @@ def _train(job: Job, run: Run) -> Trained:
             callbacks=callbacks,
         )
         trainer.remove_callback(transformers.PrinterCallback)
+        trainer.b_rate = recipe.lora.b_rate
     _fuse(trainer.model, sft, on_gpu=on_gpu)
     trainer.rehearse(rehearsed, tokenizer, sft)
     device = torch.cuda.get_device_name() if on_gpu else "cpu"
