@@ -30,6 +30,10 @@ class Effects:
         """A step is done."""
         os.write(self._file, f"{conversation} {number} {step} {time.time():.4f}\n".encode())
 
+    def handed_in(self) -> None:
+        """All jobs are."""
+        self.path.with_suffix(".handed").touch()
+
     def done(self) -> int:
         """How many jobs are."""
         return len({tuple(line.split()[:2]) for line in self.path.read_text().splitlines() if line.split()[2] == "2"})
@@ -100,6 +104,7 @@ async def ours(arguments: argparse.Namespace, effects: Effects) -> list[float]:
         accepted = await inbox.accept(db, "velmora", said)
         lanes.submit(accepted.conversation_id)
         moments.append(time.perf_counter() - since)
+    effects.handed_in()
     await until_done(effects, arguments.jobs)
     await lanes.drain()
     await db.close()
@@ -140,6 +145,7 @@ def dbos(arguments: argparse.Namespace, effects: Effects) -> list[float]:
         with SetEnqueueOptions(queue_partition_key=f"c{conversation}"):
             DBOS.enqueue_workflow("news", job, conversation, number)
         moments.append(time.perf_counter() - since)
+    effects.handed_in()
     asyncio.run(until_done(effects, arguments.jobs))
     DBOS.destroy()
     return moments
@@ -168,6 +174,7 @@ async def procrastinate(arguments: argparse.Namespace, effects: Effects) -> list
             since = time.perf_counter()
             await job.configure(lock=f"c{conversation}").defer_async(conversation=conversation, number=number)
             moments.append(time.perf_counter() - since)
+        effects.handed_in()
         await until_done(effects, arguments.jobs)
         for task in (working, stalled):
             task.cancel()
