@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -113,8 +114,8 @@ async def ours(arguments: argparse.Namespace, effects: Effects) -> list[float]:
 
 def dbos(arguments: argparse.Namespace, effects: Effects) -> list[float]:
     """DBOS: a queue with one partition a conversation, one at a time in each."""
-    from dbos import DBOS, SetEnqueueOptions
-
+    peer: Any = importlib.import_module("dbos")
+    DBOS, SetEnqueueOptions = peer.DBOS, peer.SetEnqueueOptions
     DBOS(
         config={
             "name": "bench",
@@ -125,12 +126,12 @@ def dbos(arguments: argparse.Namespace, effects: Effects) -> list[float]:
         }
     )
 
-    @DBOS.step()
+    @DBOS.step()  # type: ignore[untyped-decorator]
     def step(conversation: int, number: int, which: int) -> None:
         time.sleep(effects.step_s)
         effects.note(conversation, number, which)
 
-    @DBOS.workflow()
+    @DBOS.workflow()  # type: ignore[untyped-decorator]
     def job(conversation: int, number: int) -> None:
         step(conversation, number, 1)
         step(conversation, number, 2)
@@ -153,11 +154,11 @@ def dbos(arguments: argparse.Namespace, effects: Effects) -> list[float]:
 
 async def procrastinate(arguments: argparse.Namespace, effects: Effects) -> list[float]:
     """procrastinate: a lock for each conversation; PostgreSQL only."""
-    from procrastinate import App, PsycopgConnector, RetryStrategy
+    peer: Any = importlib.import_module("procrastinate")
+    connector = peer.PsycopgConnector(conninfo=arguments.url, max_size=arguments.workers + 4)
+    app = peer.App(connector=connector)
 
-    app = App(connector=PsycopgConnector(conninfo=arguments.url, max_size=arguments.workers + 4))
-
-    @app.task(name="job", retry=RetryStrategy(max_attempts=5))
+    @app.task(name="job", retry=peer.RetryStrategy(max_attempts=5))  # type: ignore[untyped-decorator]
     async def job(conversation: int, number: int) -> None:
         for step in (1, 2):
             await asyncio.sleep(effects.step_s)
