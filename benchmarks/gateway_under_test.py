@@ -13,7 +13,7 @@ from pathlib import Path
 
 from configs.home import Home
 from configs.load import Config, load_config
-from configs.service import Apps, ServiceConfig
+from configs.service import Apps, Limits, ServiceConfig
 from retrieval.encoder import Encoder
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
@@ -28,6 +28,8 @@ PASSAGES = (
     Passage("shipping.md", "Shipping", "Shipping", "Standard delivery takes 3 to 5 business days.", 0.4),
 )
 
+NO_LIMITS = Limits(visitor_per_minute=0, account_per_minute=0, total_per_minute=0)
+
 
 def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
     """The project's configuration with the engine, port and check that the run asks for."""
@@ -38,7 +40,7 @@ def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
         update={
             "engine": settings.engine.model_copy(update={"url": arguments.engine}),
             "service": settings.service.model_copy(
-                update={"port": arguments.port, "max_turns": 256, "max_waiting": 1024}
+                update={"port": arguments.port, "max_turns": 256, "max_waiting": 1024, "limits": NO_LIMITS}
             ),
             "generation": settings.generation.model_copy(update={"max_tokens": 64}),
             "database": settings.database.model_copy(update={"url": url, "lease_s": arguments.lease_s}),
@@ -88,10 +90,10 @@ def main() -> None:
     parser.add_argument("--engine", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", default="var")
+    parser.add_argument("--database", help="SQLAlchemy URL; a fresh file where absent")
     parser.add_argument("--check", choices=("before", "off"), default="off")
     parser.add_argument("--retrieval", choices=("stub", "real"), default="stub")
     parser.add_argument("--encoder", choices=("real", "hash"), default="real")
-    parser.add_argument("--database")
     parser.add_argument("--lease-s", type=float, default=10.0)
     parser.add_argument("--platforms")
     arguments = parser.parse_args()

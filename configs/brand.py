@@ -37,6 +37,14 @@ class Words(Strict):
         description="Said to a message without text.",
     )
     thanks: str = Field(default="Thank you for telling us.", description="Said to whom rates an answer.")
+    delayed: str = Field(
+        default="This takes longer than usual just now. Your message is kept, and the answer follows.",
+        description="Said on a platform while no engine answers.",
+    )
+    late: str = Field(
+        default="I am sorry: I could not answer this in time. Please write again if it still matters to you.",
+        description="Said once about messages that waited longer than `service.max_wait_s`.",
+    )
     questions_back: tuple[str, ...] = Field(
         default=("Could you tell me a little more about what you mean? Then I can look it up.",),
         min_length=1,
@@ -329,6 +337,11 @@ class Brand(Strict):
         default_factory=dict, description="What happens with a message of an intent that search shall not answer."
     )
     words: Words
+    unanswered: Literal["tell", "hand_over"] = Field(
+        default="tell",
+        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
+        "they are handed over to a person.",
+    )
     widget: Widget
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()

@@ -149,6 +149,16 @@ class Apps(Strict):
                 yield channel, name, app
 
 
+class Limits(Strict):
+    """Messages a minute that are taken; 0 sets no limit. As many as half a minute allows may come at once."""
+
+    visitor_per_minute: int = Field(
+        default=40, ge=0, description="From one visitor of the widget; nobody types so fast."
+    )
+    account_per_minute: int = Field(default=6000, ge=0, description="To one brand's widget, or from one API key.")
+    total_per_minute: int = Field(default=12000, ge=0, description="By the widget and the API together.")
+
+
 class Service(Strict):
     """Where the gateway listens and how much it takes on."""
 
@@ -159,6 +169,19 @@ class Service(Strict):
     max_turns: int = Field(default=16, ge=1, le=1024, description="Turns generated at one time; more wait.")
     max_waiting: int = Field(default=128, ge=0, description="Turns that may wait; more are told to come back.")
     turn_deadline_s: float = Field(default=90, gt=0, description="A turn that takes longer fails.")
+    max_wait_s: float = Field(
+        default=300,
+        gt=0,
+        description="A message that waits longer, for a free place or an engine, is not answered any more: its writer "
+        "is told so once.",
+    )
+    max_unanswered: int = Field(
+        default=2000,
+        ge=1,
+        description="Conversations that wait or run; beyond it a platform is told to deliver later (503): what it "
+        "delivered now would wait longer than `max_wait_s`.",
+    )
+    limits: Limits = Limits()
     simulator: bool = Field(
         default=False,
         description="Stand in for the platforms: their apps send to this gateway itself. On loopback only.",

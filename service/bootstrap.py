@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
 from configs.secrets import read_secret
+from configs.service import ServiceConfig
 from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
@@ -33,6 +35,7 @@ from retrieval.search.knowledge_base import KnowledgeBase
 from service import handoffs, hooks, outbox, retention
 from service.adapters import serving_adapters
 from service.apps import open_app
+from service.breaker import Breaker, GuardedGenerator, answering
 from service.database import Database
 from service.desk import Desk
 from service.engine import EngineProcess, EngineState, RemoteEngine
@@ -46,6 +49,8 @@ from service.house import House
 from service.hub import Hub
 from service.installations import FOLLOW_S, Installations
 from service.lanes import Lanes
+from service.limits import RateLimits
+from service.notices import Notices
 from service.pace import Pace
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
@@ -84,6 +89,9 @@ class Gateway:
     base_name: str
     terms: Terms
     """What an adapter must be to be served here."""
+    limits: RateLimits
+    breakers: Mapping[str, Breaker]
+    """By the engine's address."""
     fetcher: Fetcher
     """Brings what channels need before they verify or send."""
     desk: Desk
@@ -187,9 +195,11 @@ async def open_gateway(
             if count:
                 warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
 
+        breakers: dict[str, Breaker] = {}
         engine, holder, generator = _engines(
-            config, home, base, terms, adapters, session, on_change=engine_changed, on_count=engines_answer
-        )
+            config, home, base, terms, adapters, session, partial(_guarded, breakers, settings, session, metrics),
+            on_change=engine_changed, on_count=engines_answer,
+        )  # fmt: skip
         voices = EngineVoices(home, base_name=base["name"], adapters=holder)
         pipeline = ChatPipeline(
             retrievers=knowledge,
@@ -215,9 +225,10 @@ async def open_gateway(
             brands=config.brands,
             settings=settings.service,
             metrics=metrics,
-            engine_ready=engine.ready,
+            engine_ready=lambda: answering(engine.ready, breakers),
             typing=Typing(platform, send, ready=fetcher.ready),
             growing=Growing(db, platform, send, ready=fetcher.ready, sure=member.sure),
+            notices=Notices(db, platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
             house=house,
@@ -226,8 +237,8 @@ async def open_gateway(
         desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, desk, member, installations, send,
-            Ratings(db, brands, send, ready=fetcher.ready), tuple(problems),
+            platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
+            fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -251,6 +262,17 @@ async def open_gateway(
         hub.broadcast(None)
 
 
+def _guarded(
+    breakers: dict[str, Breaker], settings: ServiceConfig, session: aiohttp.ClientSession, metrics: Metrics, url: str
+) -> tuple[Breaker, Generator]:
+    """What generates on one engine, behind a breaker of its own."""
+    breakers[url] = breaker = Breaker(on_change=partial(metrics.breaker, url))
+    metrics.breaker(url, breaker.state)
+    # A turn makes two generations at most, so one that was cut off by its deadline took about half of it.
+    slow_s = settings.service.turn_deadline_s / 2
+    return breaker, GuardedGenerator(VllmGenerator(session, url), breaker, slow_s=slow_s)
+
+
 def _engines(
     config: Config,
     home: Home,
@@ -258,6 +280,7 @@ def _engines(
     terms: Terms,
     adapters: Mapping[str, Path],
     session: aiohttp.ClientSession,
+    guarded: Callable[[str], tuple[Breaker, Generator]],
     *,
     on_change: Callable[[EngineState], None],
     on_count: Callable[[int], None],
@@ -269,10 +292,10 @@ def _engines(
         return EngineAdapters(home, base_name=name, terms=terms, engine_url=url, session=session, loaded=loaded)
 
     if settings.elsewhere:
-        members = [
-            Member(RemoteEngine(url, session=session), adapters_of(url, {}), VllmGenerator(session, url))
-            for url in settings.elsewhere
-        ]
+        members = []
+        for url in settings.elsewhere:
+            breaker, generator = guarded(url)
+            members.append(Member(RemoteEngine(url, session=session), adapters_of(url, {}), generator, breaker))
         pool = EnginePool(members, base_name=name, on_change=on_change, on_count=on_count)
         # One engine leaves nothing to choose: its tokens need not go through the pool.
         return pool, pool, pool if len(members) > 1 else members[0].generator
@@ -284,6 +307,8 @@ def _engines(
             serving, _ = serving_adapters(home, config.brands, terms=terms)
             process.adapters = {model: folder for model, folder in serving.items() if held.holds(model)}
             held.forget(process.adapters)
+        elif state == "ready":
+            breaker.try_now()
         on_change(state)
         on_count(int(state == "ready"))
 
@@ -297,7 +322,8 @@ def _engines(
         on_change=changed,
     )
     held = adapters_of(process.url, adapters)
-    return process, held, VllmGenerator(session, process.url)
+    breaker, generator = guarded(process.url)
+    return process, held, generator
 
 
 def outside_session() -> aiohttp.ClientSession:

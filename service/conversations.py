@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, select, update
 
 from service import leases, takeover
 from service.database import Database, now
@@ -80,9 +80,23 @@ async def open_visitor_conversation(
     return VisitorConversation(fresh, token, created=True)
 
 
-async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TURNS) -> list[TurnView]:
-    """The last turns, oldest first, then messages that wait."""
-    rows, messages = await db.read(lambda connection: _last_turns(connection, conversation, limit))
+async def transcript(
+    db: Database, conversation: str, *, after: str | None = None, limit: int = TRANSCRIPT_TURNS
+) -> tuple[list[TurnView], bool]:
+    """The last turns, oldest first, then messages that wait.
+
+    Args:
+        db: Holds them.
+        conversation: Whose.
+        after: The newest turn that the reader has, with all before it, each to its end. Turns begin one after the other
+            and never change once they ended, so what comes after its number is all that is new: also after a restart.
+        limit: At most so many turns.
+
+    Returns:
+        The turns, and whether they are only those after `after`. They are all of the last ones where that turn is not
+        here, still runs, or lies too far back.
+    """
+    rows, messages, resumed = await db.read(lambda connection: _last_turns(connection, conversation, after, limit))
     client_ids: dict[str | None, list[str]] = {}
     for message in messages:
         client_ids.setdefault(message.turn_id, []).append(message.message_id.rpartition(":")[2])
@@ -110,11 +124,15 @@ async def transcript(db: Database, conversation: str, limit: int = TRANSCRIPT_TU
         for message in messages
         if message.turn_id is None
     ]  # fmt: skip
-    return views
+    return views, resumed
 
 
-def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Turns with their thumbs, oldest first, and the messages of these turns and of none."""
+def _last_turns(
+    connection: Connection, conversation: str, after: str | None, limit: int
+) -> tuple[Sequence[Any], Sequence[Any], bool]:
+    """Turns with their thumbs, oldest first, the messages of these turns and of none, and whether it is a rest."""
+    known = connection.execute(_ENDED, {"conversation": conversation, "turn": after}).one_or_none() if after else None
+    resumed = known is not None and known.last - known.number <= limit
     query = (
         select(turns, feedback.c.value.label("thumb"))
         .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
@@ -122,6 +140,8 @@ def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[
         .order_by(turns.c.number.desc())
         .limit(limit)
     )
+    if known is not None and resumed:
+        query = query.where(turns.c.number > known.number)
     rows = list(reversed(connection.execute(query).all()))
     theirs = (
         select(inbox.c.message_id, inbox.c.turn_id, inbox.c.text, inbox.c.received_at)
@@ -132,7 +152,7 @@ def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[
         )
         .order_by(inbox.c.id)
     )
-    return rows, connection.execute(theirs).all()
+    return rows, connection.execute(theirs).all(), resumed
 
 
 async def holder(db: Database, conversation: str) -> dict[str, str | None]:
@@ -202,6 +222,7 @@ async def finish(
         "completion_tokens": reply.usage["completion_tokens"],
         "timings": dict(reply.timings_ms),
         "evidence": dict(reply.evidence),
+        "error_code": None,  # of a turn whose reader was told that it takes longer
         "finished_at": now(),
     }
 
@@ -258,12 +279,22 @@ def _ending(
     ending = values if speaks else {"running_turn": turn, "state": "withheld", "finished_at": now()}
     ended = connection.execute(_END, ending).rowcount > 0
     if lease is not None:
-        leases.let_go(connection, lease.conversation)
+        leases.let_go(connection, about)
     return about if speaks and ended else None
 
 
 # Only a turn that runs can end, so that a late second end changes nothing.
 _END = update(turns).where(turns.c.id == bindparam("running_turn"), turns.c.state == "running")
+_OTHER = turns.alias("other")
+_LAST = select(func.max(_OTHER.c.number)).where(_OTHER.c.conversation_id == bindparam("conversation"))
+_STILL_RUNS = (
+    select(_OTHER.c.id)
+    .where(_OTHER.c.conversation_id == turns.c.conversation_id, _OTHER.c.number <= turns.c.number)
+    .where(_OTHER.c.state == literal_column("'running'"))
+)
+_ENDED = select(turns.c.number, _LAST.scalar_subquery().label("last")).where(
+    turns.c.id == bindparam("turn"), turns.c.conversation_id == bindparam("conversation"), ~_STILL_RUNS.exists()
+)
 # Locked: whoever takes the conversation over comes before or after.
 _WHOSE = (
     select(conversations)

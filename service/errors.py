@@ -7,8 +7,11 @@ ServiceError
 │   └── ConversationUnknown    the caller's
 ├── GenerationError
 │   ├── ModelUnavailable       the engine's, retry
-│   │   └── EngineLost         it broke off, or cannot be reached
+│   │   ├── EngineLost         it broke off
+│   │   │   └── EngineAway     nothing listens there: the prompt has no part in it
+│   │   └── EngineResting      it failed too often in a row and is left alone, retry after `retry_after_s`
 │   ├── GenerationTimeout      the engine's, retry
+│   ├── TooLate                the engine's: its reader waited longer than `service.max_wait_s`
 │   ├── AdapterUnknown         the operator's: promote or train it
 │   ├── ContextTooLong         ours
 │   └── EngineRefused          ours
@@ -22,9 +25,13 @@ ServiceError
 ├── BrandUnknown               the caller's
 ├── AccessDenied               the caller's: key, site key or origin
 └── Busy                       nobody's, retry after `retry_after_s`
+    ├── SlowDown               the caller's: more messages in a minute than its limit
+    └── Full                   nobody's: a platform shall deliver later
 """
 
 from __future__ import annotations
+
+import math
 
 
 class ServiceError(Exception):
@@ -103,11 +110,31 @@ class EngineLost(ModelUnavailable):
     """The engine broke off or cannot be reached."""
 
 
+class EngineAway(EngineLost):
+    """Nothing listens there; what was asked has no part in it."""
+
+
+class EngineResting(ModelUnavailable):
+    """The engine's breaker is open; it was not asked."""
+
+    code = "engine_resting"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = math.ceil(retry_after_s)
+
+
 class GenerationTimeout(GenerationError):
     """The turn took longer than its deadline."""
 
     code = "timeout"
     retryable = True
+
+
+class TooLate(GenerationError):
+    """The message waited so long that an answer would come as if from nowhere."""
+
+    code = "too_late"
 
 
 class AdapterUnknown(GenerationError):
@@ -178,3 +205,15 @@ class Busy(ServiceError):
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SlowDown(Busy):
+    """One visitor, account or everybody sent more messages than the limit."""
+
+    code = "slow_down"
+
+
+class Full(Busy):
+    """More conversations wait than can be answered in time."""
+
+    code = "full"

@@ -65,6 +65,10 @@ class Runs(Protocol):
         """A person has it: say no more."""
         ...
 
+    def stop(self, conversation: str, turn: str) -> None:
+        """Its reader wants no more of this turn."""
+        ...
+
     def abandon(self) -> None:
         """Everything was taken over."""
         ...
@@ -85,6 +89,10 @@ class Place(Membership, Protocol):
 
     def hush(self, conversation: str) -> None:
         """A person has this conversation: what a bot is saying in it ends, wherever its turn runs."""
+        ...
+
+    def stop(self, conversation: str, turn: str) -> None:
+        """Its reader wants no more of this turn, wherever it runs."""
         ...
 
     def serve(self, runs: Runs, deliver: Callable[[], None]) -> AbstractAsyncContextManager[None]:
@@ -131,6 +139,11 @@ class Alone(Unshared):
         """It can only run here."""
         if self._runs is not None:
             self._runs.hush(conversation)
+
+    def stop(self, conversation: str, turn: str) -> None:
+        """It can only run here."""
+        if self._runs is not None:
+            self._runs.stop(conversation, turn)
 
     @asynccontextmanager
     async def serve(self, runs: Runs, deliver: Callable[[], None]) -> AsyncIterator[None]:  # noqa: ARG002
@@ -179,6 +192,11 @@ class Among:
         """Here, and told to all; one that does not hear it is refused when it stores what the bot said."""
         self._runs.hush(conversation)
         self._line.post(EVERYONE, {"kind": "hush", "conversation": conversation})
+
+    def stop(self, conversation: str, turn: str) -> None:
+        """Here, and told to all: whoever runs it ends it with what was shown."""
+        self._runs.stop(conversation, turn)
+        self._line.post(EVERYONE, {"kind": "stop", "conversation": conversation, "turn": turn})
 
     @asynccontextmanager
     async def serve(self, runs: Runs, deliver: Callable[[], None]) -> AsyncIterator[None]:
@@ -322,6 +340,8 @@ class Among:
                 self._runs.submit(message["conversation"], wait_s=message["wait_s"], news=message["news"])
             case "hush":
                 self._runs.hush(message["conversation"])
+            case "stop":
+                self._runs.stop(message["conversation"], message["turn"])
             case "left":
                 self._sweep_now.set()
             case _ if isinstance(self.hub, SharedHub):

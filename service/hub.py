@@ -19,6 +19,8 @@ Frame = Mapping[str, Any]
 MAX_BEHIND = 256
 """Frames a slow reader may be behind; then it is cut off, and gets a whole snapshot when it comes back."""
 
+PIECES = ("token", "sentence")
+
 
 class Subscription:
     """The frames of one conversation for one socket, in order."""
@@ -40,10 +42,8 @@ class Subscription:
             self._arrival.set_result(None)
 
     def caught_up(self, turn: str) -> None:
-        """Its reader gets what this turn said so far, so tokens of it that wait here must not come again."""
-        self._frames = [
-            frame for frame in self._frames if frame is None or (frame["type"], frame.get("turn")) != ("token", turn)
-        ]
+        """Its reader gets what this turn said so far, so words of it that wait here must not come again."""
+        self._frames = [one for one in self._frames if not (one and one["type"] in PIECES and one["turn"] == turn)]
 
     async def next(self) -> list[Frame | None]:
         """At least one frame, and all others that wait already; for one reader."""
@@ -77,6 +77,11 @@ class LiveTurn:
         """Whether nobody has read a word of it yet."""
         return not (self.settled or self.sentences or self.text)
 
+    @property
+    def delayed(self) -> bool:
+        """Whether it waits for an engine."""
+        return self.state == "delayed"
+
     def grow(self) -> None:
         """Show the sentences so far."""
         if self.growth is not None:
@@ -96,11 +101,12 @@ class SoFar:
     turn: str
     sentences: list[dict[str, Any]]
     text: str
+    state: str
 
     @classmethod
     def of(cls, live: LiveTurn) -> SoFar:
         """At this moment."""
-        return cls(live.turn, [sentence_json(sentence) for sentence in live.sentences], "".join(live.text))
+        return cls(live.turn, [sentence_json(sentence) for sentence in live.sentences], "".join(live.text), live.state)
 
 
 class Hub:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select, update
@@ -63,6 +64,8 @@ class PendingTurn:
     """Of the newest message."""
     client_ids: tuple[str, ...]
     """What the widget called its messages."""
+    since: datetime
+    """When the newest message came: for so long its writer waits. Whoever wrote again is still there."""
     past: tuple[PastTurn, ...] = ()
     """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
@@ -201,29 +204,19 @@ def _next_turn(
     known = connection.execute(_MESSAGES_OF, {"turn": running.id} | mine).all() if running else []
     messages = [*known, *taken]
     if not messages:
-        if about.gateway is not None:
-            leases.let_go(connection, conversation)
+        leases.let_go(connection, about)
         return None
     if about.state == "closed":
         takeover.reopen(connection, about)
     elif waiting and not takeover.may_speak(about, house):
         turn_of_theirs = _heard(connection, about, waiting, house)
-        if about.gateway is not None:
-            leases.let_go(connection, conversation)
+        leases.let_go(connection, about)
         return turn_of_theirs
     lease = leases.hold(connection, about, me)
     question = "\n".join(message.text for message in messages if message.text)
-    if running:
-        turn = running.id
-        if taken:
-            connection.execute(_ASK_MORE, {"of_turn": turn, "question": question})
-    else:
-        turn = secrets.token_urlsafe(12)
-        number = connection.execute(_LAST_NUMBER, mine).scalar_one() + 1
-        fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
-        connection.execute(
-            turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()}
-        )
+    turn = running.id if running else _begin(connection, conversation, question)
+    if running and taken:
+        connection.execute(_ASK_MORE, {"of_turn": turn, "question": question})
     if taken:
         connection.execute(_TAKE, [{"message": message.id, "turn": turn} for message in taken])
     return PendingTurn(
@@ -235,11 +228,20 @@ def _next_turn(
         question,
         messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
+        messages[-1].received_at,
         _past(connection, about, past),
         taken_up=running is not None,
         more=len(waiting) > len(taken),
         lease=lease,
     )
+
+
+def _begin(connection: Connection, conversation: str, question: str) -> str:
+    turn = secrets.token_urlsafe(12)
+    number = connection.execute(_LAST_NUMBER, {"conversation": conversation}).scalar_one() + 1
+    fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
+    connection.execute(turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()})
+    return turn
 
 
 def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> PendingTurn:
@@ -253,6 +255,7 @@ def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], hous
         "\n".join(message.text for message in waiting if message.text),
         waiting[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in waiting),
+        waiting[-1].received_at,
         heard=True,
         said=said,
     )
@@ -317,7 +320,7 @@ _RUNNING = (
     .limit(1)
 )
 _MESSAGES = (
-    select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to)
+    select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to, inbox.c.received_at)
     .where(_MINE, ~inbox.c.withdrawn)
     .order_by(inbox.c.id)
 )

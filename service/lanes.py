@@ -19,23 +19,27 @@ from configs.brand import Brand
 from configs.service import Service
 from service import conversations, handover_rules, inbox, leases
 from service.bursts import Bursts, patience_s
-from service.database import Database
+from service.database import Database, now
 from service.errors import (
     Busy,
-    GenerationError,
+    EngineAway,
+    EngineResting,
+    Full,
     GenerationTimeout,
     LeaseLost,
     ModelUnavailable,
     ServiceError,
     StorageUnavailable,
+    TooLate,
 )
 from service.events import Reply, Sentence, Status, Token
 from service.growing import Growing, Growth, Place
 from service.house import NO_HOUSE, House
 from service.hub import Hub, LiveTurn
 from service.leases import Membership, Unshared
+from service.notices import Notices
 from service.outbox import OutboxItem
-from service.pipeline import ChatPipeline, Turn
+from service.pipeline import ChatPipeline, Turn, broken_off, passed_on
 from service.telemetry import Metrics, turn_log
 from service.transcript import app_of
 from service.typing import Typing
@@ -43,11 +47,12 @@ from service.wire import heard_frame, reply_frame, said_frame, sentence_frame, s
 
 log = logging.getLogger(__name__)
 
-ENGINE_PATIENCE_S = 120.0
-"""How long an accepted message waits for an engine that is being started again before the visitor is told no."""
 STORAGE_PATIENCE_S = 5.0
 TRIES = 3
-"""Of a turn, while engines come and go."""
+"""Of a turn whose engine failed with it; an engine that was not asked is waited for, as long as `max_wait_s` allows."""
+RETRY_S = 1.0
+"""An engine's process needs a moment to be seen as dead; the retry must not race it."""
+DELIVER_AFTER_S = 30
 HISTORY_TURNS = 3
 MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
@@ -63,19 +68,53 @@ class _Answering:
     """How often it has begun anew already."""
     cut_short: bool = False
     hushed: bool = False
+    stopped: bool = False
 
     def hush(self) -> None:
         """A person has the conversation: say no more. What is decided already is told by the store."""
-        if not self.live.settled and not self.task.done():
+        if not (self.live.settled or self.task.done()):
             self.hushed = True
+            self.task.cancel()
+
+    def stop(self) -> None:
+        """Its reader wants no more."""
+        if not (self.live.settled or self.task.done()):
+            self.stopped = True
             self.task.cancel()
 
     def begin_anew(self) -> None:
         """More was said: start again with all of it, while nobody has read a word, and not for ever."""
         if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
             self.cut_short = True
-            self.times += 1
+            # Nothing was spent on a turn that waits for an engine.
+            self.times += not self.live.delayed
             self.task.cancel()
+
+
+class _Slot:
+    """A turn's place among those that run; given back while it waits for an engine, so that others may run."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._taken = False
+
+    async def __aenter__(self) -> _Slot:
+        await self.take()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.give_back()
+
+    async def take(self) -> None:
+        """Wait for one."""
+        await self._slots.acquire()
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Let another run."""
+        if self._taken:
+            self._taken = False
+            self._slots.release()
 
 
 class Lanes:
@@ -92,6 +131,7 @@ class Lanes:
         metrics: Metrics,
         engine_ready: Callable[[], Awaitable[None]],
         typing: Typing,
+        notices: Notices,
         apart: Collection[str] = (),
         to_deliver: Callable[[], None] = lambda: None,
         house: House = NO_HOUSE,
@@ -107,6 +147,7 @@ class Lanes:
         self._engine_ready = engine_ready
         self._typing = typing
         self._growing = growing
+        self._notices = notices
         self._apart = apart
         self._to_deliver = to_deliver
         self._house = house
@@ -128,6 +169,15 @@ class Lanes:
         """
         if self._draining or len(self._lanes) >= self._settings.max_turns + self._settings.max_waiting:
             raise Busy("Too many conversations are waiting for an answer. Try again in a few seconds.")
+
+    def admit_delivery(self) -> None:
+        """Refuse what a platform delivers where it would wait too long here: it is better kept there.
+
+        Raises:
+            Full: `max_unanswered` conversations wait or run.
+        """
+        if self._draining or len(self._lanes) >= self._settings.max_unanswered:
+            raise Full("Too many conversations wait for an answer. Deliver this again.", retry_after_s=DELIVER_AFTER_S)
 
     def submit(
         self, conversation: str, begun: inbox.PendingTurn | None = None, *, wait_s: float = 0.0, news: bool = True
@@ -186,6 +236,11 @@ class Lanes:
             # Its turn may have begun a moment before the person came, and is over already.
             self._look_again.add(conversation)
 
+    def stop(self, conversation: str, turn: str) -> None:
+        """End a turn with what was shown of it; one that is over stays as it is."""
+        if (answering := self._answering.get(conversation)) and answering.live.turn == turn:
+            answering.stop()
+
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
         left = await inbox.unfinished(self._db)
@@ -212,21 +267,27 @@ class Lanes:
             task.cancel()
 
     async def drain(self, patience_s: float = 10.0) -> None:
-        """Take nothing new, give running turns a moment, then leave the rest to the next start."""
+        """Take nothing new, give turns that write a moment, and leave the rest to the next start."""
         self._draining = True
-        tasks = list(self._lanes.values())
+        writing = {name for name, answering in self._answering.items() if not answering.live.delayed}
+        tasks = dict(self._lanes)
+        for name, task in tasks.items():
+            if name not in writing:
+                task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=patience_s)
-        for task in tasks:
+            await asyncio.wait(tasks.values(), timeout=patience_s)
+        for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
         try:
-            while not self._draining:
+            while True:
                 await self._bursts.over(conversation)
                 self._again.discard(conversation)
-                async with self._slots:
+                async with _Slot(self._slots) as slot:
+                    if self._draining:
+                        return
                     turn = begun or await inbox.next_turn(
                         self._db,
                         conversation,
@@ -236,15 +297,8 @@ class Lanes:
                         me=self._member.id,
                     )
                     begun = None
-                    if turn is not None and turn.heard:
-                        self._heard(turn)
-                    elif turn is not None and conversation in self._look_again:
-                        self._look_again.discard(conversation)
-                        self._again.add(conversation)
-                    elif turn is not None:
-                        await self._answer_or_begin_anew(turn)
-                        if turn.more:
-                            self._again.add(conversation)
+                    if turn is not None:
+                        await self._take(turn, slot)
                 # A turn takes everything that waited; what came since has called `submit`.
                 if conversation not in self._again:
                     return
@@ -269,34 +323,43 @@ class Lanes:
             if conversation in self._again and not self._draining:
                 self.submit(conversation)
 
-    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn) -> None:
+    async def _take(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+        """Answer a turn, where that is for the bot to do."""
+        if turn.heard:
+            self._heard(turn)
+        elif turn.conversation_id in self._look_again:
+            self._look_again.discard(turn.conversation_id)
+            self._again.add(turn.conversation_id)
+        else:
+            await self._answer_or_begin_anew(turn, slot)
+            if turn.more:
+                self._again.add(turn.conversation_id)
+
+    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
         opening = {"type": "turn", "turn": turn.id, "client_ids": list(turn.client_ids), "question": turn.question}
         live = LiveTurn(turn.id, opening, turn.lease.fence if turn.lease else 0)
         times = MOST_TIMES_ANEW if turn.channel in self._apart else self._anew.pop(turn.id, 0)
-        answering = _Answering(asyncio.create_task(self._answer(turn, live)), live, times)
+        self._hub.begin(turn.conversation_id, live)
+        answering = _Answering(asyncio.create_task(self._answer(turn, live, slot)), live, times)
         self._answering[turn.conversation_id] = answering
         try:
             await answering.task
         except asyncio.CancelledError:
             if answering.hushed and not self._draining:
                 return
-            if not answering.cut_short or self._draining:
+            if self._draining or not (answering.cut_short or answering.stopped):
                 raise
-            self._anew[turn.id] = answering.times
-            self._again.add(turn.conversation_id)
-        finally:
-            del self._answering[turn.conversation_id]
-
-    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
-        """Run one turn, while those who watch see it."""
-        self._hub.begin(turn.conversation_id, live)
-        try:
-            await self._settle(turn, live)
+            if answering.stopped:
+                await self._end_stopped(turn, live)
+            else:
+                self._anew[turn.id] = answering.times
+                self._again.add(turn.conversation_id)
         finally:
             self._hub.end(turn.conversation_id)
+            del self._answering[turn.conversation_id]
 
-    async def _settle(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn, slot: _Slot) -> None:
         """Bring a turn to its end in the store: answered, or failed with a reason that the visitor sees."""
         started = time.perf_counter()
         brand = self._brands.get(turn.brand)
@@ -304,13 +367,13 @@ class Lanes:
             await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
             return
         try:
-            place = Place(turn.id, turn.channel, _app(turn, brand), turn.account, turn.reply_to)
-            async with (
-                self._typing.shown(place.channel, place.app, place.account, place.reply_to),
-                self._grown(place) as live.growth,
-            ):
-                reply = await self._reply(turn, brand, live)
+            where = Place(turn.id, turn.channel, _app(turn, brand), turn.account, turn.reply_to)
+            async with self._grown(where) as live.growth:
+                reply = await self._reply(turn, brand, live, slot)
             live.settled = True
+        except TooLate as error:
+            live.settled = True
+            await self._too_late(turn, brand, error)
         except ServiceError as error:
             live.settled = True
             await self._fail(turn, brand, error)
@@ -326,35 +389,59 @@ class Lanes:
     def _grown(self, place: Place) -> AbstractAsyncContextManager[Growth | None]:
         return self._growing.shown(place) if self._growing else nullcontext()
 
-    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
+    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: _Slot) -> Reply:
         """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
 
         The first try waits for nothing: a wish for a person, a refusal and small talk need no engine.
+
+        Raises:
+            TooLate: The message waited for longer than `max_wait_s`, before this or for the engine.
+            GenerationError: The engine failed with it, several times.
         """
-        for attempt in range(TRIES):
-            if attempt:
-                await self._until_engine_is_back(brand)
+        tries = 0
+        while True:
+            self._left_s(turn)
             try:
-                async with asyncio.timeout(self._settings.turn_deadline_s):
+                async with (
+                    self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to),
+                    asyncio.timeout(self._settings.turn_deadline_s),
+                ):
                     return await self._generate(turn, brand, live)
             except TimeoutError as error:
-                raise GenerationTimeout(brand.words.unavailable) from error
-            except ModelUnavailable:
-                if attempt == TRIES - 1:
+                raise GenerationTimeout("The turn's deadline passed.") from error
+            except ModelUnavailable as error:
+                # An engine that was not asked says nothing of this message, however often.
+                tries += not isinstance(error, (EngineAway, EngineResting))
+                if tries == TRIES:
                     raise
-                log.warning("turn_retried", extra={"turn": turn.id})
+                log.warning("turn_waits", extra={"turn": turn.id, "reason": str(error)[:200]})
                 live.restart()
-                self._publish_status(turn, "queued")
-                # The process needs a moment to be seen as dead; the retry must not race it.
-                await asyncio.sleep(1.0)
-        raise AssertionError("unreachable")
+            await self._wait_for_engine(turn, brand, live, slot)
 
-    async def _until_engine_is_back(self, brand: Brand) -> None:
+    async def _wait_for_engine(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: _Slot) -> None:
+        live.state = "delayed"
+        self._publish_status(turn, "delayed")
+        slot.give_back()
         try:
-            async with asyncio.timeout(ENGINE_PATIENCE_S):
+            async with self._notices.while_waiting(turn, brand, _app(turn, brand)), asyncio.timeout(self._left_s(turn)):
+                await asyncio.sleep(RETRY_S)
                 await self._engine_ready()
         except TimeoutError as error:
-            raise ModelUnavailable(brand.words.unavailable) from error
+            raise TooLate("No engine came back in time.") from error
+        live.state = "queued"
+        self._publish_status(turn, "queued")
+        await slot.take()
+
+    def _left_s(self, turn: inbox.PendingTurn) -> float:
+        """Seconds for which this turn may still wait.
+
+        Raises:
+            TooLate: None.
+        """
+        waited_s = (now() - turn.since).total_seconds()
+        if waited_s >= self._settings.max_wait_s:
+            raise TooLate(f"It waited for {waited_s:.0f} s.")
+        return self._settings.max_wait_s - waited_s
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         earlier = tuple(past.question for past in turn.past if past.counts and past.question)
@@ -406,8 +493,27 @@ class Lanes:
         if handoff and waits:
             self._hub.publish(turn.conversation_id, state_frame("waiting", None))
 
+    async def _end_stopped(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+        brand = self._brands[turn.brand]
+        reply = broken_off(brand, live.sentences, live.text)
+        await self._finish(turn, brand, reply)
+        self._metrics.turns.labels(turn.brand, turn.channel, reply.outcome).inc()
+        log.info("turn_stopped", extra={"turn": turn.id, "sentences": len(live.sentences)})
+
     async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
-        text = brand.words.unavailable if brand and isinstance(error, GenerationError) else str(error)
+        await self._end_unanswered(turn, brand, error, brand.words.unavailable if brand else str(error))
+
+    async def _too_late(self, turn: inbox.PendingTurn, brand: Brand, error: TooLate) -> None:
+        """Say once that it was not answered in time; or pass it on to a person, where the brand wants that."""
+        if brand.unanswered == "tell":
+            await self._end_unanswered(turn, brand, error, brand.words.late)
+            return
+        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
+        await self._finish(turn, brand, passed_on(brand, turn.question, str(error)))
+
+    async def _end_unanswered(
+        self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError, text: str
+    ) -> None:
         item = None
         if turn.channel != "web" and brand is not None:
             item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())

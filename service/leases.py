@@ -93,9 +93,10 @@ def require(connection: Connection, lease: Lease) -> None:
         raise LeaseLost("Another gateway answers this conversation now.")
 
 
-def let_go(connection: Connection, conversation: str) -> None:
+def let_go(connection: Connection, conversation: Row[*tuple[Any, ...]]) -> None:
     """Leave a conversation to whoever comes next, unless something in it is unanswered; its row is locked."""
-    connection.execute(_LET_GO, {"conversation": conversation})
+    if conversation.gateway is not None:
+        connection.execute(_LET_GO, {"conversation": conversation.id})
 
 
 def of_the_dead(column: ColumnElement[Any]) -> ColumnElement[bool]:

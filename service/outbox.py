@@ -282,11 +282,9 @@ async def _deliver(
         await ready(channel)
         reply = await _with_its_beginning(db, row, await outbound(db, row, channel, templates, clock), channel, send)
         calls = _render(channel, reply)
-        if pace:
-            send = pace.watching(send, channel, row.app, row.account, row.reply_to)
+        send = pace.watching(send, channel, row.app, row.account, row.reply_to) if pace else send
         while not stop.is_set():
-            if pace and (held_s := await pace.turn(channel, row.app, row.account, row.reply_to)):
-                await _hold(db, row.id, clock() + timedelta(seconds=held_s))
+            if await _held_back(db, row, channel, pace, clock):
                 return None
             me = member.id
             claimed = await _claim(db, row, me, clock())
@@ -346,10 +344,17 @@ async def _with_its_beginning(
     return replace(reply, begun=begun)
 
 
-async def _hold(db: Database, item: str, until: datetime) -> None:
-    """Leave a reply for later that the platform would not take yet; it is no attempt."""
-    later = update(outbox).where(outbox.c.id == item, outbox.c.state == "planned").values(next_attempt_at=until)
+async def _held_back(
+    db: Database, row: Row[Any], channel: Channel, pace: Pace | None, clock: Callable[[], datetime]
+) -> bool:
+    """Whether the platform would not take a reply yet; it is left for later then, which is no attempt."""
+    held_s = await pace.turn(channel, row.app, row.account, row.reply_to) if pace else 0.0
+    if not held_s:
+        return False
+    until = clock() + timedelta(seconds=held_s)
+    later = update(outbox).where(outbox.c.id == row.id, outbox.c.state == "planned").values(next_attempt_at=until)
     await db.write(lambda connection: connection.execute(later))
+    return True
 
 
 def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:

@@ -26,7 +26,8 @@ from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import Route, route
 from service import handover_rules
-from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
+from service.errors import ModelUnavailable
+from service.events import Citation, Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
 from service.ports import Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
 
@@ -46,6 +47,8 @@ FOCUS_SENTENCES = 2
 """Sentences in the prompt of a second try."""
 REFRESH_S = 0.04
 """Unchecked tokens are shown 25 times a second: as smooth to a reader as each by itself, for half of the work."""
+NO_ADAPTER = "none"
+"""Stands in a reply's `adapter` where no weights spoke."""
 WayOut = Literal["answer", "ask_back", "refuse", "hand_over", "small_talk"]
 RETRY_TEMPERATURE = 0.3
 
@@ -121,7 +124,7 @@ class ChatPipeline:
         yield Status("searching")
         way, found = await self._in_thread(self._look, turn, trace)
         kind = self._decide(turn, way, found, trace)
-        voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
+        voice = await self._voice(turn, kind, trace)
         if kind == "ask_back":
             words = turn.brand.words
             back = (words.cannot_read,) if way.kind == "empty" else words.questions_back
@@ -135,6 +138,16 @@ class ChatPipeline:
         async with aclosing(self._replied(turn, prompt, found, voice, trace)) as events:
             async for event in events:
                 yield event
+
+    async def _voice(self, turn: Turn, kind: WayOut, trace: _Trace) -> Voice:
+        """Who speaks; nobody where no engine can take the adapter and the brand has words of its own."""
+        try:
+            return await self._voices.voice(turn.brand.name, turn.adapter_version)
+        except ModelUnavailable as error:
+            if kind == "answer" or turn.adapter_version:
+                raise
+            trace.evidence["no_engine"] = str(error)
+            return Voice(turn.brand.name, NO_ADAPTER, "")
 
     def _replied(
         self, turn: Turn, prompt: Prompt, found: SearchResult | None, voice: Voice, trace: _Trace
@@ -342,14 +355,22 @@ class ChatPipeline:
         return marked
 
     async def _speak(self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace) -> AsyncGenerator[TurnEvent, None]:
-        """Small talk, refusal or hand-over: no facts may be in it; else the brand's own words are used."""
-        sampling = Sampling(
-            self._sampling.temperature, SHORT_REPLY_TOKENS, self._sampling.repetition_penalty, self._sampling.seed
-        )
-        async with aclosing(self._sentences(prompt, voice, sampling, trace)) as sentences:
-            texts = [raw async for raw in sentences]
-        accepted, checks = await self._in_thread(self._speakable, turn, prompt.kind, texts)
-        trace.generations[-1]["sentences"] = checks
+        """Small talk, refusal or hand-over: no facts may be in it; else the brand's own words are used.
+
+        They are also where no engine speaks: who asks for a person does not wait for one.
+        """
+        texts: list[str] = []
+        accepted = False
+        if voice.version != NO_ADAPTER:
+            try:
+                texts = await self._short(prompt, voice, trace)
+            except ModelUnavailable as error:
+                if turn.adapter_version:
+                    raise
+                trace.evidence["no_engine"] = str(error)
+            else:
+                accepted, checks = await self._in_thread(self._speakable, turn, prompt.kind, texts)
+                trace.generations[-1]["sentences"] = checks
         if not accepted:
             texts = [_own_words(turn.brand, prompt.kind, turn.question)]
             trace.evidence["own_words"] = True
@@ -358,6 +379,13 @@ class ChatPipeline:
         for sentence in shown:
             yield sentence
         yield self._finish(OUTCOMES[prompt.kind], shown, (), voice, trace)
+
+    async def _short(self, prompt: Prompt, voice: Voice, trace: _Trace) -> list[str]:
+        sampling = Sampling(
+            self._sampling.temperature, SHORT_REPLY_TOKENS, self._sampling.repetition_penalty, self._sampling.seed
+        )
+        async with aclosing(self._sentences(prompt, voice, sampling, trace)) as sentences:
+            return [raw async for raw in sentences]
 
     def _speakable(self, turn: Turn, kind: PromptKind, texts: list[str]) -> tuple[bool, list[dict[str, Any]]]:
         text = GroundedText((), turn.question, self._encoder, turn.brand.display_name)
@@ -437,6 +465,29 @@ def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut
     if found.answerability < turn.brand.retrieval.min_answerability:
         return "refuse", "the passages are unlikely to hold the answer"
     return "answer", "the passages are likely to hold the answer"
+
+
+def passed_on(brand: Brand, question: str, why: str) -> Reply:
+    """A turn that was not answered in time, handed over to a person in the brand's own words."""
+    text = _pick(brand.words.handovers, question)
+    return _ended(
+        brand, text, "handed_off", (), {"route": {"kind": "hand_over", "reason": f"not answered in time: {why}"}}
+    )
+
+
+def broken_off(brand: Brand, shown: Sequence[Sentence], unchecked: Sequence[str]) -> Reply:
+    """A turn that its reader stopped: what was shown stays."""
+    text = " ".join(sentence.text for sentence in shown) if shown else "".join(unchecked)
+    return _ended(brand, text, "stopped", merged(shown), {})
+
+
+def _ended(
+    brand: Brand, text: str, outcome: Outcome, citations: tuple[Citation, ...], evidence: Mapping[str, object]
+) -> Reply:
+    """A turn that ended without a step of the pipeline."""
+    usage = {"prompt_tokens": 0, "completion_tokens": 0}
+    adapter = {"brand": brand.name, "version": NO_ADAPTER}
+    return Reply(text, outcome, citations, adapter, usage, {}, evidence)
 
 
 def _warmer(sampling: Sampling) -> Sampling:

@@ -11,6 +11,8 @@ from configs.load import Config
 from service.cli.failures import FAILED, REFUSED, WRONG_USE, Failure
 
 TIMEOUT_S = 180.0
+GOOD = ("ok", "ready", "closed")
+"""What `/readyz` says of a part that serves."""
 
 
 class NotRunning(Failure):
@@ -57,6 +59,13 @@ class Gateway:
             return bool(self._client.get("/livez", timeout=3).json() == {"status": "ok"})
         except (httpx2.HTTPError, ValueError):
             return False
+
+    def lacking(self) -> str:
+        """What keeps it from serving, such as `engine down, breaker open`; empty where nothing does."""
+        body = self._send("GET", "/readyz").json()
+        if body["status"] == "ok":
+            return ""
+        return ", ".join(f"{name} {state}" for name, state in body["checks"].items() if state not in GOOD)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         answer = self._send(method, path, **options)

@@ -72,7 +72,15 @@ class _Intake:
         self._gateway = gateway
 
     async def take(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
-        """Store every message of a body; the answer is sent only after that."""
+        """Store every message of a body; the answer is sent only after that.
+
+        No limit of messages a minute here: a platform that is refused holds back everybody's messages, not one
+        person's, and leaves us in the end. Who floods us is answered by one lane, all that came as one turn.
+
+        Raises:
+            Full: More wait than can be answered in time; nothing was stored.
+            StorageUnavailable: Not all of it is stored; what is, is known when it comes again.
+        """
         gateway = self._gateway
         try:
             inbound = platform.parse(body)
@@ -82,17 +90,12 @@ class _Intake:
             gateway.metrics.webhooks.labels(channel, "unreadable").inc()
             # Without a word: Twilio would send it to the person.
             return Response()
+        if inbound.messages:
+            gateway.lanes.admit_delivery()
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
-            brand = await gateway.installations.brand(channel, app, message.account)
-            if brand is not None:
-                await self._accept(brand, message)
-                continue
-            reason = f"{message.account} is bound to no brand"
-            account = message.account
-            await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
-            gateway.metrics.unbound.labels(channel).inc()
+            await self._accept(channel, app, message, body)
         for removal in inbound.removals:
             if await gateway.installations.remove(channel, app, removal):
                 log.info("installation_removed", extra={"channel": channel, "app": app})
@@ -108,10 +111,17 @@ class _Intake:
         # Without a word: some platforms would show it to the person whose button or command this was.
         return Response()
 
-    async def _accept(self, brand: Brand, message: InboundMessage) -> None:
-        accepted = await self._gateway.lanes.receive(brand.name, _readable(message, self._gateway))
+    async def _accept(self, channel: str, app: str, message: InboundMessage, body: bytes) -> None:
+        gateway, account = self._gateway, message.account
+        brand = await gateway.installations.brand(channel, app, account)
+        if brand is None:
+            reason = f"{account} is bound to no brand"
+            await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
+            gateway.metrics.unbound.labels(channel).inc()
+            return
+        accepted = await gateway.lanes.receive(brand.name, _readable(message, gateway))
         if accepted.duplicate:
-            self._gateway.metrics.inbox_repeats.labels(message.channel).inc()
+            gateway.metrics.inbox_repeats.labels(message.channel).inc()
 
 
 async def _body(request: Request) -> bytes:

@@ -1,5 +1,6 @@
 const MAX_MESSAGE_CHARS = 4000; // the gateway's default; a welcome with limits.max_message_chars overrides it
 const RESEND_MS = 5_000;
+const LATER = ['busy', 'slow_down', 'storage_unavailable']; // the server takes the message a little later
 
 /** The conversation: what the visitor says, what the server says, what the page asks for. */
 class BrandvoiceChat extends ChatView {
@@ -28,6 +29,7 @@ class BrandvoiceChat extends ChatView {
     this.connection = new Connection(url.href, {
       hello: () => ({
         site_key: this.siteKey, visitor: this.store.get('visitor'), conversation: this.store.get('conversation'),
+        after: this.whole().at(-1)?.turn,
       }),
       onFrame: (frame) => this.receive(frame),
       onState: (state) => {
@@ -93,23 +95,35 @@ class BrandvoiceChat extends ChatView {
     this.waiting.push({ ...entry, accepted: false, note: '' });
     this.returned = false;
     this.connection.start();
-    this.deliver(this.waiting.at(-1));
+    this.deliver();
     this.emit('sent', { text });
     this.render();
     this.toEnd();
   }
-  deliver(message) {
+  /** One after the other, so that their order holds when the server takes one of them later. */
+  deliver() {
+    const message = this.waiting.find((m) => !m.accepted && !(m.tries > 5)); // what failed so often waits for a click
+    if (!message || message.sent || message.timer) return;
+    message.sent = this.connection.send({ type: 'message', client_id: message.client_id, text: message.text });
+    if (message.sent) this.lastSent = message.client_id;
+  }
+  again(message, ms = 0) {
     clearTimeout(message.timer);
-    this.lastSent = this.connection.send({ type: 'message', client_id: message.client_id, text: message.text })
-      ? message.client_id : this.lastSent;
+    message.sent = false;
+    message.timer = setTimeout(() => {
+      message.timer = null;
+      this.deliver();
+    }, ms);
   }
   settle(clientId) {
     this.store.set(`out:${clientId}`, null);
     const message = this.waiting.find((m) => m.client_id === clientId);
     if (!message) return;
     clearTimeout(message.timer);
+    message.timer = null;
     message.accepted = true;
     message.note = '';
+    this.deliver();
   }
   /** The server will never take this message: the words go back into the field, unless something else stands there. */
   refuse(clientId, note) {
@@ -123,6 +137,7 @@ class BrandvoiceChat extends ChatView {
       this.count.className = 'trouble';
       this.count.textContent = note;
     } else Object.assign(message, { accepted: true, note });
+    this.deliver();
   }
 
   // -------------------------------------------------------------- what the server says
@@ -141,6 +156,12 @@ class BrandvoiceChat extends ChatView {
   awaits() {
     return this.waiting.some((m) => !m.note) || [...this.turns.values()].some((t) => ['pending', 'running'].includes(t.state));
   }
+  /** The turns that are here to their end, without a gap: what the server need not send again. */
+  whole() {
+    const turns = [...this.turns.values()];
+    const open = turns.findIndex((turn) => !['done', 'failed', 'heard', 'withheld'].includes(turn.state));
+    return open < 0 ? turns : turns.slice(0, open);
+  }
   onWelcome(frame) {
     const same = this.store.get('conversation') === frame.conversation;
     this.store.set('visitor', frame.visitor);
@@ -150,11 +171,13 @@ class BrandvoiceChat extends ChatView {
     this.engine = frame.engine;
     this.notice = '';
     this.onState(frame.with ?? { state: 'bot', owner: null });
-    this.turns = new Map(frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)]));
+    const kept = frame.resumed ? this.whole().map((turn) => [turn.turn, turn]) : [];
+    this.turns = new Map([...kept, ...frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)])]);
     const known = new Set(frame.turns.flatMap((turn) => turn.client_ids));
     for (const id of known) this.store.set(`out:${id}`, null);
     this.waiting = this.waiting.filter((m) => !known.has(m.client_id) && (same || !m.accepted));
-    for (const message of this.waiting) if (!message.accepted) this.deliver(message);
+    for (const message of this.waiting) message.sent = false;
+    this.deliver();
     for (const [turn, value] of this.votes) {
       if (this.turns.has(turn)) this.connection.send({ type: 'feedback', turn, value });
       else this.keepVote(turn); // a conversation that is over takes no votes
@@ -171,7 +194,7 @@ class BrandvoiceChat extends ChatView {
   fromSnapshot(turn) {
     const sentences = [];
     for (const sentence of turn.sentences ?? []) sentences[sentence.index] = sentence;
-    return { ...turn, sentences, tokens: '', status: turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching' };
+    return { ...turn, sentences, tokens: turn.text, status: turn.status ?? (turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching') };
   }
   onAccepted({ client_id }) {
     this.settle(client_id);
@@ -229,7 +252,9 @@ class BrandvoiceChat extends ChatView {
   }
   onStatus({ turn: id, state }) {
     const turn = this.live(id);
-    if (turn) Object.assign(turn, { status: state, state: 'running' });
+    if (!turn) return;
+    if (['queued', 'delayed'].includes(state)) Object.assign(turn, { sentences: [], tokens: '' }); // it begins anew
+    Object.assign(turn, { status: state, state: 'running' });
   }
   onSentence({ turn: id, index, text, citations }) {
     const turn = this.live(id);
@@ -274,7 +299,7 @@ class BrandvoiceChat extends ChatView {
     const turn = this.turns.get(id);
     if (turn) turn.feedback = value;
   }
-  onError({ code, message, client_id }) {
+  onError({ code, message, client_id, retry_after_s }) {
     this.emit('error', { code, message });
     const waiting = this.waiting.find((m) => m.client_id === client_id);
     if (!waiting) {
@@ -282,11 +307,11 @@ class BrandvoiceChat extends ChatView {
       return;
     }
     if (['too_long', 'empty'].includes(code)) return this.refuse(client_id, message);
-    waiting.note = message || WORDS.notSent;
-    waiting.tries = (waiting.tries ?? 0) + 1;
-    if (waiting.tries <= 5) {
-      waiting.timer = setTimeout(() => this.deliver(waiting), RESEND_MS * waiting.tries * (0.75 + Math.random() / 2));
-    }
+    const later = LATER.includes(code);
+    waiting.note = later ? WORDS.slow : message || WORDS.notSent;
+    if (!later) waiting.tries = (waiting.tries ?? 0) + 1;
+    const ms = retry_after_s ? retry_after_s * 1000 : RESEND_MS * (waiting.tries ?? 1);
+    this.again(waiting, ms * (1 + Math.random() / 4));
   }
   closedWith(code) {
     if (code === 1009 && this.lastSent) this.refuse(this.lastSent, WORDS.notSent); // sending it again would end the same way

@@ -290,7 +290,7 @@ class ChatView extends HTMLElement {
       h('div', { class: 'message user waiting', dir: 'auto' }, h('span', { class: 'sr' }, WORDS.you + ' '), message.text),
       note && h('div', { class: message.note ? 'note trouble' : 'note' }, note,
         message.note && !message.accepted ? h('button', {
-          type: 'button', class: 'act', 'data-key': 'again', onclick: () => this.deliver(message),
+          type: 'button', class: 'act', 'data-key': 'again', onclick: () => this.again(Object.assign(message, { tries: 0 })),
         }, WORDS.retry) : null),
     ];
   }
@@ -316,7 +316,10 @@ class ChatView extends HTMLElement {
     if (busy) {
       nodes.push(h('div', { class: 'typing' },
         h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')),
-        h('span', {}, WORDS[turn.status] ?? WORDS.searching)));
+        h('span', {}, WORDS[turn.status] ?? WORDS.searching),
+        turn.turn && h('button', {
+          type: 'button', class: 'act', 'data-key': 'stop', onclick: () => this.connection.send({ type: 'stop', turn: turn.turn }),
+        }, WORDS.stop)));
     } else if (turn.state === 'failed') {
       nodes.push(h('div', { class: 'message trouble', dir: 'auto' }, turn.error?.message || WORDS.failed),
         retry && h('div', { class: 'note' }, h('button', {
@@ -343,6 +346,7 @@ class ChatView extends HTMLElement {
           'aria-label': WORDS.source(citation.number, citation.title),
           onclick: (event) => this.openSource(citation, event.currentTarget),
         }, h('span', { class: 'number' }, String(citation.number)), citation.title)))),
+      turn.outcome === 'stopped' && h('div', { class: 'note' }, WORDS.stopped),
       turn.outcome === 'handed_off' && h('div', { class: 'note' }, icon('person'), WORDS.handedOff),
       h('div', { class: 'foot' },
         this.drawTime(turn),

@@ -257,6 +257,29 @@ def test_a_database_that_takes_nothing_makes_the_platform_come_again(
     assert "retry-after" in answer.headers
 
 
+def test_where_more_wait_than_can_be_answered_in_time_the_platform_keeps_what_it_has(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.tables import inbox
+
+    lanes, platform = door.gateway.lanes, door.platform("slack")
+    full = lanes._settings.model_copy(update={"max_unanswered": 1})
+    monkeypatch.setattr(lanes, "_settings", full)
+    bodies = [
+        platform.simulate(
+            "Hello?", account=door.binding("slack").account, message_id=f"wamid.{n}", sender=f"U0ABC12{n}"
+        )
+        for n in range(2)
+    ]
+    assert door.post("slack", bodies[0], platform.sign(bodies[0])).status_code == 200
+    refused = door.post("slack", bodies[1], platform.sign(bodies[1]))
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+    assert door.count(inbox) == 1
+    monkeypatch.setattr(lanes, "_settings", full.model_copy(update={"max_unanswered": 2}))
+    assert door.post("slack", bodies[1], platform.sign(bodies[1])).status_code == 200
+    assert door.count(inbox) == 2
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
