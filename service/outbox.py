@@ -282,7 +282,7 @@ async def _deliver(
         await ready(channel)
         reply = await _with_its_beginning(db, row, await outbound(db, row, channel, templates, clock), channel, send)
         calls = _render(channel, reply)
-        send = pace.watching(send, channel, row.app, row.account, row.reply_to) if pace else send
+        send = _watched(send, pace, channel, row)
         while not stop.is_set():
             if await _held_back(db, row, channel, pace, clock):
                 return None
@@ -342,6 +342,10 @@ async def _with_its_beginning(
     change = update(outbox).where(outbox.c.id == row.id).values(begun=begun)
     await db.write(lambda connection: connection.execute(change))
     return replace(reply, begun=begun)
+
+
+def _watched(send: Send, pace: Pace | None, channel: Channel, row: Row[Any]) -> Send:
+    return pace.watching(send, channel, row.app, row.account, row.reply_to) if pace else send
 
 
 async def _held_back(

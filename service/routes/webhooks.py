@@ -10,7 +10,6 @@ from fastapi.responses import PlainTextResponse, Response
 
 from channels.base import Channel, InboundMessage
 from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
-from configs.brand import Brand
 from service import unbound
 from service.bootstrap import Gateway
 from service.errors import RequestInvalid
