@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Meta's largest webhook is 3 MB."""
+MALFORMED = "malformed"
+"""The reason that every channel gives for a part that is not of its platform's shape."""
 
 
 def webhooks_router(gateway: Gateway) -> APIRouter:
@@ -46,7 +48,7 @@ def webhooks_router(gateway: Gateway) -> APIRouter:
         if platform is None:
             return PlainTextResponse("no such channel or app\n", 404)
         body = await _body(request)
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = _headers(request)
         try:
             await gateway.fetcher.verify(platform, headers, body)
         except NotReady as error:
@@ -86,6 +88,9 @@ class _Intake:
             gateway.metrics.webhooks.labels(channel, "unreadable").inc()
             # Without a word: Twilio would send it to the person.
             return Response()
+        if MALFORMED in inbound.ignored:
+            # Its siblings go on; the part itself lies in the body, which is kept for a look.
+            await unbound.keep(gateway.db, channel=channel, app=app, account="", reason=MALFORMED, payload=body)
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
@@ -108,6 +113,14 @@ class _Intake:
             self._gateway.metrics.inbox_repeats.labels(message.channel).inc()
         news = not accepted.duplicate
         self._gateway.lanes.submit(accepted.conversation_id, wait_s=patience_s(message), news=news)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """By their names in lower case; one that comes twice is one value (RFC 9110, 5.3): no signature hides another."""
+    joined: dict[str, str] = {}
+    for name, value in request.headers.items():
+        joined[name.lower()] = f"{joined[name.lower()]}, {value}" if name.lower() in joined else value
+    return joined
 
 
 async def _body(request: Request) -> bytes:
