@@ -46,12 +46,12 @@ async def storm(*, events: int, copies: int) -> list[Row]:
     return [Row(f"{copies} copies of each event at once", sent, "200 each, one reply each", result, met, watch.seconds)]
 
 
-async def lanes(*, seed: int, lanes_: int, messages: int) -> list[Row]:
+async def lanes(*, seed: int, people: int, messages: int) -> list[Row]:
     """Send each person's messages in a shuffled order, all people at once: replies come in the order of arrival.
 
     Args:
         seed: Of the orders and the pauses.
-        lanes_: People.
+        people: Each with a lane of their own.
         messages: Of each.
     """
     watch = Stopwatch()
@@ -74,7 +74,7 @@ async def lanes(*, seed: int, lanes_: int, messages: int) -> list[Row]:
                 if status == 200:
                     taken.append(mark)
 
-        await asyncio.gather(*(person(number, apps[number % len(apps)]) for number in range(lanes_)))
+        await asyncio.gather(*(person(number, apps[number % len(apps)]) for number in range(people)))
         await _settle(one, 600)
         answered = _by_lane(MARK.findall(text) for text in _texts(one))
         spoken = one.engine.spoken
@@ -82,9 +82,9 @@ async def lanes(*, seed: int, lanes_: int, messages: int) -> list[Row]:
     total = sum(map(len, arrived.values()))
     wrong = [lane for lane, order in arrived.items() if answered[lane] != order]
     overlapping = _overlaps(spoken)
-    what = f"{messages} shuffled messages in each of {lanes_} lanes"
-    result = f"{lanes_ - len(wrong)} of {lanes_} lanes in order, {overlapping} overlapping turns ({turned:,} turns)"
-    met = total == lanes_ * messages and not wrong and not overlapping
+    what = f"{messages} shuffled messages in each of {people} lanes"
+    result = f"{people - len(wrong)} of {people} lanes in order, {overlapping} overlapping turns ({turned:,} turns)"
+    met = total == people * messages and not wrong and not overlapping
     return [Row(what, total, "all in order of arrival, 0 overlapping", result, met, watch.seconds)]
 
 

@@ -25,17 +25,19 @@ from service.ports import Piece, Sampling
 T = TypeVar("T")
 
 Kind = Literal["before a commit", "after a commit", "in generation", "before a send", "after a send", "anywhere"]
-KINDS: Mapping[Kind, int] = {
-    "before a commit": 45,
-    "after a commit": 45,
-    "in generation": 9,
-    "before a send": 14,
-    "after a send": 14,
-    "anywhere": 0,
-}
-"""With the most passings that are waited for: about as many as one life has. `anywhere` is from outside."""
-
-
+WRITES = ("accept", "next_turn", "finish", "claim", "set")
+"""The transactions of a message's way: stored, made a turn, answered; its reply claimed, and its parts recorded."""
+PLACES: tuple[tuple[Kind, str], ...] = (
+    *(("before a commit", where) for where in WRITES),
+    *(("after a commit", where) for where in WRITES),
+    ("in generation", ""),
+    ("before a send", ""),
+    ("after a send", ""),
+    ("anywhere", ""),
+)
+"""`anywhere` is a signal from outside, at any moment."""
+MOST_PASSINGS = 8
+"""A life that serves one message a platform passes each place about as often."""
 TEXT_CHARS = 150
 """A call with more in it carries a reply, and no sign of typing."""
 
@@ -45,6 +47,8 @@ class Point:
     """Die at the n-th passing, from 1."""
 
     kind: Kind
+    where: str
+    """Which transaction; empty where a kind has but one place."""
     nth: int
     told_to: Path
     """Gets a line that says where it was."""
@@ -56,7 +60,7 @@ def arm(point: Point) -> None:
 
     def passing(kind: Kind, where: str) -> None:
         nonlocal left
-        if kind != point.kind:
+        if (kind, where) != (point.kind, point.where):
             return
         left -= 1
         if left == 0:
@@ -107,7 +111,7 @@ def _arm_sends(passing: Callable[[Kind, str], None]) -> None:
         send = sender(session)
 
         async def watching(request: Request) -> tuple[int, Mapping[str, str], bytes]:
-            where = "of text" if len(str(request.fields)) > TEXT_CHARS else "of a signal"
+            where = "" if len(str(request.fields)) > TEXT_CHARS else "of a signal"
             passing("before a send", where)
             answer = await send(request)
             passing("after a send", where)
