@@ -19,7 +19,7 @@ from retrieval.prompt import Message
 from service import conversations, inbox
 from service.bursts import Bursts
 from service.database import Database
-from service.errors import Busy, GenerationError, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
+from service.errors import Busy, GenerationTimeout, ModelUnavailable, ServiceError, StorageUnavailable
 from service.events import Reply, Sentence, Status, Token
 from service.grounded import strip_marks
 from service.hub import Hub, LiveTurn
@@ -298,7 +298,8 @@ class Lanes:
         self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
 
     async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
-        text = brand.words.unavailable if brand and isinstance(error, GenerationError) else str(error)
+        # In the brand's words, whatever it is: what broke is for the log, not for a customer.
+        text = brand.words.unavailable if brand else str(error)
         item = None
         if turn.channel != "web" and brand is not None:
             item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())

@@ -14,6 +14,8 @@ from aiohttp import web
 
 MARK = re.compile(r"k\d{5}x\d{2}")
 """A person's number and the number of their message."""
+POISON = "of poison"
+"""A question with this is answered by something that nobody can read."""
 LONG = re.compile(r"in (\d+) parts")
 
 
@@ -67,6 +69,8 @@ class Engine:
             await asyncio.sleep(self.first_token_s)
             with contextlib.suppress(ConnectionError):
                 await response.prepare(request)
+                if POISON in body["messages"][-1]["content"]:
+                    await response.write(b"data: {no json\n\n")
                 for sentence in sentences:
                     await _event(response, {"choices": [{"delta": {"content": sentence}, "finish_reason": None}]})
                     await asyncio.sleep(self.pace_s)

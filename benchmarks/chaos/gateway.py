@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import resource
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
@@ -22,7 +21,7 @@ from benchmarks.gateway_under_test import PASSAGES
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
-from service import bootstrap, outbox
+from service import bootstrap, lanes, outbox
 from service.serve import run, serve
 from service.simulator import simulated_apps
 from service.testing import FixedRetriever
@@ -46,8 +45,7 @@ class Life:
     point: Point | None = None
     check: str = "off"
     faster: float = 1.0
-    """By how much the outbox's waits are shortened."""
-    clock_off_s: float = 0.0
+    """By how much the waits for platforms and engine are shortened."""
     max_file_bytes: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Changes of `service` in configs/service.yaml."""
@@ -89,9 +87,7 @@ def _live(life: Life) -> None:
     bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment,return-value]
     bootstrap.serving_adapters = lambda *_, **__: ({}, [])  # type: ignore[attr-defined]
     outbox.SCHEDULE_S = tuple(wait / life.faster for wait in outbox.SCHEDULE_S)  # type: ignore[assignment]
-    if life.clock_off_s:
-        real = time.time
-        time.time = lambda: real() + life.clock_off_s
+    lanes.ENGINE_PATIENCE_S = lanes.ENGINE_PATIENCE_S / life.faster
     if life.max_file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (life.max_file_bytes, resource.RLIM_INFINITY))
     if life.point is not None:

@@ -41,6 +41,8 @@ class Provider:
     dropped: Counter[str] = field(default_factory=Counter)
     calls: list[tuple[str, str, float]] = field(default_factory=list)
     """Channel, path and moment of every call."""
+    refused_at: dict[str, float] = field(default_factory=dict)
+    """When a channel's call was last refused by `refuse_next`."""
     port: int = 0
     _shown: dict[str, Shown] = field(default_factory=dict)
     """By where it stands, so that an edit takes the place of what was there."""
@@ -92,6 +94,7 @@ class Provider:
         stand_in = PLATFORMS[channel].stand_in
         texts = stand_in.texts(call)
         if texts and self._refusals.get(channel):
+            self.refused_at[channel] = time.monotonic()
             return _response(self._refusals[channel].pop(0))
         answer = self._answer(channel, call, texts)
         if texts and self._random.random() < self.drops:

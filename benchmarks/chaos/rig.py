@@ -26,6 +26,7 @@ from benchmarks.chaos.gateway import Life, configured, start
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.provider import Provider
 from channels.registry import PLATFORMS
+from channels.testing import learn_all
 from configs.load import Config
 from service.apps import open_app
 from service.database import Database
@@ -58,6 +59,7 @@ class Rig:
         found: dict[str, App] = {}
         for binding in self.config.brands[brand].channels:
             channel = open_app(binding.channel, binding.app, apps[binding.channel, binding.app], {})
+            learn_all(channel, PLATFORMS[binding.channel].stand_in)
             found.setdefault(binding.channel, App(binding.app, channel, binding.account))
         return [found[name] for name in sorted(found)]
 
@@ -98,7 +100,7 @@ class Rig:
         return app.channel.simulate(
             text if text is not None else f"How long may I return item {mark}?",
             account=app.account,
-            message_id=_message_id(app.channel.name, mark),
+            message_id=_message_id(mark),
             sender=sender or sender_of(app.channel.name, mark),
         )
 
@@ -195,19 +197,13 @@ def sender_of(channel: str, mark: str) -> str:
         "slack": f"U0{number:08d}",
         "whatsapp": f"1555{number:07d}",
         "twilio": f"+1555{number:07d}",
-        "line": f"U{number:032x}",
+        "line": f"U{2**64 + number:032x}",
         "teams": f"29:1person{number}",
         "discord": str(2**60 + number),
     }
     return forms.get(channel, str(10**15 + number))
 
 
-def _message_id(channel: str, mark: str) -> str:
+def _message_id(mark: str) -> str:
     """Of letters and digits, in capitals as WhatsApp's; the simulators make of it what their platform has."""
-    del channel
     return f"wamid.{json.dumps(mark).encode().hex().upper()}"
-
-
-def stand_ins() -> list[str]:
-    """All platforms, by their names."""
-    return sorted(PLATFORMS)
