@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.chaos.delivery import Delivered
 from benchmarks.chaos.engine import MARK
@@ -51,12 +52,12 @@ async def count(one: Rig, sent: Sequence[tuple[Delivered, int]]) -> dict[str, Ta
         sent: Each message with the sentences that its reply has.
     """
     shown = one.platforms.sentences()
-    kept = {mark for row in await one.rows(inbox) for mark in MARK.findall(row.text)}
-    state = {mark: row.state for row in await one.rows(outbox) for mark in set(MARK.findall(row.text))}
+    turn_of = {mark: row.turn_id for row in await one.rows(inbox) for mark in MARK.findall(row.text)}
+    reply_of = {row.turn_id: row for row in await one.rows(outbox)}
     tallies: dict[str, Tally] = defaultdict(Tally)
     for message, parts in sent:
         tally = tallies[message.app.channel.name]
-        if not (message.acked or message.mark in kept):
+        if not (message.acked or message.mark in turn_of):
             tally.given_up += 1
             continue
         tally.accepted += 1
@@ -64,12 +65,21 @@ async def count(one: Rig, sent: Sequence[tuple[Delivered, int]]) -> dict[str, Ta
         whole = min(counts) > 0
         if max(counts) > 1:
             tally.doubled.append(message.mark)
-        if state.get(message.mark) == "unknown":
+        reply = reply_of.get(turn_of.get(message.mark))
+        if reply is not None and reply.state == "unknown":
             tally.unknown += 1
             tally.unknown_missing += not whole
         elif not whole:
-            tally.lost.append(f"{message.mark} {state.get(message.mark)}")
+            tally.lost.append(f"{message.mark}: {_told(reply, counts)}")
     return dict(tallies)
+
+
+def _told(reply: Any, counts: Sequence[int]) -> str:
+    """What is known of a reply that is not whole."""
+    if reply is None:
+        return "no reply"
+    missing = [part for part, times in enumerate(counts) if not times]
+    return f"{reply.state}, {len(missing)} of {len(counts)} sentences missing, {reply.last_error}, {reply.text[:40]!r}"
 
 
 def rows(tallies: Mapping[str, Tally], what: str, seconds: float) -> list[Row]:
@@ -79,6 +89,7 @@ def rows(tallies: Mapping[str, Tally], what: str, seconds: float) -> list[Row]:
         result = (
             f"{len(tally.lost)} lost, {len(tally.doubled)} doubled, {tally.unknown} unknown "
             f"({tally.unknown_missing} of them not whole), {tally.given_up} never delivered"
+            + "".join(f" [{one}]" for one in (*tally.lost, *tally.doubled)[:3])
         )
         met = tally.accepted > 0 and not tally.lost and not tally.doubled
         found.append(Row(f"{what}: {name}", tally.accepted, GOAL, result, met, seconds))

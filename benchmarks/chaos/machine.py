@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from sqlalchemy import select
@@ -37,6 +37,7 @@ FATES = st.sampled_from(
     ["taken", "taken", "taken", "dropped", "busy", "refused", "no line", "killed before", "killed after"]
 )
 BRAND = "harbor"
+USAGE = {"prompt_tokens": 10, "completion_tokens": 2}
 
 
 class _Killed(BaseException):
@@ -138,7 +139,7 @@ class WayOfAMessage(RuleBasedStateMachine):
         if fails:
             self.run(conversations.fail(self.db, turn.id, "timeout", text, outbox=item))
         else:
-            reply = Reply(text, "answered", (), {"brand": BRAND, "version": "v1"}, {}, {}, {})
+            reply = Reply(text, "answered", (), {"brand": BRAND, "version": "v1"}, USAGE, {}, {})
             self.run(conversations.finish(self.db, turn.id, reply, outbox=item, handoff=None))
         self.replies[turn.id] = (text, person)
 
@@ -238,16 +239,22 @@ class WayOfAMessage(RuleBasedStateMachine):
     def _in_time(self, line: str) -> bool:
         """Whether a line's order is promised: what failed more often than `IN_ORDER_ATTEMPTS` holds nothing up."""
         attempts = {text: row.attempts for row in self._rows(outbox_table) for text in row.text.split("\n")}
-        return attempts[line] <= outbox.IN_ORDER_ATTEMPTS
+        return bool(attempts[line] <= outbox.IN_ORDER_ATTEMPTS)
 
     def _rows(self, table: Any) -> list[Any]:
         query = select(table).order_by(*table.primary_key.columns)
         return list(self.run(self.db.read(lambda connection: connection.execute(query).all())))
 
 
-def profile(examples: int) -> settings:
-    """How many orders of how many steps are tried; machines that run this are slow at times."""
+def profile(examples: int, *, shrink: bool = True) -> settings:
+    """How many orders of steps are tried, and whether one that fails is made smaller; machines are slow at times."""
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+    phases = [Phase.generate, *([Phase.shrink] if shrink else [])]
     return settings(
-        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=slow, database=None
+        max_examples=examples,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=slow,
+        database=None,
+        phases=phases,
     )

@@ -1,3 +1,0 @@
-from benchmarks.chaos.machine import WayOfAMessage, profile
-TestWay = WayOfAMessage.TestCase
-TestWay.settings = profile(4)
