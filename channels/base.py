@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from channels.errors import DeliveryFailed
+
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
@@ -33,6 +35,45 @@ class Answer:
     content_type: str = "text/plain; charset=utf-8"
 
 
+ReceiptState = Literal["sent", "delivered", "read", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a platform tells, unasked, of a message of ours: it has it, or could not deliver it after all."""
+
+    account: str
+    state: ReceiptState
+    mark: str = ""
+    """What the call carried (`part_mark`), where the platform gives it back."""
+    message_id: str = ""
+    """The platform's id of the message, as `receipt` returned it; `mark` or this is there."""
+    failure: DeliveryFailed | None = None
+    """What went wrong, where it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """A thumb of a person on a message of ours."""
+
+    account: str
+    message_id: str
+    """The platform's id of our message, as `receipt` returned it."""
+    value: Literal["up", "down"] | None
+    """None where it was taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A person changed a message of theirs, or took it back."""
+
+    account: str
+    message_id: str
+    """Of the message, as `InboundMessage.message_id` had it."""
+    text: str | None
+    """What it says now; None where it was taken back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """Everything in one verified webhook body."""
@@ -41,7 +82,10 @@ class Inbound:
     answer: Answer | None = None
     """To a check of our address, or to a person's command; given once the messages are stored."""
     ignored: tuple[str, ...] = ()
-    """Reasons for parts that are not messages (own echo, status, unknown type), to be counted."""
+    """Reasons for parts that are not messages (own echo, unknown type), to be counted."""
+    receipts: tuple[Receipt, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +95,17 @@ class Source:
     number: int
     title: str
     document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A message that the platform approved beforehand, for when free text is no longer taken."""
+
+    name: str
+    language: str
+    """As approved, such as en or pt_BR."""
+    parameters: tuple[str, ...] = ()
+    """Values of its body, in order; `{reply}` stands for the reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +119,26 @@ class OutboundReply:
     idempotency_key: str
     """The outbox id: sent along where the platform can give it back to us."""
     sources: Sequence[Source] = ()
+    by_person: bool = False
+    """Whether a person of the brand wrote it; some platforms give people more time to answer than bots."""
+    since_heard_s: float | None = None
+    """Seconds since the person's last message; None where it is not known, and so no reason to hold the reply back."""
+    template: Template | None = None
+    """What may be sent in place of the text when the platform takes no free text any more."""
+
+
+def part_mark(key: str, part: int) -> str:
+    """What a part of a reply carries so that it can be known again: `<key>`, then `<key>:2` and so on."""
+    return key if part == 1 else f"{key}:{part}"
+
+
+def read_mark(mark: str) -> tuple[str, int]:
+    """The key and the part, from 1, of a mark; anything else is a key that nobody has."""
+    key, colon, part = mark.partition(":")
+    if not colon:
+        return mark, 1
+    well_formed = part.isascii() and part.isdigit() and len(part) <= 6 and int(part) > 1
+    return (key, int(part)) if well_formed else ("", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,5 +277,26 @@ class Fetches(Protocol):
 
         Raises:
             DeliveryFailed: It brought nothing of use.
+        """
+        ...
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """A channel whose platform can be asked what it has of a reply: done before a call that broke off is made again."""
+
+    def look_up(self, reply: OutboundReply) -> Request | None:
+        """The call that asks; None where this reply cannot be asked for."""
+        ...
+
+    def found(self, reply: OutboundReply, status: int, headers: Mapping[str, str], body: bytes) -> Mapping[int, str]:
+        """Read the answer.
+
+        Returns:
+            The platform's id of each part that it has, by the part's number from 1; a part that is not named is surely
+            not there.
+
+        Raises:
+            DeliveryFailed: It says nothing of the reply; with `retryable`, where it may later.
         """
         ...

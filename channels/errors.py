@@ -45,7 +45,14 @@ class DeliveryFailed(ChannelError):
     """The platform did not take a reply."""
 
     def __init__(
-        self, message: str, *, retryable: bool, retry_after_s: float | None = None, code: str | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+        backoff_base: float | None = None,
+        needs_operator: bool = False,
     ) -> None:
         """Keep what the outbox decides on.
 
@@ -54,8 +61,12 @@ class DeliveryFailed(ChannelError):
             retryable: Whether the same call may succeed later.
             retry_after_s: The platform's own waiting time in seconds, where it gave one.
             code: The platform's error code as text, such as `invalid_auth` or `131047`; the HTTP status without one.
+            backoff_base: Where the platform asks for waits that grow: the n-th is this to the power of n seconds.
+            needs_operator: Whether nothing of this account will be taken until somebody acts at the platform.
         """
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.code = code
+        self.backoff_base = backoff_base
+        self.needs_operator = needs_operator

@@ -121,6 +121,7 @@ def _last_turns(connection: Connection, conversation: str, limit: int) -> tuple[
         select(inbox.c.message_id, inbox.c.turn_id, inbox.c.text, inbox.c.received_at)
         .where(
             inbox.c.conversation_id == conversation,
+            ~inbox.c.withdrawn,
             or_(inbox.c.turn_id.is_(None), inbox.c.turn_id.in_([row.id for row in rows])),
         )
         .order_by(inbox.c.id)

@@ -22,7 +22,8 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from configs.errors import ConfigError
 from service.database import Database, now
 from service.errors import ConversationUnknown
-from service.outbox import BATCH, SCHEDULE_S, wait_s
+from service.outbox import BATCH
+from service.schedule import SCHEDULE_S, wait_s
 from service.tables import conversations, handoffs, turns
 
 log = logging.getLogger(__name__)

@@ -174,7 +174,7 @@ def _past(connection: Connection, conversation: str, limit: int) -> tuple[PastTu
 
 async def unfinished(db: Database) -> list[str]:
     """Conversations with messages that wait or turns that a crash left running."""
-    waiting = select(inbox.c.conversation_id).where(inbox.c.turn_id.is_(None))
+    waiting = select(inbox.c.conversation_id).where(inbox.c.turn_id.is_(None), ~inbox.c.withdrawn)
     running = select(turns.c.conversation_id).where(is_running)
     rows = await db.read(lambda connection: connection.execute(waiting.union(running)).all())
     return sorted(row[0] for row in rows)
@@ -182,7 +182,7 @@ async def unfinished(db: Database) -> list[str]:
 
 async def count_waiting(db: Database) -> int:
     """How many messages no turn has taken up yet."""
-    query = select(func.count()).select_from(inbox).where(inbox.c.turn_id.is_(None))
+    query = select(func.count()).select_from(inbox).where(inbox.c.turn_id.is_(None), ~inbox.c.withdrawn)
     return int(await db.read(lambda connection: connection.execute(query).scalar_one()))
 
 
@@ -207,7 +207,11 @@ _RUNNING = (
     .order_by(turns.c.number)
     .limit(1)
 )
-_MESSAGES = select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to).where(_MINE).order_by(inbox.c.id)
+_MESSAGES = (
+    select(inbox.c.id, inbox.c.text, inbox.c.message_id, inbox.c.reply_to)
+    .where(_MINE, ~inbox.c.withdrawn)
+    .order_by(inbox.c.id)
+)
 _WAITING = _MESSAGES.where(inbox.c.turn_id.is_(None))
 _MESSAGES_OF = _MESSAGES.where(inbox.c.turn_id == bindparam("turn"))
 _LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(

@@ -1,9 +1,9 @@
 """What goes out: a reply stays here until its platform has it.
 
 planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, may have arrived. A call that shows once however often it is made (by a key, as an edit) is made
-again. Any other is `unknown` and is not: a customer who reads an answer twice is worse served than one whom an operator
-sees in the count; the parts after it are sent. Channels that can be asked whether they have it come later.
+or when the line broke, may have arrived; `service.receipts` says how that is found out. What cannot be found out is
+`unknown` and not sent again: a customer who reads an answer twice is worse served than one whom an operator sees in the
+count; the parts after it are sent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
 import socket
 from collections import Counter
@@ -23,31 +22,26 @@ from typing import Any
 import aiohttp
 from sqlalchemy import Connection, Insert, Row, bindparam, func, select, update
 
-from channels.base import Channel, OutboundReply, Request, Source
+from channels.base import Channel, LooksUp, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
+from service import receipts
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
+from service.receipts import IN_DOUBT, UNKNOWN
+from service.receipts import Send as Send  # part of this module as well
+from service.schedule import SCHEDULE_S, wait_s
 from service.tables import conversations, outbox, turns
 
 log = logging.getLogger(__name__)
 
-Send = Callable[[Request], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 Ready = Callable[[Channel], Awaitable[None]]
 Channels = Mapping[tuple[str, str], Channel]
 
-SCHEDULE_S = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
-"""Between attempts. Source: Standard Webhooks specification, retry schedule (shortened: a chat ends within a day)."""
-JITTER = 0.2
-"""Share of a wait that is drawn anew, so that what failed together does not come back together."""
 IN_ORDER_ATTEMPTS = 3
 """A reply that failed more often than this (about six minutes) no longer holds up the replies after it."""
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
-UNKNOWN = ""
-"""Stands in `provider_ids` for a part of which nobody knows whether it arrived."""
-IN_DOUBT = "?"
-"""Stands there last for the part that was on its way when the gateway died, until its call is looked at again."""
 
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
@@ -100,7 +94,7 @@ async def recover(db: Database) -> int:
         for row in found:
             values = {
                 "state": "planned",
-                "provider_ids": [*row.provider_ids, IN_DOUBT],
+                "provider_ids": _doubtful(row.provider_ids),
                 "next_attempt_at": now(),
                 "last_error": "the gateway stopped while this was being sent",
             }
@@ -111,6 +105,11 @@ async def recover(db: Database) -> int:
     if cut:
         log.warning("deliveries_in_doubt", extra={"count": cut})
     return cut
+
+
+def _doubtful(done: Sequence[str]) -> list[str]:
+    """With the next part in doubt, unless it is already."""
+    return [*done] if done[-1:] == [IN_DOUBT] else [*done, IN_DOUBT]
 
 
 async def as_it_is(channel: Channel) -> None:
@@ -242,33 +241,37 @@ async def _deliver(
     stop: asyncio.Event,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
+    done: list[str] | None = None
     try:
         channel = _channel(channels, row)
         await ready(channel)
-        requests = _render(channel, row)
+        reply = _outbound(row)
+        calls = _render(channel, reply)
         while not stop.is_set():
-            done = await _claim(db, row.id)
-            if done is None:
+            claimed = await _claim(db, row.id)
+            if claimed is None:
                 return None
-            done = _settled(done, requests)
-            if len(done) >= len(requests):
+            done, told = claimed
+            # Until it is settled, a part in doubt stays in doubt: the platform may not be there to be asked.
+            over, doubted = await receipts.settled(channel, reply, calls, done, told, send)
+            if over != done and not doubted:
+                # Else a crash in the next call would leave the doubt with the wrong part.
+                await _set(db, row, stop, state="sending", provider_ids=over)
+            done = [*over, IN_DOUBT] if doubted else over
+            if len(over) < len(calls):
+                done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
+            if len(done) >= len(calls):
                 return await _close(db, row, done, stop)
-            done.append(await _send_part(channel, requests[len(done)], send))
-            if len(done) == len(requests):
-                return await _close(db, row, done, stop)
-            await _set(db, row.id, stop, state="planned", provider_ids=done)
+            await _set(db, row, stop, state="planned", provider_ids=done)
+    except _InDoubt as error:
+        return await _put_off(db, row, error, clock, stop, done=_doubtful(done or []))
     except DeliveryFailed as error:
-        return await _put_off(db, row, error, clock, stop)
+        return await _put_off(db, row, error, clock, stop, done=done)
     return None
 
 
-def _settled(done: list[str], requests: Sequence[Request]) -> list[str]:
-    """Parts that are over; one in doubt is not, where its call may be made again."""
-    if done[-1:] != [IN_DOUBT]:
-        return done
-    over = done[:-1]
-    again = len(over) < len(requests) and requests[len(over)].repeatable
-    return over if again else [*over, UNKNOWN]
+class _InDoubt(DeliveryFailed):
+    """The platform may have it, and will be asked, or told again, before anybody gives up."""
 
 
 def _channel(channels: Channels, row: Row[Any]) -> Channel:
@@ -279,56 +282,77 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
     return channel
 
 
-def _render(channel: Channel, row: Row[Any]) -> Sequence[Request]:
+def _outbound(row: Row[Any]) -> OutboundReply:
     sources = tuple(Source(**source) for source in row.sources)
+    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources)
+
+
+def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
     try:
-        return channel.render(OutboundReply(row.account, row.reply_to, row.text, row.id, sources))
+        return channel.render(reply)
     except DeliveryFailed:
         raise
     except Exception as error:
         # One reply that cannot be rendered must not hold up all others.
-        log.exception("reply_not_rendered", extra={"outbox": row.id, "channel": row.channel})
+        log.exception("reply_not_rendered", extra={"outbox": reply.idempotency_key, "channel": channel.name})
         raise DeliveryFailed(
             f"The reply cannot be rendered ({type(error).__name__}: {error}).", retryable=False
         ) from error
 
 
-async def _claim(db: Database, item: str) -> list[str] | None:
-    """Note that the next part is on its way; returns the parts before it, None when another worker has the reply."""
+async def _claim(db: Database, item: str) -> tuple[list[str], receipts.Told] | None:
+    """Note that the next part is on its way.
 
-    def claim(connection: Connection) -> list[str] | None:
+    Returns:
+        The parts before it, and what the platform has told; None when another worker has the reply.
+    """
+
+    def claim(connection: Connection) -> tuple[list[str], receipts.Told] | None:
         query = select(outbox.c.provider_ids).where(outbox.c.id == item, outbox.c.state == "planned").with_for_update()
         row = connection.execute(query).one_or_none()
         if row is None:
             return None
         connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
-        return list(row.provider_ids)
+        return list(row.provider_ids), receipts.told(connection, item)
 
     return await db.write(claim)
 
 
-async def _send_part(channel: Channel, request: Request, send: Send) -> str:
+async def _send_part(channel: Channel, request: Request, send: Send, *, doubted: bool = False) -> str:
     """Make one call; returns the platform's id, or UNKNOWN when the platform may or may not have the part.
 
     A call that is refused for good is followed by the one that may be made otherwise; both are the same part, and where
-    the second must be tried again, so must the first, since nothing is kept of it.
+    the second must be tried again, so must the first, since nothing is kept of it. Where an earlier call may have been
+    taken, a refusal can mean just that: then nothing is sent otherwise.
 
     Raises:
+        _InDoubt: The platform may have it, and that can be found out later.
         DeliveryFailed: The platform does not have it.
     """
+    # Made once more, it finds out by itself: it shows once; or the platform can be asked.
+    clears_up = request.repeatable or isinstance(channel, LooksUp)
     try:
         status, headers, body = await send(request)
     except NOT_SENT as error:
-        raise DeliveryFailed(f"The platform cannot be reached ({_named(error)}).", retryable=True) from error
+        broken = f"The platform cannot be reached ({_named(error)})."
+        raise (_InDoubt if doubted else DeliveryFailed)(broken, retryable=True) from error
     except UNSURE as error:
-        if request.repeatable:
-            raise DeliveryFailed(f"The line broke ({_named(error)}).", retryable=True) from error
+        if clears_up:
+            raise _InDoubt(f"The line broke ({_named(error)}).", retryable=True) from error
         log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
         return UNKNOWN
     try:
         return channel.receipt(status, headers, body)
     except DeliveryFailed as error:
-        if error.retryable or request.otherwise is None:
+        if error.retryable:
+            # Who fails in the middle of a call may have carried it out.
+            if doubted or (clears_up and status >= 500):
+                raise _as_in_doubt(error) from error
+            raise
+        if doubted:
+            log.warning("delivery_unknown", extra={"channel": channel.name, "reason": str(error)[:300]})
+            return UNKNOWN
+        if request.otherwise is None:
             raise
         log.info("delivery_otherwise", extra={"channel": channel.name, "reason": str(error)[:300]})
         return await _send_part(channel, request.otherwise, send)
@@ -338,56 +362,71 @@ async def _send_part(channel: Channel, request: Request, send: Send) -> str:
         return UNKNOWN
 
 
+def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
+    return _InDoubt(
+        str(error),
+        retryable=True,
+        retry_after_s=error.retry_after_s,
+        code=error.code,
+        backoff_base=error.backoff_base,
+        needs_operator=error.needs_operator,
+    )
+
+
 async def _close(db: Database, row: Row[Any], done: list[str], stop: asyncio.Event) -> str:
     state = "unknown" if UNKNOWN in done else "sent"
-    await _set(db, row.id, stop, state=state, provider_ids=done, attempts=row.attempts + 1)
-    return state
+    return await _set(db, row, stop, state=state, provider_ids=done, attempts=row.attempts + 1)
 
 
 async def _put_off(
-    db: Database, row: Row[Any], error: DeliveryFailed, clock: Callable[[], datetime], stop: asyncio.Event
+    db: Database,
+    row: Row[Any],
+    error: DeliveryFailed,
+    clock: Callable[[], datetime],
+    stop: asyncio.Event,
+    *,
+    done: list[str] | None,
 ) -> str:
     attempts = row.attempts + 1
     reason = storable(str(error))
+    values: dict[str, Any] = {"attempts": attempts, "last_error": reason}
+    if done is not None:  # else nothing was claimed, and another gateway may have sent more
+        values["provider_ids"] = done
     if not error.retryable or attempts > len(SCHEDULE_S):
-        log.error("delivery_failed", extra={"outbox": row.id, "channel": row.channel, "reason": reason[:300]})
-        await _set(db, row.id, stop, state="failed", attempts=attempts, last_error=reason)
-        return "failed"
-    later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s))
-    await _set(db, row.id, stop, state="planned", attempts=attempts, next_attempt_at=later, last_error=reason)
+        told_of = {"outbox": row.id, "channel": row.channel, "reason": reason[:300]}
+        log.error("account_needs_operator" if error.needs_operator else "delivery_failed", extra=told_of)
+        state = "unknown" if IN_DOUBT in (row.provider_ids if done is None else done) else "failed"
+        return await _set(db, row, stop, state=state, **values)
+    later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s, error.backoff_base))
+    await _set(db, row, stop, state="planned", next_attempt_at=later, **values)
     return "put_off"
-
-
-def wait_s(attempts: int, retry_after_s: float | None = None) -> float:
-    """Seconds until the next attempt; never sooner than the other side asked for.
-
-    Args:
-        attempts: Attempts so far, from 1 to `len(SCHEDULE_S)`.
-        retry_after_s: What the other side asked for.
-    """
-    # Not a secret: it only spreads load.
-    spread = random.uniform(0.0, JITTER)  # noqa: S311
-    return max(SCHEDULE_S[attempts - 1], retry_after_s or 0.0) * (1 + spread)
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _set(db: Database, item: str, stop: asyncio.Event, **values: Any) -> None:
-    """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again."""
-    change = update(outbox).where(outbox.c.id == item).values(**values)
+async def _set(db: Database, row: Row[Any], stop: asyncio.Event, **values: Any) -> str:
+    """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again.
+
+    Returns:
+        The state that the reply is in now.
+    """
+
+    def change(connection: Connection) -> str:
+        kept = receipts.recorded(connection, row, dict(values)) if "provider_ids" in values else values
+        connection.execute(update(outbox).where(outbox.c.id == row.id).values(**kept))
+        return str(kept["state"])
+
     while True:
         try:
-            await db.write(lambda connection: connection.execute(change))
+            return await db.write(change)
         except StorageUnavailable as error:
             if stop.is_set():
                 raise
-            log.error("delivery_not_recorded", extra={"outbox": item, "reason": str(error)[:300]})  # noqa: TRY400
+            log.error("delivery_not_recorded", extra={"outbox": row.id, "reason": str(error)[:300]})  # noqa: TRY400
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RECORD_AGAIN_S)
-        else:
-            return
 
 
 _EARLIER, _ITS_TURN = outbox.alias("earlier"), turns.alias("its_turn")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -95,6 +97,8 @@ inbox = Table(
     Column("reply_to", JSON, nullable=False),
     Column("received_at", Utc, nullable=False),
     Column("turn_id", ForeignKey("turns.id")),
+    # Its sender took it back: it stays, so that a repeat of it is still known, and is not answered.
+    Column("withdrawn", Boolean, nullable=False, default=False, server_default=false()),
     UniqueConstraint("channel", "account", "message_id"),
     Index("ix_inbox_conversation_id", "conversation_id", "turn_id"),
 )
@@ -116,6 +120,19 @@ outbox = Table(
     Column("last_error", Text),
     UniqueConstraint("turn_id"),
     Index("ix_outbox_due", "state", "next_attempt_at"),
+)
+# What platforms have of our replies, by their own ids: receipts, echoes and reactions name a message by that.
+sent_parts = Table(
+    "sent_parts",
+    metadata,
+    Column("channel", String(20), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("message_id", String(300), primary_key=True),
+    Column("outbox_id", ForeignKey("outbox.id", ondelete="CASCADE"), nullable=False),
+    Column("part", Integer, nullable=False),
+    # Why the platform could not deliver it after all; see `service.receipts`.
+    Column("failure", JSON(none_as_null=True)),
+    Index("ix_sent_parts_outbox_id", "outbox_id"),
 )
 feedback = Table(
     "feedback",

@@ -118,6 +118,12 @@ class Metrics:
         self.ignored = Counter(
             "brandvoice_ignored_events", "Events that are no message.", ["channel", "reason"], registry=r
         )
+        self.told = Counter(
+            "brandvoice_told",
+            "What platforms told of our messages, and people changed of theirs.",
+            ["channel", "what"],
+            registry=r,
+        )
         self.unbound = Counter("brandvoice_unbound_events", "Signed events bound to no brand.", ["channel"], registry=r)
         self.deliveries = Counter("brandvoice_deliveries", "Replies to platforms.", ["result"], registry=r)
         self.feedback = Counter("brandvoice_feedback", "Thumbs.", ["brand", "value"], registry=r)

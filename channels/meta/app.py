@@ -75,11 +75,6 @@ class MetaApp:
         return Request("POST", f"{self._api_url}/{quote(account, safe='')}/messages", headers, content)
 
 
-def part_mark(key: str, part: int) -> str:
-    """What a part of a reply carries so that it can be known again: `<key>`, then `<key>:2` and so on."""
-    return key if part == 1 else f"{key}:{part}"
-
-
 def meta_json(payload: Mapping[str, object]) -> bytes:
     """A webhook body in Meta's spelling: non-ASCII and slashes escaped."""
     return json.dumps(payload).replace("/", "\\/").encode()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from channels.base import Capabilities, Inbound, OutboundReply, Request
-from channels.meta.app import MetaApp, meta_json, part_mark
+from channels.base import Capabilities, Inbound, OutboundReply, Request, part_mark
+from channels.meta.app import MetaApp, meta_json
 from channels.meta.graph import FINAL, RETRYABLE, Codes, accepted
 from channels.meta.messaging import parse_messaging
 from channels.rendering import Markup, render

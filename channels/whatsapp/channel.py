@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from channels.base import Capabilities, Inbound, OutboundReply, Request
-from channels.meta.app import MetaApp, meta_json, part_mark
+from channels.base import Capabilities, Inbound, OutboundReply, Request, part_mark
+from channels.meta.app import MetaApp, meta_json
 from channels.meta.graph import accepted
 from channels.rendering import render
 from channels.whatsapp.outcomes import CODES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -14,6 +15,7 @@ from service import inbox, unbound
 from service.bootstrap import Gateway
 from service.bursts import patience_s
 from service.errors import RequestInvalid
+from service.told import readable, take_told
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ class _Intake:
             account = message.account
             await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
             gateway.metrics.unbound.labels(channel).inc()
+        await take_told(gateway, channel, app, inbound, {key[2] for key in self._brands if key[:2] == (channel, app)})
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:
             return Response(inbound.answer.body, media_type=inbound.answer.content_type)
@@ -134,17 +137,4 @@ async def _body(request: Request) -> bytes:
 
 def _readable(message: InboundMessage, gateway: Gateway) -> InboundMessage:
     """The message with a text that can be stored; what we cannot read is stored as empty and answered as such."""
-    limit = gateway.config.service.service.max_message_chars
-    try:
-        text = gateway.clean_text(message.text[:limit])
-    except RequestInvalid:
-        text = ""
-    return InboundMessage(
-        message.channel,
-        message.account,
-        message.message_id,
-        message.conversation_key,
-        message.sender,
-        text,
-        message.reply_to,
-    )
+    return replace(message, text=readable(message.text, gateway))

@@ -13,7 +13,7 @@ from configs.errors import ConfigError
 from service import handoffs
 from service.database import Database
 from service.errors import ConversationUnknown
-from service.outbox import JITTER, SCHEDULE_S
+from service.schedule import JITTER, SCHEDULE_S
 from service.tables import handoffs as handoffs_table
 from tests.unit.service.storage.support import BRAND, Clock, answered, rows
 

@@ -1,0 +1,51 @@
+"""`brandvoice channel`: the platforms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.cli.commands.shared import Brand, Json, Url, group
+
+app = group("Messaging platforms.")
+
+
+@app.command("list")
+def channel_list(json: Json = False) -> None:
+    """Show every app: whether it is on, who speaks there, what to enter at the platform, what it can take."""
+    from service.cli.channels import run_list
+
+    run_list(as_json=json)
+
+
+@app.command("check")
+def channel_check(
+    channel: Annotated[str | None, typer.Argument(help="A platform; all where absent.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Try every app without calling its platform: secrets, a signed event, a reply; say what keeps one off.
+
+    A platform that is named and has no app that is on makes it fail.
+    """
+    from service.cli.channels import run_check
+
+    run_check(channel, as_json=json)
+
+
+@app.command("simulate")
+def channel_simulate(
+    channel: Annotated[str, typer.Argument(help="The platform, such as slack.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="What a customer would write.", show_default=False)],
+    brand: Brand,
+    sender: Annotated[
+        str | None, typer.Option(help="A user id or phone number; the same one continues its conversation.")
+    ] = None,
+    url: Url = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the reply.")] = 120,
+    json: Json = False,
+) -> None:
+    """Sign and post a real-shaped event to the running gateway, and show the reply as the platform would get it."""
+    from service.cli.simulate import run_simulate
+
+    run_simulate(channel, text, brand, sender=sender, url=url, timeout_s=timeout_s, as_json=json)
