@@ -21,7 +21,7 @@ from benchmarks.gateway_under_test import PASSAGES
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
-from service import bootstrap, lanes, outbox
+from service import bootstrap, lanes, schedule
 from service.serve import run, serve
 from service.simulator import simulated_apps
 from service.testing import FixedRetriever
@@ -86,7 +86,7 @@ def _live(life: Life) -> None:
     bootstrap._knowledge = _stubbed  # type: ignore[assignment]
     bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment,return-value]
     bootstrap.serving_adapters = lambda *_, **__: ({}, [])  # type: ignore[attr-defined]
-    outbox.SCHEDULE_S = tuple(wait / life.faster for wait in outbox.SCHEDULE_S)  # type: ignore[assignment]
+    schedule.SCHEDULE_S = tuple(wait / life.faster for wait in schedule.SCHEDULE_S)  # type: ignore[assignment]
     lanes.ENGINE_PATIENCE_S = lanes.ENGINE_PATIENCE_S / life.faster
     if life.max_file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (life.max_file_bytes, resource.RLIM_INFINITY))

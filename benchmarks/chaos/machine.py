@@ -182,7 +182,8 @@ class WayOfAMessage(RuleBasedStateMachine):
                 raise ConnectionRefusedError(111, "refused")
             case "killed before":
                 raise _Killed
-        if not (self.made[text] and request.repeatable):
+        # Whatever our side thinks of the call: only the platform of `a` shows a repeat once.
+        if not (self.made[text] and text.startswith("a")):
             self.order[text[0]].append(text)
         self.made[text] += 1
         if fate == "dropped":
