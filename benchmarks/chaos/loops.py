@@ -50,6 +50,7 @@ async def loops(*, seconds: float) -> list[Row]:
         apps = {app.channel.name: app for app in one.apps()}
         for at, app in enumerate(apps.values()):
             await one.deliver(app, f"k{at + 1:05d}x00")
+        await one.settled()
         echoed, until_s = 0, time.monotonic() + seconds
         while time.monotonic() < until_s:
             shown = one.platforms.shown
