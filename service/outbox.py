@@ -284,10 +284,9 @@ async def _deliver(
         calls = _render(channel, reply)
         send = _watched(send, pace, channel, row)
         while not stop.is_set():
-            if await _held_back(db, row, channel, pace, clock):
-                return None
             me = member.id
-            claimed = await _claim(db, row, me, clock())
+            held_back = await _held_back(db, row, channel, pace, clock)
+            claimed = None if held_back else await _claim(db, row, me, clock())
             if claimed is None:
                 return None
             ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
@@ -298,11 +297,11 @@ async def _deliver(
                 # Else a crash in the next call would leave the doubt with the wrong part.
                 await _set(db, row, stop, ours, state="sending", provider_ids=over)
             done = [*over, IN_DOUBT] if doubted else over
+            if len(over) < len(calls) and not member.sure():
+                # We slept, and others may have taken it for broken off: nothing is sent before that is known.
+                await _set(db, row, stop, ours, state="planned", provider_ids=done)
+                return None
             if len(over) < len(calls):
-                if not member.sure():
-                    # We slept, and others may have taken it for broken off: nothing is sent before that is known.
-                    await _set(db, row, stop, ours, state="planned", provider_ids=done)
-                    return None
                 done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
             if len(done) >= len(calls):
                 return await _close(db, row, done, stop, ours)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from channels.base import Channel, InboundMessage
+from channels.base import Channel, Inbound, InboundMessage
 from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
 from service import unbound
 from service.bootstrap import Gateway
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Meta's largest webhook is 3 MB."""
+MALFORMED = "malformed"
+"""The reason that every channel gives for a part that is not of its platform's shape."""
 
 
 def webhooks_router(gateway: Gateway) -> APIRouter:
@@ -46,7 +48,7 @@ def webhooks_router(gateway: Gateway) -> APIRouter:
         if platform is None:
             return PlainTextResponse("no such channel or app\n", 404)
         body = await _body(request)
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = _headers(request)
         try:
             await gateway.fetcher.verify(platform, headers, body)
         except NotReady as error:
@@ -91,10 +93,23 @@ class _Intake:
             return Response()
         if inbound.messages:
             gateway.lanes.admit_delivery()
+        if MALFORMED in inbound.ignored:
+            # Its siblings go on; the part itself lies in the body, which is kept for a look.
+            await unbound.keep(gateway.db, channel=channel, app=app, account="", reason=MALFORMED, payload=body)
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
             await self._accept(channel, app, message, body)
+        await self._take_rest(platform, channel, app, inbound)
+        gateway.metrics.webhooks.labels(channel, "taken").inc()
+        if inbound.answer is not None:
+            return Response(inbound.answer.body, media_type=inbound.answer.content_type)
+        # Without a word: some platforms would show it to the person whose button or command this was.
+        return Response()
+
+    async def _take_rest(self, platform: Channel, channel: str, app: str, inbound: Inbound) -> None:
+        """What is no message: installations that ended, thumbs, what the platform tells of messages."""
+        gateway = self._gateway
         for removal in inbound.removals:
             if await gateway.installations.remove(channel, app, removal):
                 log.info("installation_removed", extra={"channel": channel, "app": app})
@@ -104,11 +119,6 @@ class _Intake:
             if brand_name:
                 gateway.metrics.feedback.labels(brand_name, rating.value).inc()
         await take_told(gateway, channel, app, inbound, gateway.installations.accounts(channel, app))
-        gateway.metrics.webhooks.labels(channel, "taken").inc()
-        if inbound.answer is not None:
-            return Response(inbound.answer.body, media_type=inbound.answer.content_type)
-        # Without a word: some platforms would show it to the person whose button or command this was.
-        return Response()
 
     async def _accept(self, channel: str, app: str, message: InboundMessage, body: bytes) -> None:
         gateway, account = self._gateway, message.account
@@ -121,6 +131,14 @@ class _Intake:
         accepted = await gateway.lanes.receive(brand.name, _readable(message, gateway))
         if accepted.duplicate:
             gateway.metrics.inbox_repeats.labels(message.channel).inc()
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """By their names in lower case; one that comes twice is one value (RFC 9110, 5.3): no signature hides another."""
+    joined: dict[str, str] = {}
+    for name, value in request.headers.items():
+        joined[name.lower()] = f"{joined[name.lower()]}, {value}" if name.lower() in joined else value
+    return joined
 
 
 async def _body(request: Request) -> bytes:
