@@ -195,7 +195,7 @@ class Socket:
         """The frame of a kind, once it is there."""
 
         async def there() -> bool:
-            return sum(frame["type"] == kind for frame in self.frames) >= count
+            return [frame["type"] for frame in self.frames].count(kind) >= count
 
         assert await until(there, patience_s), (kind, [frame["type"] for frame in self.frames], self.code)
         return [frame for frame in self.frames if frame["type"] == kind][count - 1]

@@ -37,7 +37,7 @@ from service import tombstones
 from service.belonging import add, count_with_all, delete_with_all
 from service.database import Database, server_engine
 from service.errors import StorageError
-from service.tables import conversations, inbox, metadata, turns, unbound_events
+from service.tables import conversations, handoffs, inbox, metadata, turns, unbound_events
 from service.traces import MIN_ID, Needles
 
 TRIES = 3
@@ -263,6 +263,7 @@ def _delete(connection: Connection, person: Person) -> dict[str, int]:
     for part in _parts(person.shared):
         # What explains others' turns quotes what was said before in the same conversation.
         connection.execute(update(turns).where(turns.c.conversation_id.in_(part)).values(evidence=null()))
+        connection.execute(update(handoffs).where(handoffs.c.conversation_id.in_(part)).values(summary=null()))
     if laid:
         add(counts, {"tombstones": laid})
     return counts

@@ -2,8 +2,8 @@
 
 `retention.days` of a brand says how long. A turn goes with its evidence, messages, reply, thumb and hand-over; a
 conversation goes when nothing of it is left. What is still open stays: a turn that runs, a message that waits for
-one, a reply that is still to be sent, and all of a conversation that waits for a person. A reply that was given up is
-not open: nobody tries any more.
+one, a reply that is still to be sent, and all of a conversation that waits for a person, or that one has. A reply that
+was given up is not open: nobody tries any more.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ def is_open() -> ColumnElement[bool]:
     unsent = exists().where(outbox.c.turn_id == turns.c.id, outbox.c.state.in_(UNSENT))
     waits = exists().where(handoffs.c.conversation_id == turns.c.conversation_id, handoffs.c.state != "closed")
     asked = exists().where(handoffs.c.turn_id == turns.c.id, handoffs.c.state != "closed")
-    return or_(is_running, unsent, waits, asked)
+    attended = exists().where(conversations.c.id == turns.c.conversation_id, conversations.c.state == "person")
+    return or_(is_running, unsent, waits, asked, attended)
 
 
 def is_empty() -> ColumnElement[bool]:

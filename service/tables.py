@@ -230,6 +230,8 @@ hooks = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", Utc, nullable=False),
     Index("ix_hooks_due", "next_attempt_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    Index("ix_hooks_conversation_id", "conversation_id"),
+    Index("ix_hooks_turn_id", "turn_id"),
 )
 installations = Table(
     "installations",

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.points import Point, arm
-from benchmarks.gateway_under_test import PASSAGES
+from benchmarks.gateway_under_test import NO_LIMITS, PASSAGES
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
-from service import bootstrap, lanes, schedule
+from service import bootstrap, schedule
 from service.serve import run, serve
 from service.simulator import simulated_apps
 from service.testing import FixedRetriever
@@ -55,7 +55,12 @@ def configured(life: Life) -> Config:
     """The project's own configuration, turned to this life's engine, platforms and database."""
     config = load_config(ROOT / "configs", {})
     given = config.service
-    changes = {"port": life.port, "simulator": True, **life.settings}
+    changes = {
+        "port": life.port,
+        "simulator": True,
+        "limits": NO_LIMITS,
+        **life.settings,
+    }
     service = given.model_copy(
         update={
             "engine": given.engine.model_copy(update={"url": life.engine}),
@@ -87,7 +92,6 @@ def _live(life: Life) -> None:
     bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment,return-value]
     bootstrap.serving_adapters = lambda *_, **__: ({}, [])  # type: ignore[attr-defined]
     schedule.SCHEDULE_S = tuple(wait / life.faster for wait in schedule.SCHEDULE_S)  # type: ignore[assignment]
-    lanes.ENGINE_PATIENCE_S = lanes.ENGINE_PATIENCE_S / life.faster
     if life.max_file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (life.max_file_bytes, resource.RLIM_INFINITY))
     if life.point is not None:

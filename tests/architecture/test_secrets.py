@@ -13,6 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"secret|signature|token|password|digest|hmac|api_key|authorization", re.IGNORECASE)
 PUBLIC = re.compile(r"token_index|tokens|max_|completion|prompt|_chars|first_token|token_url|url", re.IGNORECASE)
 """Names that hold such a word and no secret: counts of tokens, addresses, limits."""
+NO_SECRET = {
+    "channels/slack/installing.py": ("access.token_type",),  # says what kind of token it is
+    "service/archive.py": ("digest.hexdigest()",),  # of a file, written beside it
+    "service/erasure.py": ("manifest.data_sha256",),  # of training data, as its manifest says
+    "service/installations.py": ("before.secrets", "installations.c.secrets"),  # reads of one row, both sealed
+    "service/tombstones.py": ("tombstones.c.digest",),  # a look-up in the database, of a message's public ids
+}
+"""Comparisons by file whose names only look so, each with why nobody can learn from their time."""
 FILES = [
     path
     for folder in ("channels", "service")
@@ -57,7 +65,14 @@ def loose(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_secret_is_compared_by_equality(path: Path) -> None:
-    assert list(loose(path.read_text())) == []
+    excused = NO_SECRET.get(str(path.relative_to(ROOT)), ())
+    assert [one for one in loose(path.read_text()) if not any(words in one for words in excused)] == []
+
+
+def test_what_is_excused_is_there() -> None:
+    for file, excused in NO_SECRET.items():
+        found = list(loose((ROOT / file).read_text()))
+        assert all(any(words in one for one in found) for words in excused), file
 
 
 @pytest.mark.parametrize(

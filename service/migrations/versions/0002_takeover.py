@@ -68,6 +68,8 @@ def upgrade() -> None:
     )
     due = sa.text("notified_at IS NULL")
     op.create_index("ix_hooks_due", "hooks", ["next_attempt_at"], sqlite_where=due, postgresql_where=due)
+    op.create_index("ix_hooks_conversation_id", "hooks", ["conversation_id"])
+    op.create_index("ix_hooks_turn_id", "hooks", ["turn_id"])
 
 
 def downgrade() -> None:

@@ -51,7 +51,7 @@ async def answered(db: Database, *, key: str = "thread-1", text: str = "one", ha
     accepted = await inbox.accept(db, BRAND, message(f"m{next(_numbers)}", key=key))
     turn = await inbox.next_turn(db, accepted.conversation_id)
     assert turn is not None
-    await conversations.finish(db, turn.id, reply(text), outbox=item(text), handoff=handoff)
+    await conversations.finish(db, turn.id, reply(text), outbox=item(text), handoff=handoff, waits=False)
     return turn.id
 
 

@@ -43,7 +43,9 @@ async def said(db: Database, message: InboundMessage, answer: str = "On its way 
     turn = await inbox.next_turn(db, accepted.conversation_id)
     assert turn
     evidence = {"question": message.text, "history": [past.question for past in turn.past]}
-    await conversations.finish(db, turn.id, reply(answer, evidence=evidence), outbox=item(answer), handoff="asked")
+    await conversations.finish(
+        db, turn.id, reply(answer, evidence=evidence), outbox=item(answer), handoff="asked", waits=False
+    )
     await feedback.set_feedback(db, turn.id, "down", conversation_id=accepted.conversation_id)
     return turn.id
 
@@ -115,7 +117,7 @@ async def test_an_old_event_that_comes_again_does_not_bring_the_person_back(db: 
     await said(db, from_whatsapp(PERSON, CANARY))
     await forget(db, await find(db, PERSON))
     repeat = await inbox.accept(db, BRAND, from_whatsapp(PERSON, CANARY))
-    assert repeat == inbox.Accepted(inbox.NOWHERE, duplicate=True)
+    assert repeat == inbox.Accepted(inbox.NOWHERE, duplicate=True, here=False)
     assert await rows(db, t.conversations) == []
     assert await rows(db, t.inbox) == []
     assert await inbox.next_turn(db, repeat.conversation_id) is None

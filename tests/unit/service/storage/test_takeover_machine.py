@@ -223,7 +223,7 @@ class TakeoverMachine(RuleBasedStateMachine):
             order = {row.id: (row.conversation_id, row.number) for row in self.stored(turns_table)}
             of_text = {row.text: order[row.turn_id] for row in self.stored(outbox_table)}
             for thread, conversation in self.ids.items():
-                seen = self.run(conversations.transcript(self.db, conversation, limit=1000))
+                seen, _ = self.run(conversations.transcript(self.db, conversation, limit=1000))
                 assert [one for view in seen for one in view.question.split("\n") if one] == self.written[thread]
                 notices = {VELMORA.handover.words.waiting, VELMORA.handover.words.nobody}
                 went = [of_text[text] for text in self.platform.taken if text not in notices]
