@@ -73,6 +73,14 @@ bench-retrieval: setup ## Search on public question sets beside BM25, dense, RRF
 	@$(BIN)/python -m benchmarks.retrieval $(if $(PEERS),--peers $(PEERS)) \
 		--out benchmarks/results/$$(date +%F)-retrieval.md --speed benchmarks/results/$$(date +%F)-search-speed.md
 
+.PHONY: chaos
+chaos: setup ## Try to break the channels: kill -9, forged requests, dropped answers, trouble of all kinds (NAMES="kill forged")
+	@$(BIN)/python -m benchmarks.chaos $(NAMES) --out benchmarks/results/$$(date +%F)-chaos.md
+
+.PHONY: bench-channels
+bench-channels: setup ## How soon a webhook has its 200 under load, and what idle and slow visitors cost
+	@$(BIN)/python -m benchmarks.chaos ack idle slow-reader --out benchmarks/results/$$(date +%F)-channels.md
+
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m service.cli.docs

@@ -1,6 +1,8 @@
 """The real gateway's pipeline, lanes, database and WebSocket, with retrieval stubbed or real, in front of any engine.
 
 python -m benchmarks.gateway_under_test --engine URL --port 9002 --check off --retrieval stub
+
+With `--platforms URL` its channels are on, with made-up secrets, and send to `benchmarks.platforms_under_test`.
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ from pathlib import Path
 
 from configs.home import Home
 from configs.load import Config, load_config
-from configs.service import Apps
+from configs.service import Apps, Limits, ServiceConfig
 from retrieval.encoder import Encoder
 from retrieval.passages import Passage
+from retrieval.testing import HashEncoder
 from service import bootstrap
 from service.serve import run, serve
+from service.simulator import simulated_apps
+from service.telemetry import configure_logging
 from service.testing import FixedRetriever
 
 PASSAGES = (
@@ -23,29 +28,38 @@ PASSAGES = (
     Passage("shipping.md", "Shipping", "Shipping", "Standard delivery takes 3 to 5 business days.", 0.4),
 )
 
+NO_LIMITS = Limits(visitor_per_minute=0, account_per_minute=0, total_per_minute=0)
+
 
 def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
     """The project's configuration with the engine, port and check that the run asks for."""
-    config = load_config(Path("configs"), {})
+    config, home = load_config(Path("configs"), {}), Home(Path(arguments.home))
     settings = config.service
+    url = arguments.database or f"sqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"
     settings = settings.model_copy(
         update={
             "engine": settings.engine.model_copy(update={"url": arguments.engine}),
             "service": settings.service.model_copy(
-                update={"port": arguments.port, "max_turns": 256, "max_waiting": 1024}
+                update={"port": arguments.port, "max_turns": 256, "max_waiting": 1024, "limits": NO_LIMITS}
             ),
             "generation": settings.generation.model_copy(update={"max_tokens": 64}),
-            "database": settings.database.model_copy(
-                update={"url": f"sqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"}
-            ),
-            "apps": Apps(),
+            "database": settings.database.model_copy(update={"url": url, "lease_s": arguments.lease_s}),
+            "apps": with_platforms(settings, home, arguments.platforms) if arguments.platforms else Apps(),
         }
     )
     brands = {
-        name: brand.model_copy(update={"check": arguments.check, "channels": ()})
+        name: brand.model_copy(
+            update={"check": arguments.check, "channels": brand.channels if arguments.platforms else ()}
+        )
         for name, brand in config.brands.items()
     }
-    return Config(settings, brands, config.origins, config.folder), Home(Path(arguments.home))
+    return Config(settings, brands, config.origins, config.folder), home
+
+
+def with_platforms(settings: ServiceConfig, home: Home, url: str) -> Apps:
+    """All apps, turned to a stand-in at an address; whoever knows the home can sign for them."""
+    simulating = settings.model_copy(update={"service": settings.service.model_copy(update={"simulator": True})})
+    return simulated_apps(simulating, home, url).apps
 
 
 class _StubbedKnowledge(FixedRetriever):
@@ -76,12 +90,20 @@ def main() -> None:
     parser.add_argument("--engine", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", default="var")
+    parser.add_argument("--database", help="SQLAlchemy URL; a fresh file where absent")
     parser.add_argument("--check", choices=("before", "off"), default="off")
     parser.add_argument("--retrieval", choices=("stub", "real"), default="stub")
+    parser.add_argument("--encoder", choices=("real", "hash"), default="real")
+    parser.add_argument("--lease-s", type=float, default=10.0)
+    parser.add_argument("--platforms")
     arguments = parser.parse_args()
+    if arguments.platforms:
+        configure_logging()
     config, home = configured(arguments)
     if arguments.retrieval == "stub":
         bootstrap._knowledge = _stubbed  # type: ignore[assignment]
+    if arguments.encoder == "hash":
+        bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment, return-value]
     # The engine under test serves one model only; adapters would be loaded from an engine that has none.
     bootstrap.serving_adapters = _no_adapters  # type: ignore[attr-defined]
     run(serve(config, home))

@@ -8,6 +8,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 from channels.errors import DeliveryFailed
 
+FURTHER = "further"
+"""Stands in `reply_to` where something was said to this message before: a reply that is an edit must not replace it."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
@@ -25,6 +28,27 @@ class InboundMessage:
     """Plain text with the platform's escapes undone; empty for what we cannot read (a picture)."""
     reply_to: Mapping[str, str] = field(default_factory=dict)
     """What `send` needs to answer: plain strings, stored as JSON (Slack: channel, thread_ts; WhatsApp: to)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A person's thumb on a reply of ours."""
+
+    account: str
+    reply: str
+    """The idempotency key that the reply was sent with."""
+    value: Literal["up", "down"]
+    reply_to: Mapping[str, str] = field(default_factory=dict)
+    """Where the reply stands, for `Rates.thank`; plain strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An account took the app away, or the secrets that it had given; see `channels.installs`."""
+
+    account: str
+    at_s: float
+    """When, in seconds since the epoch by the platform's clock: what was installed after this stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +110,8 @@ class Inbound:
     receipts: tuple[Receipt, ...] = ()
     reactions: tuple[Reaction, ...] = ()
     edits: tuple[Edit, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    removals: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +151,11 @@ class OutboundReply:
     """Seconds since the person's last message; None where it is not known, and so no reason to hold the reply back."""
     template: Template | None = None
     """What may be sent in place of the text when the platform takes no free text any more."""
+    rateable: bool = False
+    """Whether thumbs are offered with it, where the platform has buttons."""
+    begun: str = ""
+    """The platform's id of a message that holds its beginning (see `Grows`): its first part takes the place of that;
+    where there is nothing to say, the message goes."""
 
 
 def part_mark(key: str, part: int) -> str:
@@ -157,6 +188,8 @@ class Request:
     """Whether it shows once however often it is made, by a key or as an edit: one that broke off is then made again."""
     otherwise: Request | None = None
     """Made in place of this one where the platform refuses it for good, such as a push after a reply that is late."""
+    done_code: str = ""
+    """Code of a refusal that says that nothing is left to do: what is to be deleted is gone."""
 
     @property
     def fields(self) -> Mapping[str, object]:
@@ -167,6 +200,18 @@ class Request:
 Idempotency = Literal["key", "edit", "look-up", "none"]
 """By what a platform keeps a send that we repeat from arriving twice: it drops a second one with the same key; it edits
 what is there; it can be asked, or tells, what it has; or by nothing, and a send that broke off is not repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast a platform takes calls."""
+
+    per_s: float
+    """On average."""
+    burst: int = 1
+    """At once, after a while of silence."""
+    per: tuple[str, ...] = ()
+    """By which entries of `reply_to` it counts, such as the chat; none where it counts all of our account's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +235,8 @@ class Capabilities:
     """Most buttons below one message."""
     window_s: float | None = None
     """How long after a person's last message they may be answered freely; None for ever."""
+    rates: tuple[Rate, ...] = ()
+    """Kept by the outbox, so that a 429 is the exception."""
 
 
 class Channel(Protocol):
@@ -282,6 +329,15 @@ class Fetches(Protocol):
 
 
 @runtime_checkable
+class Rates(Protocol):
+    """A channel that offers thumbs with a reply and can show there that one has arrived."""
+
+    def thank(self, reply: OutboundReply, rating: Rating, words: str) -> Sequence[Request]:
+        """Calls that put these words where the thumbs were; nobody minds if they fail, so none is repeated."""
+        ...
+
+
+@runtime_checkable
 class LooksUp(Protocol):
     """A channel whose platform can be asked what it has of a reply: done before a call that broke off is made again."""
 
@@ -299,4 +355,20 @@ class LooksUp(Protocol):
         Raises:
             DeliveryFailed: It says nothing of the reply; with `retryable`, where it may later.
         """
+        ...
+
+
+@runtime_checkable
+class Grows(Protocol):
+    """A channel that can show the beginning of a reply, and change it until the whole is there."""
+
+    grow_every_s: float
+    """The same message is not changed sooner again."""
+
+    def begin(self, reply: OutboundReply) -> Request | None:
+        """The call that posts the beginning, which `LooksUp` finds as part 0; None where that cannot be done here."""
+        ...
+
+    def grow(self, reply: OutboundReply) -> Request | None:
+        """The call that writes more into `reply.begun`; None where it would not fit."""
         ...

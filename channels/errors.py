@@ -6,6 +6,7 @@ ChannelError
 ├── NotReady           nobody's fault: 503, so that it is sent again
 ├── PayloadInvalid     the sender's fault: the body is kept aside, 200
 ├── DeliveryFailed     the platform's fault (retryable) or ours (not)
+├── InstallRefused     the account's choice, or the platform's: told to whom installs
 ├── ChannelUnknown     the operator's fault: no such channel or app
 └── ChannelMisconfigured  the operator's fault: a secret or an address is missing or of no use
 """
@@ -39,6 +40,10 @@ class ChannelUnknown(ChannelError):
 
 class ChannelMisconfigured(ChannelError):
     """A secret or an address of an app is missing or of no use; the app must stay off."""
+
+
+class InstallRefused(ChannelError):
+    """The app was not installed; the message says why, and holds nothing that the platform wrote."""
 
 
 class DeliveryFailed(ChannelError):

@@ -20,6 +20,8 @@ class AppSetup:
     """By their names in the configuration, as plain text."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """What else is said of the app there, such as its public id."""
+    installed: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """Secrets of the accounts that installed the app (see `channels.installs`), by account; it changes at run time."""
     api_url: str
     """Where the platform is called."""
     clock: Callable[[], float]

@@ -32,6 +32,7 @@ PLATFORMS: Mapping[str, Platform] = {
     "twilio": TWILIO,
 }
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+NOT_INSTALLED: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 def build_channel(
@@ -40,6 +41,7 @@ def build_channel(
     app: str,
     secrets: Mapping[str, str],
     settings: Mapping[str, str] = NO_SETTINGS,
+    installed: Mapping[str, Mapping[str, str]] = NOT_INSTALLED,
     api_url: str,
     clock: Callable[[], float] = time.time,
 ) -> Channel:
@@ -50,6 +52,7 @@ def build_channel(
         app: The app's name here.
         secrets: As plain text, by their names in configs/service.yaml.
         settings: What else is said of the app there.
+        installed: Secrets of the accounts that installed the app, by account; it may change afterwards.
         api_url: Where the platform is called.
         clock: Seconds since the epoch.
 
@@ -63,6 +66,7 @@ def build_channel(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ChannelUnknown(f"There is no channel {name!r}; there are {', '.join(sorted(PLATFORMS))}.{hint}")
     try:
-        return platform.build(AppSetup(app=app, secrets=secrets, settings=settings, api_url=api_url, clock=clock))
+        setup = AppSetup(app=app, secrets=secrets, settings=settings, installed=installed, api_url=api_url, clock=clock)
+        return platform.build(setup)
     except ChannelMisconfigured as error:
         raise ChannelMisconfigured(f"apps.{name}.{app}: {error}") from error

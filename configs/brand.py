@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from configs.handover import Handover
+
 BRAND_NAME = r"^[a-z][a-z0-9-]{1,39}$"
 
 
@@ -30,6 +32,19 @@ class Words(Strict):
     refusals: tuple[str, ...] = Field(min_length=1, description="Said when the knowledge base holds no answer.")
     handovers: tuple[str, ...] = Field(min_length=1, description="Said when a person takes over.")
     unavailable: str = Field(description="Said when the engine cannot answer.")
+    cannot_read: str = Field(
+        default="I can read text only, no pictures, voice messages or files. Please write me what it is about.",
+        description="Said to a message without text.",
+    )
+    thanks: str = Field(default="Thank you for telling us.", description="Said to whom rates an answer.")
+    delayed: str = Field(
+        default="This takes longer than usual just now. Your message is kept, and the answer follows.",
+        description="Said on a platform while no engine answers.",
+    )
+    late: str = Field(
+        default="I am sorry: I could not answer this in time. Please write again if it still matters to you.",
+        description="Said once about messages that waited longer than `service.max_wait_s`.",
+    )
     questions_back: tuple[str, ...] = Field(
         default=("Could you tell me a little more about what you mean? Then I can look it up.",),
         min_length=1,
@@ -61,12 +76,37 @@ class SlackBinding(Strict):
         return self.team_id
 
 
+class MessageTemplate(Strict):
+    """A message that Meta approved beforehand."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", description="As in the WhatsApp Manager.")
+    language: str = Field(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$", description="As approved, such as en or pt_BR.")
+    parameters: tuple[str, ...] = Field(
+        default=("{reply}",), description="Values of the places in its body, in order; {reply} stands for the reply."
+    )
+
+    @model_validator(mode="after")
+    def _says_the_reply(self) -> Self:
+        if not any("{reply}" in one for one in self.parameters):
+            raise ValueError("no parameter holds {reply}, so that the person would not get it; name its place")
+        return self
+
+
+class WhatsAppTemplates(Strict):
+    """Templates by what they are for."""
+
+    late_reply: MessageTemplate | None = Field(
+        default=None, description="Carries a reply that comes later than 24 hours after the person's last message."
+    )
+
+
 class WhatsAppBinding(Strict):
     """A WhatsApp number that this brand answers on."""
 
     channel: Literal["whatsapp"]
     app: str
     phone_number_id: str
+    templates: WhatsAppTemplates = WhatsAppTemplates()
 
     @property
     def account(self) -> str:
@@ -261,6 +301,17 @@ class Gate(Strict):
     floors: GateFloors = GateFloors()
 
 
+class Retention(Strict):
+    """How long what customers wrote is kept."""
+
+    days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Turns older than this are deleted every day, with evidence, messages, replies, thumbs and "
+        "hand-overs, unless something about them is open; kept for ever where absent.",
+    )
+
+
 IntentName = Annotated[str, StringConstraints(pattern=r"^[^.]+$")]
 """Without a dot, which parts the names of settings."""
 
@@ -286,10 +337,17 @@ class Brand(Strict):
         default_factory=dict, description="What happens with a message of an intent that search shall not answer."
     )
     words: Words
+    unanswered: Literal["tell", "hand_over"] = Field(
+        default="tell",
+        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
+        "they are handed over to a person.",
+    )
     widget: Widget
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()
     gate: Gate = Gate()
+    handover: Handover = Handover()
+    retention: Retention = Retention()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",
@@ -300,4 +358,6 @@ class Brand(Strict):
     def _routes_have_intents(self) -> Self:
         if self.intents_routes and self.intents is None:
             raise ValueError("intents_routes names intents, but no file of `intents` says what they are; add intents")
+        if self.handover.intents and self.intents is None:
+            raise ValueError("handover.intents names intents, but no file of `intents` says what they are; add intents")
         return self

@@ -29,6 +29,7 @@ PLAIN_NAMES: Mapping[str, str] = {
     "BRANDVOICE_CONFIGS": "Folder of `service.yaml`, `brands/` and `training/`; `./configs` where it is not set.",
     "BRANDVOICE_URL": "Address of the gateway that the command line talks to.",
     "BRANDVOICE_API_KEY": "API key that the command line sends.",
+    "BRANDVOICE_PERSON": "Your name, as customers read it when you take a conversation over on the command line.",
     "BRANDVOICE_SYNTHESIS_API_KEY": "API key for the model that `brandvoice data synthesize` asks.",
 }
 

@@ -46,7 +46,11 @@ class SlackApp(App):
     """One Slack app."""
 
     signing_secret: Secret
-    bot_token: Secret
+    bot_token: Secret | None = Field(
+        default=None, description="Of one workspace; may be left out where workspaces install the app themselves."
+    )
+    client_id: str = Field(default="", description="With `client_secret`, workspaces may install the app themselves.")
+    client_secret: Secret | None = Field(default=None, description="From the same page as `client_id`.")
     api_url: str = Field(default="https://slack.com/api", description=_URL)
 
 
@@ -145,6 +149,16 @@ class Apps(Strict):
                 yield channel, name, app
 
 
+class Limits(Strict):
+    """Messages a minute that are taken; 0 sets no limit. As many as half a minute allows may come at once."""
+
+    visitor_per_minute: int = Field(
+        default=40, ge=0, description="From one visitor of the widget; nobody types so fast."
+    )
+    account_per_minute: int = Field(default=6000, ge=0, description="To one brand's widget, or from one API key.")
+    total_per_minute: int = Field(default=12000, ge=0, description="By the widget and the API together.")
+
+
 class Service(Strict):
     """Where the gateway listens and how much it takes on."""
 
@@ -155,6 +169,19 @@ class Service(Strict):
     max_turns: int = Field(default=16, ge=1, le=1024, description="Turns generated at one time; more wait.")
     max_waiting: int = Field(default=128, ge=0, description="Turns that may wait; more are told to come back.")
     turn_deadline_s: float = Field(default=90, gt=0, description="A turn that takes longer fails.")
+    max_wait_s: float = Field(
+        default=300,
+        gt=0,
+        description="A message that waits longer, for a free place or an engine, is not answered any more: its writer "
+        "is told so once.",
+    )
+    max_unanswered: int = Field(
+        default=2000,
+        ge=1,
+        description="Conversations that wait or run; beyond it a platform is told to deliver later (503): what it "
+        "delivered now would wait longer than `max_wait_s`.",
+    )
+    limits: Limits = Limits()
     simulator: bool = Field(
         default=False,
         description="Stand in for the platforms: their apps send to this gateway itself. On loopback only.",
@@ -237,6 +264,21 @@ class Database(Strict):
     url: str | None = Field(
         default=None, description="SQLAlchemy URL; `brandvoice.db` in the state folder where absent."
     )
+    lease_s: float = Field(
+        default=10.0,
+        ge=2.0,
+        description="A gateway that is silent this long is taken for dead by the others; the same for all of them.",
+    )
+
+
+class Installations(Strict):
+    """Accounts that install an app themselves."""
+
+    keys: Secret | None = Field(
+        default=None,
+        description="Comma-separated keys of 32 characters or more: tokens are stored encrypted, and install links are "
+        "made, with the first; all are read. Where absent, nobody can install an app.",
+    )
 
 
 class Handoff(Strict):
@@ -244,6 +286,10 @@ class Handoff(Strict):
 
     webhook_url: str | None = Field(default=None, description="Gets a signed POST (Standard Webhooks).")
     webhook_secret: Secret | None = Field(default=None, description="`whsec_...`; required with a URL.")
+    webhook_words: bool = Field(
+        default=False,
+        description="Whether `message.received` carries what the customer said, not only where it stands.",
+    )
 
     @model_validator(mode="after")
     def _signed(self) -> Self:
@@ -262,6 +308,7 @@ class ServiceConfig(Strict):
     generation: Generation = Generation()
     database: Database = Database()
     handoff: Handoff = Handoff()
+    installations: Installations = Installations()
     apps: Apps = Apps()
 
 

@@ -17,8 +17,10 @@ from service.routes.adapters import adapters_router
 from service.routes.bench import bench_router
 from service.routes.chat_http import openai_router
 from service.routes.chat_ws import chat_router
+from service.routes.conversations import conversations_router
 from service.routes.evidence import evidence_router
 from service.routes.health import health_router
+from service.routes.install import install_router
 from service.routes.pages import pages_router
 from service.routes.simulator import simulator_router
 from service.routes.webhooks import webhooks_router
@@ -64,8 +66,10 @@ def _include(app: FastAPI, gateway: Gateway) -> None:
         chat_router(gateway),
         openai_router(gateway),
         webhooks_router(gateway),
+        install_router(gateway),
         health_router(gateway),
         evidence_router(gateway),
+        conversations_router(gateway),
         adapters_router(gateway),
         bench_router(gateway),
         pages_router(gateway.config.brands),

@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +26,42 @@ from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
 from configs.secrets import read_secret
+from configs.service import ServiceConfig
 from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
-from service import handoffs, outbox
+from service import handoffs, hooks, outbox, retention
 from service.adapters import serving_adapters
 from service.apps import open_app
+from service.breaker import Breaker, GuardedGenerator, answering
 from service.database import Database
+from service.desk import Desk
 from service.engine import EngineProcess, EngineState, RemoteEngine
 from service.engines import EnginePool, Member
 from service.errors import RequestInvalid, ServiceError
 from service.fetching import Fetcher
+from service.gateways import Place, place
 from service.generation import VllmGenerator
+from service.growing import Growing
+from service.house import House
 from service.hub import Hub
+from service.installations import FOLLOW_S, Installations
 from service.lanes import Lanes
+from service.limits import RateLimits
+from service.notices import Notices
+from service.pace import Pace
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
+from service.ratings import Ratings
+from service.restoring import finish_cut
+from service.sealing import Sealer
 from service.security import ApiKeys, check_exposure
 from service.telemetry import Metrics
 from service.typing import Typing
 from service.voices import Adapters, EngineAdapters, EngineVoices
+from service.windows import late_templates
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +89,20 @@ class Gateway:
     base_name: str
     terms: Terms
     """What an adapter must be to be served here."""
+    limits: RateLimits
+    breakers: Mapping[str, Breaker]
+    """By the engine's address."""
     fetcher: Fetcher
     """Brings what channels need before they verify or send."""
+    desk: Desk
+    """Where people take conversations over."""
+    member: Place
+    """What this gateway is among those that share the database."""
+    installations: Installations
+    """Who answers an account, be it bound by the configuration or at run time."""
+    send: outbox.Send
+    """Makes one call of a channel."""
+    ratings: Ratings
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -116,6 +143,10 @@ async def open_gateway(
         ConfigError: Something is missing that only the operator can bring.
     """
     environment = os.environ if environment is None else environment
+    finish_cut(home)
+    # Bindings come and go while the gateway runs: see `service.installations`.
+    brands = dict(config.brands)
+    config = replace(config, brands=brands)
     settings = config.service
     keys = _api_keys(config, environment)
     check_exposure(settings.service.host, keys)
@@ -125,19 +156,26 @@ async def open_gateway(
         encoder = _encoder(home.models / settings.models.encoder)
         knowledge = _knowledge(config, home, encoder)
         intents, unread = _intents(config, home, encoder)
-        db = await Database.open(settings.database.url or f"sqlite:///{home.database}")
+        database = settings.database.url or f"sqlite:///{home.database}"
+        db = await Database.open(database)
         stack.push_async_callback(db.close)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
-        metrics, hub = Metrics(), Hub()
+        metrics = Metrics()
+        member = place(db, database, lease_s=settings.database.lease_s, metrics=metrics)
+        hub = member.hub
         base = _base_model(config, home)
         terms = Terms.of(settings, home, environment)
         adapters, problems = serving_adapters(home, config.brands, terms=terms)
         for problem in problems:
             log.error("adapter_unusable", extra={"reason": problem})
-        platform, off = _channels(config, environment)
-        problems += off + unread
+        sealer, unsealed = _sealer(config, environment)
+        installations = Installations(db, brands, sealer)
+        await installations.refresh()
+        await installations.seal_anew()
+        platform, off = _channels(config, environment, installations)
+        problems += off + unread + unsealed
 
         warming: list[asyncio.Task[None]] = []
 
@@ -157,9 +195,11 @@ async def open_gateway(
             if count:
                 warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
 
+        breakers: dict[str, Breaker] = {}
         engine, holder, generator = _engines(
-            config, home, base, terms, adapters, session, on_change=engine_changed, on_count=engines_answer
-        )
+            config, home, base, terms, adapters, session, partial(_guarded, breakers, settings, session, metrics),
+            on_change=engine_changed, on_count=engines_answer,
+        )  # fmt: skip
         voices = EngineVoices(home, base_name=base["name"], adapters=holder)
         pipeline = ChatPipeline(
             retrievers=knowledge,
@@ -177,6 +217,7 @@ async def open_gateway(
         send = sender(outside)
         fetcher = Fetcher(send)
         gateway: Gateway
+        house = House(config.brands, (hooks.plan,) if settings.handoff.webhook_url else ())
         lanes = Lanes(
             db=db,
             pipeline=pipeline,
@@ -184,15 +225,22 @@ async def open_gateway(
             brands=config.brands,
             settings=settings.service,
             metrics=metrics,
-            engine_ready=engine.ready,
+            engine_ready=lambda: answering(engine.ready, breakers),
             typing=Typing(platform, send, ready=fetcher.ready),
+            growing=Growing(db, platform, send, ready=fetcher.ready, sure=member.sure),
+            notices=Notices(db, platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
             to_deliver=lambda: gateway.wake(),
+            house=house,
+            member=member,
         )
+        desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
-            platform, base["name"], terms, fetcher, tuple(problems),
+            platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
+            fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready), tuple(problems),
         )  # fmt: skip
+        await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
         stack.push_async_callback(engine.stop)
         stack.push_async_callback(lambda: _cancelled(*warming))
@@ -204,12 +252,25 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, housekeeper)
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
+        stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
+        installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
+        stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)
-        await outbox.recover(db)
         if left := await lanes.resume():
             log.info("turns_resumed", extra={"conversations": left})
         yield gateway
         hub.broadcast(None)
+
+
+def _guarded(
+    breakers: dict[str, Breaker], settings: ServiceConfig, session: aiohttp.ClientSession, metrics: Metrics, url: str
+) -> tuple[Breaker, Generator]:
+    """What generates on one engine, behind a breaker of its own."""
+    breakers[url] = breaker = Breaker(on_change=partial(metrics.breaker, url))
+    metrics.breaker(url, breaker.state)
+    # A turn makes two generations at most, so one that was cut off by its deadline took about half of it.
+    slow_s = settings.service.turn_deadline_s / 2
+    return breaker, GuardedGenerator(VllmGenerator(session, url), breaker, slow_s=slow_s)
 
 
 def _engines(
@@ -219,6 +280,7 @@ def _engines(
     terms: Terms,
     adapters: Mapping[str, Path],
     session: aiohttp.ClientSession,
+    guarded: Callable[[str], tuple[Breaker, Generator]],
     *,
     on_change: Callable[[EngineState], None],
     on_count: Callable[[int], None],
@@ -230,10 +292,10 @@ def _engines(
         return EngineAdapters(home, base_name=name, terms=terms, engine_url=url, session=session, loaded=loaded)
 
     if settings.elsewhere:
-        members = [
-            Member(RemoteEngine(url, session=session), adapters_of(url, {}), VllmGenerator(session, url))
-            for url in settings.elsewhere
-        ]
+        members = []
+        for url in settings.elsewhere:
+            breaker, generator = guarded(url)
+            members.append(Member(RemoteEngine(url, session=session), adapters_of(url, {}), generator, breaker))
         pool = EnginePool(members, base_name=name, on_change=on_change, on_count=on_count)
         # One engine leaves nothing to choose: its tokens need not go through the pool.
         return pool, pool, pool if len(members) > 1 else members[0].generator
@@ -245,6 +307,8 @@ def _engines(
             serving, _ = serving_adapters(home, config.brands, terms=terms)
             process.adapters = {model: folder for model, folder in serving.items() if held.holds(model)}
             held.forget(process.adapters)
+        elif state == "ready":
+            breaker.try_now()
         on_change(state)
         on_count(int(state == "ready"))
 
@@ -258,7 +322,8 @@ def _engines(
         on_change=changed,
     )
     held = adapters_of(process.url, adapters)
-    return process, held, VllmGenerator(session, process.url)
+    breaker, generator = guarded(process.url)
+    return process, held, generator
 
 
 def outside_session() -> aiohttp.ClientSession:
@@ -289,6 +354,7 @@ async def _housekeeping(
 ) -> None:
     """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
     settings = gateway.config.service.handoff
+    templates, pace = late_templates(gateway.config.brands), Pace()
 
     async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -300,10 +366,21 @@ async def _housekeeping(
     while True:
         try:
             ready = gateway.fetcher.ready
-            for result, count in (await outbox.deliver_due(gateway.db, gateway.channels, send, ready=ready)).items():
+            delivered = await outbox.deliver_due(
+                gateway.db,
+                gateway.channels,
+                send,
+                ready=ready,
+                templates=templates,
+                pace=pace,
+                member=gateway.member,
+            )
+            for result, count in delivered.items():
                 gateway.metrics.deliveries.labels(result).inc(count)
-            if settings.webhook_url and secret:
+            if settings.webhook_url and secret and gateway.member.first:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
+                await hooks.notify_due(gateway.db, settings.webhook_url, secret, post, words=settings.webhook_words)
+            await gateway.desk.nobody_came()
             gateway.metrics.sockets.set(gateway.hub.sockets)
         except (ServiceError, RetrievalError) as error:
             log.warning("housekeeping_failed", extra={"reason": str(error)})
@@ -332,6 +409,19 @@ async def _follow_knowledge(gateway: Gateway) -> None:
         await asyncio.sleep(HOUSEKEEPING_S)
 
 
+async def _follow_installations(gateway: Gateway, send: outbox.Send) -> None:
+    """See what other gateways installed, and renew what ends; the outermost loop, so it survives all."""
+    while True:
+        try:
+            await gateway.installations.refresh()
+            await gateway.installations.renew_due(gateway.channels, send)
+        except ServiceError as error:
+            log.warning("installations_not_followed", extra={"reason": str(error)})
+        except Exception:
+            log.exception("installations_not_followed")
+        await asyncio.sleep(FOLLOW_S)
+
+
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
@@ -346,6 +436,18 @@ def _api_keys(config: Config, environment: Mapping[str, str]) -> tuple[str, ...]
     if short := [key for key in keys if len(key) < 16]:
         raise ConfigError(f"{len(short)} of the API keys have fewer than 16 characters. Make longer ones.")
     return keys
+
+
+def _sealer(config: Config, environment: Mapping[str, str]) -> tuple[Sealer | None, list[str]]:
+    """What encrypts tokens of accounts that install an app; without usable keys nothing can be installed."""
+    secret = config.service.installations.keys
+    if secret is None:
+        return None, []
+    try:
+        return Sealer.of(read_secret(secret, environment)), []
+    except ConfigError as error:
+        log.warning("installing_off", extra={"reason": str(error)})
+        return None, [f"Installing apps is off: {error}"]
 
 
 def _encoder(folder: Path) -> OnnxEncoder:
@@ -387,13 +489,16 @@ def _base_model(config: Config, home: Home) -> dict[str, str]:
     return {**json.loads(note.read_text("utf-8")), "folder": str(folder)}
 
 
-def _channels(config: Config, environment: Mapping[str, str]) -> tuple[dict[tuple[str, str], Channel], list[str]]:
+def _channels(
+    config: Config, environment: Mapping[str, str], installations: Installations
+) -> tuple[dict[tuple[str, str], Channel], list[str]]:
     """One channel an app; an app whose secrets are missing stays off and is named."""
     built: dict[tuple[str, str], Channel] = {}
     off: list[str] = []
     for channel, app, settings in config.service.apps.each():
         try:
-            built[channel, app] = open_app(channel, app, settings, environment)
+            installed = installations.secrets(channel, app)
+            built[channel, app] = open_app(channel, app, settings, environment, installed=installed)
         except (ConfigError, ChannelError, ValueError) as error:
             off.append(f"Channel {channel}/{app} is off: {error}")
             log.warning("channel_off", extra={"channel": channel, "app": app, "reason": str(error)})

@@ -165,10 +165,7 @@ class _File:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Customers' words: for the owner's eyes only.
         path.touch(mode=0o600)
-        engine = create_engine(url.set(drivername="sqlite"), **_OPTIONS)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        self._engine = engine
+        self._engine = engine = sqlite_engine(url)
         self._writers = {
             durable: engine.execution_options(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL")
             for durable in (True, False)
@@ -212,7 +209,7 @@ class _Server:
         await asyncio.to_thread(upgrade)
 
     async def _upgrade(self) -> None:
-        engine = create_async_engine(self._url, **_OPTIONS)
+        engine = server_engine(self._url)
         try:
             async with engine.begin() as connection:
                 await connection.run_sync(_upgrade)
@@ -225,6 +222,25 @@ class _Server:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def sqlite_engine(url: URL, *, alone: bool = False) -> Engine:
+    """An engine whose transactions begin where they should.
+
+    Args:
+        url: Of a file.
+        alone: Nobody else, in whatever process, may have the file open: the first statement fails where somebody has,
+            and nobody gets in until the connection is closed.
+    """
+    engine = create_engine(url.set(drivername="sqlite"), **_OPTIONS)
+    event.listen(engine, "connect", _prepare_sqlite_alone if alone else _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine.execution_options(begin="IMMEDIATE") if alone else engine
+
+
+def server_engine(url: URL) -> AsyncEngine:
+    """An engine of PostgreSQL, or of whatever else has an asynchronous driver."""
+    return create_async_engine(url, **_OPTIONS)
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
@@ -259,6 +275,13 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_sqlite_alone(connection: Any, record: object) -> None:
+    # In WAL mode every open connection holds a shared lock on the file, which an exclusive one cannot pass.
+    for pragma in ("busy_timeout=1000", "locking_mode=EXCLUSIVE"):
+        connection.execute(f"PRAGMA {pragma}").close()
+    _prepare_sqlite(connection, record)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -230,6 +230,8 @@ class RemoteEngine:
         self.state: EngineState = "starting"
         self.failure: EngineFailed | None = None
         self.on_change = on_change
+        self.was_away = False
+        """Whether it missed a look since it was ready last; one that was only doubted did not."""
         self._session = session
         self._watcher: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -264,7 +266,9 @@ class RemoteEngine:
                     alive = answer.status == 200
             # What was asked before the doubt says nothing of the time after it.
             if not self._doubt.is_set():
+                self.was_away = self.was_away or not alive
                 self._set("ready" if alive else "down")
+                self.was_away = not alive
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._doubt.wait()

@@ -10,13 +10,22 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from retrieval.prompt import Message
 from service.adapters import model_name
+from service.breaker import Breaker
 from service.engine import EngineState, RemoteEngine
-from service.errors import AdapterUnknown, EngineFailed, EngineLost, ModelUnavailable, ServiceError
+from service.errors import (
+    AdapterUnknown,
+    EngineAway,
+    EngineFailed,
+    EngineLost,
+    EngineResting,
+    ModelUnavailable,
+    ServiceError,
+)
 from service.ports import Generator, Piece, Sampling
 from service.voices import EngineAdapters
 
@@ -30,6 +39,8 @@ class Member:
     engine: RemoteEngine
     adapters: EngineAdapters
     generator: Generator
+    breaker: Breaker = field(default_factory=Breaker)
+    """The one that guards the generator."""
     in_flight: int = 0
     served: int = 0
     """Requests that it got so far, which decides between two that are equally busy."""
@@ -89,6 +100,8 @@ class EnginePool:
         """An engine came or went."""
         if state != "ready":
             member.adapters.forget({})
+        elif member.engine.was_away:
+            member.breaker.try_now()
         answering = len(self._live())
         log.warning("engine_changed", extra={"engine": member.engine.url, "state": state, "answering": answering})
         if answering:
@@ -152,16 +165,21 @@ class EnginePool:
                 return
             finally:
                 member.in_flight -= 1
-        raise ModelUnavailable(f"None of the {len(self._members)} engines can answer with {model} now.")
+        nothing = f"None of the {len(self._members)} engines can answer with {model} now."
+        if tried:
+            raise ModelUnavailable(nothing)
+        # Nobody was asked, so the prompt has no part in it.
+        if resting := [member.breaker.retry_after_s for member in self._able(model)]:
+            raise EngineResting(nothing, min(resting))
+        raise EngineAway(nothing)
 
     def _choose(self, model: str, tried: Sequence[Member]) -> Member | None:
-        """The least busy engine that answers, has proven the model, and was not tried yet."""
-        able = [
-            member
-            for member in self._live()
-            if member not in tried and (model == self._base_name or member.adapters.holds(model))
-        ]
+        """The least busy engine that answers, is not left alone, has proven the model, and was not tried yet."""
+        able = [member for member in self._able(model) if member not in tried and member.breaker.passes]
         return min(able, key=lambda member: (member.in_flight, member.served), default=None)
+
+    def _able(self, model: str) -> list[Member]:
+        return [member for member in self._live() if model == self._base_name or member.adapters.holds(model)]
 
     def _live(self) -> list[Member]:
         return [member for member in self._members if member.engine.state == "ready"]

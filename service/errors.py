@@ -3,23 +3,35 @@
 ServiceError
 ├── StorageError
 │   ├── StorageUnavailable     ours, retry: database locked, disk full, server gone
+│   ├── LeaseLost              nobody's: another gateway answers this conversation now
 │   └── ConversationUnknown    the caller's
 ├── GenerationError
 │   ├── ModelUnavailable       the engine's, retry
-│   │   └── EngineLost         it broke off, or cannot be reached
+│   │   ├── EngineLost         it broke off
+│   │   │   └── EngineAway     nothing listens there: the prompt has no part in it
+│   │   └── EngineResting      it failed too often in a row and is left alone, retry after `retry_after_s`
 │   ├── GenerationTimeout      the engine's, retry
+│   ├── TooLate                the engine's: its reader waited longer than `service.max_wait_s`
 │   ├── AdapterUnknown         the operator's: promote or train it
 │   ├── ContextTooLong         ours
 │   └── EngineRefused          ours
+├── TakenByAnother             another person's: they have the conversation
+├── NotPossible                the caller's: a state that cannot follow, a name that is none
 ├── PromotionRefused           the candidate's: the gate says no, or was not asked
 ├── EngineFailed               the operator's: the engine does not start
+├── ArchiveInvalid             the file's: no archive of ours, of another version, damaged
+├── HomeInUse                  the operator's: the state folder holds something
 ├── RequestInvalid             the caller's: message names what and the limit
 ├── BrandUnknown               the caller's
 ├── AccessDenied               the caller's: key, site key or origin
 └── Busy                       nobody's, retry after `retry_after_s`
+    ├── SlowDown               the caller's: more messages in a minute than its limit
+    └── Full                   nobody's: a platform shall deliver later
 """
 
 from __future__ import annotations
+
+import math
 
 
 class ServiceError(Exception):
@@ -53,10 +65,32 @@ class StorageUnavailable(StorageError):
     retryable = True
 
 
+class LeaseLost(StorageError):
+    """This gateway was taken for dead, and another one answers the conversation; nothing was stored."""
+
+    code = "lease_lost"
+
+
 class ConversationUnknown(StorageError):
     """No conversation or turn of this id."""
 
     code = "conversation_unknown"
+
+
+class TakenByAnother(ServiceError):
+    """Another person has the conversation."""
+
+    code = "taken_by_another"
+
+    def __init__(self, message: str, *, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
+class NotPossible(ServiceError):
+    """A conversation cannot go from its state to the wanted one, or not by this name."""
+
+    code = "not_possible"
 
 
 class GenerationError(ServiceError):
@@ -76,11 +110,31 @@ class EngineLost(ModelUnavailable):
     """The engine broke off or cannot be reached."""
 
 
+class EngineAway(EngineLost):
+    """Nothing listens there; what was asked has no part in it."""
+
+
+class EngineResting(ModelUnavailable):
+    """The engine's breaker is open; it was not asked."""
+
+    code = "engine_resting"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = math.ceil(retry_after_s)
+
+
 class GenerationTimeout(GenerationError):
     """The turn took longer than its deadline."""
 
     code = "timeout"
     retryable = True
+
+
+class TooLate(GenerationError):
+    """The message waited so long that an answer would come as if from nowhere."""
+
+    code = "too_late"
 
 
 class AdapterUnknown(GenerationError):
@@ -105,6 +159,18 @@ class EngineFailed(ServiceError):
     """The engine's process does not come up."""
 
     code = "engine_failed"
+
+
+class ArchiveInvalid(ServiceError):
+    """A file is no archive of ours, of another version, damaged, or made to do harm."""
+
+    code = "archive_invalid"
+
+
+class HomeInUse(ServiceError):
+    """The state folder holds something already."""
+
+    code = "home_in_use"
 
 
 class RequestInvalid(ServiceError):
@@ -139,3 +205,15 @@ class Busy(ServiceError):
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SlowDown(Busy):
+    """One visitor, account or everybody sent more messages than the limit."""
+
+    code = "slow_down"
+
+
+class Full(Busy):
+    """More conversations wait than can be answered in time."""
+
+    code = "full"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Outcome = Literal["answered", "refused", "handed_off", "small_talk"]
+Outcome = Literal["answered", "refused", "handed_off", "small_talk", "stopped"]
+"""`stopped`: its reader had read enough, or did not want to wait."""
 
 
 @dataclass(frozen=True, slots=True)

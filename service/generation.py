@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from retrieval.prompt import Message
-from service.errors import AdapterUnknown, ContextTooLong, EngineLost, EngineRefused, ModelUnavailable
+from service.errors import AdapterUnknown, ContextTooLong, EngineAway, EngineLost, EngineRefused, ModelUnavailable
 from service.ports import Piece, Sampling
 
 FIRST_TOKEN_S = 30.0
@@ -58,7 +58,8 @@ class VllmGenerator:
                 async for piece in _pieces(response.content, gather_s):
                     yield piece
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            raise EngineLost(
+            kind = EngineAway if isinstance(error, aiohttp.ClientConnectorError) else EngineLost
+            raise kind(
                 f"The engine at {self._url!r} stopped answering ({type(error).__name__}). "
                 "It is restarted by the gateway; try again in a minute, or look into runs/engine.log."
             ) from error

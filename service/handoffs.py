@@ -29,7 +29,7 @@ from service.tables import conversations, handoffs, turns
 log = logging.getLogger(__name__)
 
 Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
-State = Literal["open", "closed"]
+State = Literal["open", "taken", "closed"]
 
 MIN_KEY_BYTES = 24
 """Source: Standard Webhooks specification, "Signature scheme": symmetric secrets have 24 to 64 bytes."""
@@ -51,6 +51,8 @@ class Handoff:
     created_at: datetime
     notified_at: datetime | None
     question: str | None
+    summary: Mapping[str, Any] | None = None
+    taken_by: str | None = None
 
 
 async def open_handoff(db: Database, *, brand: str, reason: str) -> str:
@@ -69,7 +71,7 @@ async def list_handoffs(
     Args:
         db: Holds them.
         brand: Of this brand only.
-        state: Only `open` or `closed` ones.
+        state: Only those in this state.
         limit: At most so many.
     """
     query = (
@@ -87,7 +89,7 @@ async def list_handoffs(
     return [
         Handoff(
             row.id, row.brand, row.conversation_id, row.turn_id, row.channel, row.reason, row.state, row.created_at,
-            row.notified_at, row.question,
+            row.notified_at, row.question, row.summary, row.taken_by,
         )
         for row in rows
     ]  # fmt: skip
@@ -106,6 +108,8 @@ def to_json(handoff: Handoff) -> dict[str, Any]:
         "question": handoff.question,
         "created_at": handoff.created_at.isoformat(),
         "notified_at": handoff.notified_at.isoformat() if handoff.notified_at else None,
+        "taken_by": handoff.taken_by,
+        "summary": handoff.summary,
     }
 
 
@@ -162,6 +166,21 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
+def signed_headers(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Headers of one call.
+
+    Raises:
+        ConfigError: The secret is none.
+    """
+    timestamp = int(at.timestamp())
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(secret, message_id, timestamp, body),
+    }
+
+
 async def notify_due(db: Database, url: str, secret: str, post: Post, *, clock: Callable[[], datetime] = now) -> int:
     """Tell the outside of open hand-overs that it has not taken yet; returns how many it took.
 
@@ -174,19 +193,12 @@ async def notify_due(db: Database, url: str, secret: str, post: Post, *, clock: 
     taken = 0
     for row in await _due(db, at):
         body = _payload(row)
-        timestamp = int(at.timestamp())
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": row.id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(secret, row.id, timestamp, body),
-        }
         try:
-            status = await post(url, headers, body)
+            status = await post(url, signed_headers(secret, row.id, at, body), body)
         except (OSError, aiohttp.ClientError) as error:
             log.warning("handoff_not_told", extra={"handoff": row.id, "reason": f"{type(error).__name__}: {error}"})
             status = 0
-        await _note(db, row.id, _outcome(status, row.attempts + 1, clock()))
+        await _note(db, row.id, after_attempt(status, row.attempts + 1, clock()))
         taken += 200 <= status < 300
     return taken
 
@@ -197,7 +209,7 @@ async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
         select(handoffs)
         .where(
             handoffs.c.notified_at.is_(None),
-            handoffs.c.state == "open",
+            handoffs.c.state != "closed",
             handoffs.c.attempts <= len(SCHEDULE_S),
             or_(handoffs.c.next_attempt_at.is_(None), handoffs.c.next_attempt_at <= at),
         )
@@ -229,8 +241,8 @@ def _payload(row: Row[Any]) -> bytes:
     ).encode()
 
 
-def _outcome(status: int, attempts: int, at: datetime) -> dict[str, Any]:
-    """What to note after an attempt."""
+def after_attempt(status: int, attempts: int, at: datetime) -> dict[str, Any]:
+    """What to note after an attempt: told, given up, or when to try again."""
     if 200 <= status < 300:
         return {"notified_at": at, "attempts": attempts}
     if status == GONE or attempts > len(SCHEDULE_S):

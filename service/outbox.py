@@ -1,9 +1,10 @@
 """What goes out: a reply stays here until its platform has it.
 
-planned -> sending -> sent, or back to planned with a later time, or failed. What was being sent when the process died,
-or when the line broke, may have arrived; `service.receipts` says how that is found out. What cannot be found out is
-`unknown` and not sent again: a customer who reads an answer twice is worse served than one whom an operator sees in the
-count; the parts after it are sent.
+planned -> sending -> sent, or back to planned with a later time, or failed. Any number of gateways deliver side by
+side: one takes a reply, and only it says what became of it, unless it is taken for dead. What was being sent when a
+gateway died, or when the line broke, may have arrived; `service.receipts` says how that is found out. What cannot be
+found out is `unknown` and not sent again: a customer who reads an answer twice is worse served than one whom an
+operator sees in the count; the parts after it are sent.
 """
 
 from __future__ import annotations
@@ -15,34 +16,39 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
-from sqlalchemy import Connection, Insert, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Insert, Row, bindparam, func, select, update
 
 from channels.base import Channel, LooksUp, OutboundReply, Request, Source
 from channels.errors import DeliveryFailed
 from service import receipts
 from service.database import Database, now, storable
 from service.errors import StorageUnavailable
+from service.leases import NOBODY, Membership, Unshared, lives, of_the_dead
+from service.pace import Pace
 from service.receipts import IN_DOUBT, UNKNOWN
 from service.receipts import Send as Send  # part of this module as well
 from service.schedule import SCHEDULE_S, wait_s
-from service.tables import conversations, outbox, turns
+from service.tables import conversations, is_running, outbox, turns
+from service.windows import NO_TEMPLATES, Templates, outbound
 
 log = logging.getLogger(__name__)
 
 Ready = Callable[[Channel], Awaitable[None]]
 Channels = Mapping[tuple[str, str], Channel]
+UNSHARED = Unshared()
 
 IN_ORDER_ATTEMPTS = 3
 """A reply that failed more often than this (about six minutes) no longer holds up the replies after it."""
+GROWING = "growing"
+"""State of a reply whose turn still runs, and whose beginning is shown; see `service.growing`."""
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
-
 NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """No connection came about, so the platform cannot have the reply."""
 UNSURE = (OSError, aiohttp.ClientError, TimeoutError)
@@ -79,18 +85,26 @@ def insert_item(turn: str, item: OutboxItem) -> Insert:
     )
 
 
-async def recover(db: Database) -> int:
-    """After a start: the part that was in flight when we died is in doubt, those after it are planned.
+def plan_item(connection: Connection, turn: str, item: OutboxItem) -> None:
+    """Plan a delivery; what was shown of it while it grew is the same delivery."""
+    whole = {"text": storable(item.text), "sources": [asdict(source) for source in item.sources]}
+    begun = update(outbox).where(outbox.c.turn_id == turn, outbox.c.state == GROWING)
+    if connection.execute(begun.values(state="planned", next_attempt_at=now(), **whole)).rowcount == 0:
+        connection.execute(insert_item(turn, item))
 
-    Only while no other gateway delivers from this database.
+
+async def recover(db: Database) -> int:
+    """The part that a gateway had in flight when it died is in doubt, those after it are planned.
 
     Returns:
         How many replies were in flight.
     """
 
     def plan(connection: Connection) -> int:
-        query = select(outbox.c.id, outbox.c.provider_ids).where(outbox.c.state == "sending")
-        found = connection.execute(query).all()
+        query = select(outbox.c.id, outbox.c.provider_ids).where(
+            outbox.c.state == "sending", of_the_dead(outbox.c.gateway)
+        )
+        found = connection.execute(query.with_for_update(skip_locked=True)).all()
         for row in found:
             values = {
                 "state": "planned",
@@ -118,7 +132,15 @@ async def as_it_is(channel: Channel) -> None:
 
 
 async def deliver_due(
-    db: Database, channels: Channels, send: Send, *, ready: Ready = as_it_is, clock: Callable[[], datetime] = now
+    db: Database,
+    channels: Channels,
+    send: Send,
+    *,
+    ready: Ready = as_it_is,
+    clock: Callable[[], datetime] = now,
+    templates: Templates = NO_TEMPLATES,
+    pace: Pace | None = None,
+    member: Membership = UNSHARED,
 ) -> Mapping[str, int]:
     """Send everything whose time has come, the replies of one conversation in their order.
 
@@ -130,16 +152,20 @@ async def deliver_due(
         send: Makes one HTTP call; it must give up by itself (`TimeoutError`).
         ready: Fetches what a channel needs before it can send; see `service.fetching`.
         clock: The present moment, with its zone.
+        templates: What may be sent when free text is no longer taken; see `service.windows`.
+        pace: Keeps the platforms' rates; None sends as fast as it can.
+        member: Who delivers.
 
     Returns:
         How many replies are now `sent`, `put_off`, `failed` and `unknown`.
     """
     totals = Counter({"sent": 0, "put_off": 0, "failed": 0, "unknown": 0})
     stop = asyncio.Event()
+    if await db.read(lambda connection: connection.execute(_ANY_LEFT_BEHIND).first()):
+        await db.write(lambda connection: connection.execute(_LEFT_BEHIND, {"at": now()}))
     while due := await _due(db, clock()):
-        work = asyncio.gather(
-            *(_deliver(db, row, channels, send, ready, clock, stop) for row in due), return_exceptions=True
-        )
+        each = [_deliver(db, row, channels, send, ready, clock, stop, templates, pace, member) for row in due]
+        work = asyncio.gather(*each, return_exceptions=True)
         try:
             results = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -148,7 +174,11 @@ async def deliver_due(
             raise
         if broken := [result for result in results if isinstance(result, BaseException)]:
             raise broken[0]
-        totals.update(result for result in results if isinstance(result, str))
+        done = [result for result in results if isinstance(result, str)]
+        totals.update(done)
+        if not done:
+            # Others have them, or we are taken for dead.
+            break
     return totals
 
 
@@ -239,34 +269,48 @@ async def _deliver(
     ready: Ready,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    templates: Templates,
+    pace: Pace | None,
+    member: Membership,
 ) -> str | None:
     """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
     done: list[str] | None = None
+    # Who speaks of it must find it as they left it: nobody took it meanwhile.
+    ours = (outbox.c.state == "planned") & (outbox.c.attempts == row.attempts)
     try:
         channel = _channel(channels, row)
         await ready(channel)
-        reply = _outbound(row)
+        reply = await _with_its_beginning(db, row, await outbound(db, row, channel, templates, clock), channel, send)
         calls = _render(channel, reply)
+        send = _watched(send, pace, channel, row)
         while not stop.is_set():
-            claimed = await _claim(db, row.id)
+            me = member.id
+            held_back = await _held_back(db, row, channel, pace, clock)
+            claimed = None if held_back else await _claim(db, row, me, clock())
             if claimed is None:
                 return None
+            ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
             done, told = claimed
             # Until it is settled, a part in doubt stays in doubt: the platform may not be there to be asked.
             over, doubted = await receipts.settled(channel, reply, calls, done, told, send)
             if over != done and not doubted:
                 # Else a crash in the next call would leave the doubt with the wrong part.
-                await _set(db, row, stop, state="sending", provider_ids=over)
+                await _set(db, row, stop, ours, state="sending", provider_ids=over)
             done = [*over, IN_DOUBT] if doubted else over
+            if len(over) < len(calls) and not member.sure():
+                # We slept, and others may have taken it for broken off: nothing is sent before that is known.
+                await _set(db, row, stop, ours, state="planned", provider_ids=done)
+                return None
             if len(over) < len(calls):
                 done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
             if len(done) >= len(calls):
-                return await _close(db, row, done, stop)
-            await _set(db, row, stop, state="planned", provider_ids=done)
+                return await _close(db, row, done, stop, ours)
+            if await _set(db, row, stop, ours, state="planned", provider_ids=done) is None:
+                return None
     except _InDoubt as error:
-        return await _put_off(db, row, error, clock, stop, done=_doubtful(done or []))
+        return await _put_off(db, row, error, clock, stop, ours, done=_doubtful(done or []))
     except DeliveryFailed as error:
-        return await _put_off(db, row, error, clock, stop, done=done)
+        return await _put_off(db, row, error, clock, stop, ours, done=done)
     return None
 
 
@@ -282,9 +326,38 @@ def _channel(channels: Channels, row: Row[Any]) -> Channel:
     return channel
 
 
-def _outbound(row: Row[Any]) -> OutboundReply:
-    sources = tuple(Source(**source) for source in row.sources)
-    return OutboundReply(row.account, row.reply_to, row.text, row.id, sources)
+async def _with_its_beginning(
+    db: Database, row: Row[Any], reply: OutboundReply, channel: Channel, send: Send
+) -> OutboundReply:
+    """The reply, and the message in whose place it goes; where nobody knows whether that is there, it is asked for.
+
+    Raises:
+        DeliveryFailed: The platform could not be asked.
+    """
+    if row.begun != IN_DOUBT:
+        return replace(reply, begun=row.begun or "")
+    found = await receipts.asked(channel, reply, send)
+    begun = (found or {}).get(0, "")
+    change = update(outbox).where(outbox.c.id == row.id).values(begun=begun)
+    await db.write(lambda connection: connection.execute(change))
+    return replace(reply, begun=begun)
+
+
+def _watched(send: Send, pace: Pace | None, channel: Channel, row: Row[Any]) -> Send:
+    return pace.watching(send, channel, row.app, row.account, row.reply_to) if pace else send
+
+
+async def _held_back(
+    db: Database, row: Row[Any], channel: Channel, pace: Pace | None, clock: Callable[[], datetime]
+) -> bool:
+    """Whether the platform would not take a reply yet; it is left for later then, which is no attempt."""
+    held_s = await pace.turn(channel, row.app, row.account, row.reply_to) if pace else 0.0
+    if not held_s:
+        return False
+    until = clock() + timedelta(seconds=held_s)
+    later = update(outbox).where(outbox.c.id == row.id, outbox.c.state == "planned").values(next_attempt_at=until)
+    await db.write(lambda connection: connection.execute(later))
+    return True
 
 
 def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
@@ -300,7 +373,7 @@ def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
         ) from error
 
 
-async def _claim(db: Database, item: str) -> tuple[list[str], receipts.Told] | None:
+async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> tuple[list[str], receipts.Told] | None:
     """Note that the next part is on its way.
 
     Returns:
@@ -308,12 +381,18 @@ async def _claim(db: Database, item: str) -> tuple[list[str], receipts.Told] | N
     """
 
     def claim(connection: Connection) -> tuple[list[str], receipts.Told] | None:
-        query = select(outbox.c.provider_ids).where(outbox.c.id == item, outbox.c.state == "planned").with_for_update()
-        row = connection.execute(query).one_or_none()
-        if row is None:
+        query = select(outbox.c.provider_ids).where(
+            outbox.c.id == item.id,
+            outbox.c.state == "planned",
+            outbox.c.attempts == item.attempts,
+            outbox.c.next_attempt_at <= at,
+        )
+        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        # Whoever was taken for dead begins nothing: others would take it for broken off at once.
+        if row is None or (me != NOBODY and not lives(connection, me)):
             return None
-        connection.execute(update(outbox).where(outbox.c.id == item).values(state="sending"))
-        return list(row.provider_ids), receipts.told(connection, item)
+        connection.execute(update(outbox).where(outbox.c.id == item.id).values(state="sending", gateway=me))
+        return list(row.provider_ids), receipts.told(connection, item.id)
 
     return await db.write(claim)
 
@@ -342,7 +421,7 @@ async def _send_part(channel: Channel, request: Request, send: Send, *, doubted:
         log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
         return UNKNOWN
     try:
-        return channel.receipt(status, headers, body)
+        return _receipt(channel, request, status, headers, body)
     except DeliveryFailed as error:
         if error.retryable:
             # Who fails in the middle of a call may have carried it out.
@@ -362,6 +441,16 @@ async def _send_part(channel: Channel, request: Request, send: Send, *, doubted:
         return UNKNOWN
 
 
+def _receipt(channel: Channel, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """What the channel reads of the answer; where nothing was left to do, that is as good as done."""
+    try:
+        return channel.receipt(status, headers, body)
+    except DeliveryFailed as error:
+        if request.done_code and error.code == request.done_code:
+            return request.done_code
+        raise
+
+
 def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
     return _InDoubt(
         str(error),
@@ -373,9 +462,11 @@ def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
     )
 
 
-async def _close(db: Database, row: Row[Any], done: list[str], stop: asyncio.Event) -> str:
+async def _close(
+    db: Database, row: Row[Any], done: list[str], stop: asyncio.Event, ours: ColumnElement[bool]
+) -> str | None:
     state = "unknown" if UNKNOWN in done else "sent"
-    return await _set(db, row, stop, state=state, provider_ids=done, attempts=row.attempts + 1)
+    return await _set(db, row, stop, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
 
 
 async def _put_off(
@@ -384,9 +475,10 @@ async def _put_off(
     error: DeliveryFailed,
     clock: Callable[[], datetime],
     stop: asyncio.Event,
+    ours: ColumnElement[bool],
     *,
     done: list[str] | None,
-) -> str:
+) -> str | None:
     attempts = row.attempts + 1
     reason = storable(str(error))
     values: dict[str, Any] = {"attempts": attempts, "last_error": reason}
@@ -396,24 +488,30 @@ async def _put_off(
         told_of = {"outbox": row.id, "channel": row.channel, "reason": reason[:300]}
         log.error("account_needs_operator" if error.needs_operator else "delivery_failed", extra=told_of)
         state = "unknown" if IN_DOUBT in (row.provider_ids if done is None else done) else "failed"
-        return await _set(db, row, stop, state=state, **values)
+        return await _set(db, row, stop, ours, state=state, **values)
     later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s, error.backoff_base))
-    await _set(db, row, stop, state="planned", next_attempt_at=later, **values)
-    return "put_off"
+    noted = await _set(db, row, stop, ours, state="planned", next_attempt_at=later, **values)
+    return None if noted is None else "put_off"
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _set(db: Database, row: Row[Any], stop: asyncio.Event, **values: Any) -> str:
+async def _set(
+    db: Database, row: Row[Any], stop: asyncio.Event, ours: ColumnElement[bool], **values: Any
+) -> str | None:
     """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again.
 
     Returns:
-        The state that the reply is in now.
+        The state that the reply is in now; None where it is not `ours` to speak of any more.
     """
+    found = select(outbox.c.id).where(outbox.c.id == row.id, ours).with_for_update()
 
-    def change(connection: Connection) -> str:
+    def change(connection: Connection) -> str | None:
+        if connection.execute(found).one_or_none() is None:
+            log.warning("delivery_taken_over", extra={"outbox": row.id})
+            return None
         kept = receipts.recorded(connection, row, dict(values)) if "provider_ids" in values else values
         connection.execute(update(outbox).where(outbox.c.id == row.id).values(**kept))
         return str(kept["state"])
@@ -443,9 +541,15 @@ _HELD_UP = (
     .exists()
 )
 _DUE = (
-    select(outbox)
+    select(outbox, turns.c.outcome, turns.c.author)
     .join(turns, turns.c.id == outbox.c.turn_id)
     .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= bindparam("at"), ~_HELD_UP)
     .order_by(outbox.c.next_attempt_at)
     .limit(BATCH)
 )
+_IS_LEFT_BEHIND = (outbox.c.state == GROWING) & outbox.c.turn_id.in_(select(turns.c.id).where(~is_running))
+_ANY_LEFT_BEHIND = select(outbox.c.id).where(_IS_LEFT_BEHIND).limit(1)
+_LEFT_BEHIND = (
+    update(outbox).where(_IS_LEFT_BEHIND).values(state="planned", text="", sources=[], next_attempt_at=bindparam("at"))
+)
+"""Beginnings whose turn ended without a reply: with nothing to say they go."""

@@ -25,7 +25,9 @@ from retrieval.passages import SearchResult
 from retrieval.prompt import Message, Prompt, PromptKind, build_prompt
 from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import Route, route
-from service.events import Outcome, Reply, Sentence, Status, Token, TurnEvent
+from service import handover_rules
+from service.errors import ModelUnavailable
+from service.events import Citation, Outcome, Reply, Sentence, Status, Token, TurnEvent
 from service.grounded import Checked, GroundedText, cite, merged, strip_marks, with_mark
 from service.ports import Generator, IntentReader, Piece, Retriever, Sampling, Voice, Voices
 
@@ -40,13 +42,13 @@ OUTCOMES: Mapping[PromptKind, Outcome] = {
 OWN_WORDS_COSINE = 0.36
 """A generated refusal or hand-over must be this close to one that the brand wrote. 95 % of the sample brands' answers
 lie below it; a refusal that does too is replaced by the brand's own words, which are always right."""
-BOUND_PROBABILITY = 0.5
-"""An intent that the brand bound to a route must be this probable before the message leaves the way of questions."""
 SHORT_REPLY_TOKENS = 60
 FOCUS_SENTENCES = 2
 """Sentences in the prompt of a second try."""
 REFRESH_S = 0.04
 """Unchecked tokens are shown 25 times a second: as smooth to a reader as each by itself, for half of the work."""
+NO_ADAPTER = "none"
+"""Stands in a reply's `adapter` where no weights spoke."""
 WayOut = Literal["answer", "ask_back", "refuse", "hand_over", "small_talk"]
 RETRY_TEMPERATURE = 0.3
 
@@ -61,6 +63,8 @@ class Turn:
     """Earlier messages, oldest first, citation marks already removed."""
     adapter_version: str | None = None
     """A version other than the active one."""
+    since_return: tuple[str, ...] | None = None
+    """What the customer said since a person last gave the conversation back; all of the history where absent."""
 
 
 @dataclass(slots=True)
@@ -120,9 +124,11 @@ class ChatPipeline:
         yield Status("searching")
         way, found = await self._in_thread(self._look, turn, trace)
         kind = self._decide(turn, way, found, trace)
-        voice = await self._voices.voice(turn.brand.name, turn.adapter_version)
+        voice = await self._voice(turn, kind, trace)
         if kind == "ask_back":
-            sentence, reply = self._say(turn.brand.words.questions_back, turn, voice, trace)
+            words = turn.brand.words
+            back = (words.cannot_read,) if way.kind == "empty" else words.questions_back
+            sentence, reply = self._say(back, turn, voice, trace)
             yield sentence
             yield reply
             return
@@ -132,6 +138,16 @@ class ChatPipeline:
         async with aclosing(self._replied(turn, prompt, found, voice, trace)) as events:
             async for event in events:
                 yield event
+
+    async def _voice(self, turn: Turn, kind: WayOut, trace: _Trace) -> Voice:
+        """Who speaks; nobody where no engine can take the adapter and the brand has words of its own."""
+        try:
+            return await self._voices.voice(turn.brand.name, turn.adapter_version)
+        except ModelUnavailable as error:
+            if kind == "answer" or turn.adapter_version:
+                raise
+            trace.evidence["no_engine"] = str(error)
+            return Voice(turn.brand.name, NO_ADAPTER, "")
 
     def _replied(
         self, turn: Turn, prompt: Prompt, found: SearchResult | None, voice: Voice, trace: _Trace
@@ -145,11 +161,13 @@ class ChatPipeline:
 
     def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
         """Route a message, and search where it is a question (blocking, milliseconds)."""
+        earlier = [message.content for message in turn.history if message.role == "user"]
         way = self._with_intent(turn, route(turn.question, self._encoder), trace)
+        counted = earlier if turn.since_return is None else turn.since_return
+        way = handover_rules.applied(way, turn.brand.handover, turn.question, counted)
         if way.kind != "question":
             return way, None
         since = time.perf_counter()
-        earlier = [message.content for message in turn.history if message.role == "user"]
         retriever = self._retrievers[turn.brand.name]
         found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
@@ -173,8 +191,17 @@ class ChatPipeline:
             return way
         seen = reader.read(turn.question)
         trace.evidence["intent"] = seen.summary()
+        if way.kind != "hand_over" and not seen.rejected:
+            rules = turn.brand.handover.intents
+            if why := handover_rules.intent_rule(rules, seen.intent, seen.probability, turn.question):
+                return Route("hand_over", why, round(seen.probability, 4))
         bound = turn.brand.intents_routes.get(seen.intent)
-        if bound is None or way.kind != "question" or seen.rejected or seen.probability < BOUND_PROBABILITY:
+        if (
+            bound is None
+            or way.kind != "question"
+            or seen.rejected
+            or seen.probability < handover_rules.BOUND_PROBABILITY
+        ):
             return way
         return Route(bound, f"the intent {seen.intent!r}", round(seen.probability, 4))
 
@@ -328,14 +355,22 @@ class ChatPipeline:
         return marked
 
     async def _speak(self, turn: Turn, prompt: Prompt, voice: Voice, trace: _Trace) -> AsyncGenerator[TurnEvent, None]:
-        """Small talk, refusal or hand-over: no facts may be in it; else the brand's own words are used."""
-        sampling = Sampling(
-            self._sampling.temperature, SHORT_REPLY_TOKENS, self._sampling.repetition_penalty, self._sampling.seed
-        )
-        async with aclosing(self._sentences(prompt, voice, sampling, trace)) as sentences:
-            texts = [raw async for raw in sentences]
-        accepted, checks = await self._in_thread(self._speakable, turn, prompt.kind, texts)
-        trace.generations[-1]["sentences"] = checks
+        """Small talk, refusal or hand-over: no facts may be in it; else the brand's own words are used.
+
+        They are also where no engine speaks: who asks for a person does not wait for one.
+        """
+        texts: list[str] = []
+        accepted = False
+        if voice.version != NO_ADAPTER:
+            try:
+                texts = await self._short(prompt, voice, trace)
+            except ModelUnavailable as error:
+                if turn.adapter_version:
+                    raise
+                trace.evidence["no_engine"] = str(error)
+            else:
+                accepted, checks = await self._in_thread(self._speakable, turn, prompt.kind, texts)
+                trace.generations[-1]["sentences"] = checks
         if not accepted:
             texts = [_own_words(turn.brand, prompt.kind, turn.question)]
             trace.evidence["own_words"] = True
@@ -344,6 +379,13 @@ class ChatPipeline:
         for sentence in shown:
             yield sentence
         yield self._finish(OUTCOMES[prompt.kind], shown, (), voice, trace)
+
+    async def _short(self, prompt: Prompt, voice: Voice, trace: _Trace) -> list[str]:
+        sampling = Sampling(
+            self._sampling.temperature, SHORT_REPLY_TOKENS, self._sampling.repetition_penalty, self._sampling.seed
+        )
+        async with aclosing(self._sentences(prompt, voice, sampling, trace)) as sentences:
+            return [raw async for raw in sentences]
 
     def _speakable(self, turn: Turn, kind: PromptKind, texts: list[str]) -> tuple[bool, list[dict[str, Any]]]:
         text = GroundedText((), turn.question, self._encoder, turn.brand.display_name)
@@ -410,6 +452,9 @@ class ChatPipeline:
 
 def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut, str]:
     """Answer, ask back, refuse, hand over or small talk, and why."""
+    if way.kind == "empty":
+        # A picture, a voice message, a file: honesty about it is the brand's own sentence, never the model's.
+        return "ask_back", way.reason
     if found is None:
         return "hand_over" if way.kind == "hand_over" else "small_talk", way.reason
     earlier = [message.content for message in turn.history if message.role == "user"]
@@ -420,6 +465,29 @@ def _way_out(turn: Turn, way: Route, found: SearchResult | None) -> tuple[WayOut
     if found.answerability < turn.brand.retrieval.min_answerability:
         return "refuse", "the passages are unlikely to hold the answer"
     return "answer", "the passages are likely to hold the answer"
+
+
+def passed_on(brand: Brand, question: str, why: str) -> Reply:
+    """A turn that was not answered in time, handed over to a person in the brand's own words."""
+    text = _pick(brand.words.handovers, question)
+    return _ended(
+        brand, text, "handed_off", (), {"route": {"kind": "hand_over", "reason": f"not answered in time: {why}"}}
+    )
+
+
+def broken_off(brand: Brand, shown: Sequence[Sentence], unchecked: Sequence[str]) -> Reply:
+    """A turn that its reader stopped: what was shown stays."""
+    text = " ".join(sentence.text for sentence in shown) if shown else "".join(unchecked)
+    return _ended(brand, text, "stopped", merged(shown), {})
+
+
+def _ended(
+    brand: Brand, text: str, outcome: Outcome, citations: tuple[Citation, ...], evidence: Mapping[str, object]
+) -> Reply:
+    """A turn that ended without a step of the pipeline."""
+    usage = {"prompt_tokens": 0, "completion_tokens": 0}
+    adapter = {"brand": brand.name, "version": NO_ADAPTER}
+    return Reply(text, outcome, citations, adapter, usage, {}, evidence)
 
 
 def _warmer(sampling: Sampling) -> Sampling:

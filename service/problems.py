@@ -17,12 +17,15 @@ from service.errors import (
     Busy,
     ContextTooLong,
     ConversationUnknown,
+    Full,
     GenerationTimeout,
     ModelUnavailable,
+    NotPossible,
     PromotionRefused,
     RequestInvalid,
     ServiceError,
     StorageUnavailable,
+    TakenByAnother,
 )
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,9 @@ STATUS: dict[type[ServiceError], int] = {
     AdapterUnknown: 404,
     ConversationUnknown: 404,
     PromotionRefused: 409,
+    TakenByAnother: 409,
+    NotPossible: 409,
+    Full: 503,
     Busy: 429,
     ModelUnavailable: 503,
     StorageUnavailable: 503,

@@ -102,7 +102,7 @@ async def settled(
                 done.append(known)
             elif calls[part - 1].repeatable:
                 doubted = True
-            elif (found := await _asked(channel, reply, send)) is None:
+            elif (found := await asked(channel, reply, send)) is None:
                 done.append(UNKNOWN)
             elif part in found:
                 done.append(found[part])
@@ -111,7 +111,7 @@ async def settled(
     return done, doubted
 
 
-async def _asked(channel: Channel, reply: OutboundReply, send: Send) -> Mapping[int, str] | None:
+async def asked(channel: Channel, reply: OutboundReply, send: Send) -> Mapping[int, str] | None:
     """What the platform says that it has; None where it cannot be asked."""
     call = channel.look_up(reply) if isinstance(channel, LooksUp) else None
     if call is None or not isinstance(channel, LooksUp):

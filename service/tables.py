@@ -32,6 +32,9 @@ NAMES = {
 }
 metadata = MetaData(naming_convention=NAMES)
 _RUNNING = text("state = 'running'")
+_HELD = text("state IN ('waiting', 'person')")
+_UNTOLD = text("notified_at IS NULL")
+_AT_WORK = text("gateway IS NOT NULL")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -49,6 +52,15 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
+gateways = Table(
+    "gateways",
+    metadata,
+    # Made anew at each start, and never used again: a gateway lives as long as its row.
+    Column("id", String(32), primary_key=True),
+    Column("started_at", Utc, nullable=False),
+    # Grows while it lives; whoever watches tells by a clock of their own that it stands still.
+    Column("beat", Integer, nullable=False, server_default="0"),
+)
 conversations = Table(
     "conversations",
     metadata,
@@ -59,8 +71,20 @@ conversations = Table(
     Column("external_key", String(300), nullable=False),
     Column("visitor_hash", String(64)),
     Column("created_at", Utc, nullable=False),
+    # Who has it; see `service.takeover`.
+    Column("state", String(10), nullable=False, server_default="bot"),
+    Column("owner", String(100)),
+    Column("state_at", Utc),
+    Column("told", Integer, nullable=False, server_default="0"),
+    Column("rules_from", Integer, nullable=False, server_default="0"),
+    # The gateway that answers what is unanswered, and how often that has changed; see `service.leases`.
+    Column("gateway", String(32)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),
+    # Of the few that no bot has.
+    Index("ix_conversations_held", "state", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 turns = Table(
     "turns",
@@ -81,7 +105,12 @@ turns = Table(
     Column("error_code", String(40)),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    # Of a person's message: their name, and the id that its sender gave it.
+    Column("author", String(100)),
+    Column("author_key", String(100)),
+    Index("ix_turns_author_key", "conversation_id", "author_key", unique=True),
     UniqueConstraint("conversation_id", "number"),
+    Index("ix_turns_created_at", "created_at", "id"),
     # Of the few that run, so that a lane finds its own at once in the longest conversation.
     Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
@@ -99,7 +128,10 @@ inbox = Table(
     Column("turn_id", ForeignKey("turns.id")),
     # Its sender took it back: it stays, so that a repeat of it is still known, and is not answered.
     Column("withdrawn", Boolean, nullable=False, default=False, server_default=false()),
+    # Who wrote it on the platform, so that one person among several can be forgotten; unknown of older messages.
+    Column("sender", String(300)),
     UniqueConstraint("channel", "account", "message_id"),
+    Index("ix_inbox_turn_id", "turn_id"),
     Index("ix_inbox_conversation_id", "conversation_id", "turn_id"),
 )
 outbox = Table(
@@ -118,6 +150,10 @@ outbox = Table(
     Column("next_attempt_at", Utc, nullable=False),
     Column("provider_ids", JSON, nullable=False, default=list),
     Column("last_error", Text),
+    # The gateway that sends it now, or sent it last.
+    Column("gateway", String(32)),
+    # The platform's id of a message with the beginning of the reply; see `service.growing`.
+    Column("begun", String(300)),
     UniqueConstraint("turn_id"),
     Index("ix_outbox_due", "state", "next_attempt_at"),
 )
@@ -154,7 +190,69 @@ handoffs = Table(
     Column("notified_at", Utc),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", Utc),
+    Column("summary", JSON),
+    Column("taken_by", String(100)),
+    Column("taken_at", Utc),
+    Column("closed_at", Utc),
     UniqueConstraint("turn_id"),
+    Index("ix_handoffs_conversation_id", "conversation_id"),
+)
+tombstones = Table(
+    "tombstones",
+    metadata,
+    # Digest of a message that was deleted: its platform may deliver it again until then, and it must not come back.
+    Column("digest", String(64), primary_key=True),
+    Column("until", Utc, nullable=False),
+    Index("ix_tombstones_until", "until"),
+)
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("was", String(10), nullable=False),
+    Column("became", String(10), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index("ix_transitions_conversation_id", "conversation_id"),
+)
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("turn_id", ForeignKey("turns.id")),
+    Column("data", JSON, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("notified_at", Utc),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc, nullable=False),
+    Index("ix_hooks_due", "next_attempt_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    Index("ix_hooks_conversation_id", "conversation_id"),
+    Index("ix_hooks_turn_id", "turn_id"),
+)
+installations = Table(
+    "installations",
+    metadata,
+    Column("channel", String(20), primary_key=True),
+    Column("app", String(60), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    # Encrypted: see service/sealing.py.
+    Column("secrets", Text, nullable=False),
+    Column("installed_at", Utc, nullable=False),
+    Column("ends_at", Utc),
+    # Until then another gateway renews the secrets, which can be done once only.
+    Column("renewing_until", Utc),
+)
+used_states = Table(
+    "used_states",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Utc, nullable=False),
 )
 unbound_events = Table(
     "unbound_events",

@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import time
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -113,6 +113,11 @@ class Metrics:
             "brandvoice_dropped_sentences", "Sentences that failed the check.", ["brand"], registry=r
         )
         self.lane_failures = Counter("brandvoice_lane_failures", "Lanes that broke.", registry=r)
+        self.taken_over = Counter(
+            "brandvoice_turns_taken_over", "Turns that ended here after another gateway took them over.", registry=r
+        )
+        self.gateways = Gauge("brandvoice_gateways", "Gateways that share the database and live.", registry=r)
+        self.buried = Counter("brandvoice_gateways_buried", "Gateways that this one found dead.", registry=r)
         self.webhooks = Counter("brandvoice_webhooks", "Webhook calls.", ["channel", "result"], registry=r)
         self.inbox_repeats = Counter("brandvoice_inbox_repeats", "Messages delivered again.", ["channel"], registry=r)
         self.ignored = Counter(
@@ -126,11 +131,29 @@ class Metrics:
         )
         self.unbound = Counter("brandvoice_unbound_events", "Signed events bound to no brand.", ["channel"], registry=r)
         self.deliveries = Counter("brandvoice_deliveries", "Replies to platforms.", ["result"], registry=r)
+        self.slowed_down = Counter("brandvoice_slowed_down", "Messages beyond a limit.", ["of"], registry=r)
         self.feedback = Counter("brandvoice_feedback", "Thumbs.", ["brand", "value"], registry=r)
         self.sockets = Gauge("brandvoice_sockets", "Open widget connections.", registry=r)
         self.engine_ready = Gauge("brandvoice_engine_ready", "1 while the engine answers.", registry=r)
         self.engines_ready = Gauge("brandvoice_engines_ready", "Engines that answer.", registry=r)
+        self.engine_breaker = Gauge(
+            "brandvoice_engine_breaker",
+            "0 closed, 1 half-open, 2 open: left alone.",
+            ["engine"],
+            registry=r,
+        )
+        self.breaker_opened = Counter("brandvoice_breaker_opened", "Times it opened.", ["engine"], registry=r)
         self.engine_restarts = Counter("brandvoice_engine_restarts", "Times the engine was started again.", registry=r)
+
+    def limited(self, of: str) -> None:
+        """A message was refused by the limit of a visitor, an account or everybody."""
+        self.slowed_down.labels(of).inc()
+
+    def breaker(self, engine: str, state: Literal["closed", "half-open", "open"]) -> None:
+        """An engine's breaker moved."""
+        self.engine_breaker.labels(engine).set(("closed", "half-open", "open").index(state))
+        if state == "open":
+            self.breaker_opened.labels(engine).inc()
 
     def turn(self, brand: str, channel: str, reply: Reply, seconds: float) -> None:
         """Count a finished turn."""

@@ -36,7 +36,7 @@ async def take_told(gateway: Gateway, channel: str, app: str, inbound: Inbound, 
         conversations, late = await changes.take_edits(gateway.db, channel, clean)
         for conversation in conversations:
             # A turn that nobody has read a word of begins anew.
-            gateway.lanes.submit(conversation)
+            await gateway.lanes.stir(conversation)
         count(channel, "edit").inc(len(edits) - late)
         count(channel, "edit_too_late").inc(late)
     if inbound.reactions:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.events import Citation, Reply, Sentence
+from service.transcript import Said
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:
@@ -43,6 +44,28 @@ def reply_frame(turn: str, reply: Reply) -> dict[str, Any]:
         "outcome": reply.outcome,
         "citations": citations_json(reply.citations),
     }
+
+
+def heard_frame(turn: str, client_ids: Iterable[str], question: str) -> dict[str, Any]:
+    """A customer's messages that no bot answers."""
+    return {"type": "heard", "turn": turn, "client_ids": list(client_ids), "question": question}
+
+
+def said_frame(said: Said) -> dict[str, Any]:
+    """A person's message, or with no author a notice of ours."""
+    return {
+        "type": "said", "turn": said.turn, "text": said.text, "author": said.author, "at": said.at.isoformat()
+    }  # fmt: skip
+
+
+def state_frame(state: str, owner: str | None) -> dict[str, Any]:
+    """Who has the conversation now."""
+    return {"type": "state", "state": state, "owner": owner}
+
+
+def withheld_frame(turn: str) -> dict[str, Any]:
+    """What was shown of this turn is taken back: a person has the conversation."""
+    return {"type": "withheld", "turn": turn}
 
 
 def reply_json(reply: Reply) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from channels.answers import answer_object
-from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
+from channels.base import FURTHER, Answer, Capabilities, Inbound, OutboundReply, Request
 from channels.credentials import require_api_url, require_secret
 from channels.discord.outcomes import EXPIRED, failure
 from channels.discord.payloads import QUESTION, SLASH_COMMAND, STRING_OPTION, Kind, parse_body
@@ -129,7 +129,7 @@ class DiscordChannel:
         for part, text in enumerate(render(reply.text, reply.sources, MARKUP), start=1):
             # Neither people nor roles nor everyone can be called, whatever stands in the text.
             message = {"content": text, "allowed_mentions": {"parse": []}, "flags": SUPPRESS_EMBEDS}
-            if part == 1:
+            if part == 1 and FURTHER not in reply.reply_to:
                 requests.append(Request("PATCH", f"{url}/messages/@original", _HEADERS, message, repeatable=True))
             else:
                 requests.append(Request("POST", url, _HEADERS, message))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from channels.base import Capabilities
+from channels.base import Capabilities, Rate
 from channels.meta.send_api import ACK_DEADLINE_S, TYPING_LASTS_S, WINDOW_S, SendApiChannel, send_codes
 from channels.rendering import plain
 
@@ -34,6 +34,8 @@ class InstagramChannel(SendApiChannel):
         typing_lasts_s=TYPING_LASTS_S,
         buttons=3,
         window_s=WINDOW_S,
+        # Source: Messenger Platform, "Rate limits", Instagram, Send API with text.
+        rates=(Rate(300.0, burst=300),),
     )
     product = "instagram"
     # Meta's documentation does not tell the two secrets apart; several projects found this one with live deliveries.

@@ -46,7 +46,8 @@ class LineChannel:
     """Holds the channel's secrets and address; no connection, no state."""
 
     name = "line"
-    # A push has a key but a reply has none, so what was broken off is not repeated.
+    # A push has a key. A reply has none, but its token is good for one call; where that was refused after a call that
+    # broke off or failed on LINE's side, nobody can say whether it is used or expired, so no push follows.
     # Source of the deadline: "Check webhook error causes and statistics", request_timeout.
     capabilities = Capabilities(
         max_text_chars=MAX_TEXT_CHARS, ack_deadline_s=2.0, typing_lasts_s=float(LOADING_S), buttons=13
@@ -98,7 +99,8 @@ class LineChannel:
             if part == 1 and token:
                 content = {"replyToken": token, "messages": messages}
                 request = Request("POST", f"{self._api_url}/v2/bot/message/reply", self._headers(), content)
-                requests.append(replace(request, otherwise=push))
+                # A token is good for one call: made again, it shows once, or is refused.
+                requests.append(replace(request, repeatable=True, otherwise=push))
             elif push:
                 requests.append(push)
         return requests

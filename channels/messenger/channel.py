@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from channels.base import Capabilities
+from channels.base import Capabilities, Rate
+from channels.meta.messaging import MAX_METADATA_CHARS
 from channels.meta.send_api import (
     ACK_DEADLINE_S,
-    MAX_METADATA_CHARS,
     TYPING_LASTS_S,
     WINDOW_S,
     SendApiChannel,
@@ -35,6 +35,8 @@ class MessengerChannel(SendApiChannel):
         typing_lasts_s=TYPING_LASTS_S,
         buttons=3,
         window_s=WINDOW_S,
+        # Beyond it the page's inbox stops. Source: Messenger Platform, "Rate limits", high-volume messaging.
+        rates=(Rate(40.0, burst=40),),
     )
     product = "page"
     markup = MARKUP

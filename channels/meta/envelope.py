@@ -5,15 +5,23 @@ Each part inside is read by itself: a malformed one is ignored under that name a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
 
-from channels.base import Inbound, InboundMessage
+from channels.base import Edit, Inbound, InboundMessage, Reaction, Receipt
 from channels.errors import PayloadInvalid
 from channels.payloads import load_object
 
-Found = InboundMessage | str
-"""A message, or the reason why a part is none."""
+Found = InboundMessage | Receipt | Reaction | Edit | str
+"""A message, what is told or changed of one, or the reason why a part is none of these."""
+
+THUMBS: Mapping[str, Literal["up", "down"]] = {"\N{THUMBS UP SIGN}": "up", "\N{THUMBS DOWN SIGN}": "down"}
+"""By the first character: a tone of skin may follow."""
+
+
+def thumb(emoji: object) -> Literal["up", "down"] | None:
+    """What a reaction says of an answer; any other one takes an earlier thumb's place, for a person has one."""
+    return THUMBS.get(emoji[:1]) if isinstance(emoji, str) else None
 
 
 def parse_envelope(body: bytes, product: str, read: Callable[[Any], Iterable[Found]]) -> Inbound:
@@ -34,8 +42,11 @@ def parse_envelope(body: bytes, product: str, read: Callable[[Any], Iterable[Fou
         return Inbound(ignored=("other_object",))
     found = list(_each(payload["entry"], read))
     return Inbound(
-        messages=tuple(part for part in found if not isinstance(part, str)),
+        messages=tuple(part for part in found if isinstance(part, InboundMessage)),
         ignored=tuple(part for part in found if isinstance(part, str)),
+        receipts=tuple(part for part in found if isinstance(part, Receipt)),
+        reactions=tuple(part for part in found if isinstance(part, Reaction)),
+        edits=tuple(part for part in found if isinstance(part, Edit)),
     )
 
 

@@ -23,6 +23,9 @@ FINAL: Mapping[int, str] = {
 """Cures of what does not pass by itself, of every product."""
 
 _PERMISSIONS = range(200, 300)
+
+OPERATOR = frozenset({0, 10, 190, 368, *_PERMISSIONS})
+"""Tokens, permissions and blocks, of every product."""
 _LATER = "It is tried again later."
 
 
@@ -41,6 +44,10 @@ class Codes:
     """Cures by `error_subcode`, where that says more than the code."""
     waits_s: Mapping[int, float] = field(default_factory=dict)
     """Seconds to wait for codes that come without a time."""
+    backoff_bases: Mapping[int, float] = field(default_factory=dict)
+    """Of codes whose n-th wait is this to the power of n seconds."""
+    operator: frozenset[int] = OPERATOR
+    """After which nothing of the account is taken until somebody acts at Meta."""
 
 
 def accepted(status: int, headers: Mapping[str, str], body: bytes, codes: Codes, *, now_s: float) -> dict[str, Any]:
@@ -63,15 +70,41 @@ def accepted(status: int, headers: Mapping[str, str], body: bytes, codes: Codes,
     details: dict[str, Any] = error if isinstance(error, dict) else {}
     code, subcode = whole(details.get("code")), whole(details.get("error_subcode"))
     retryable, cure = _verdict(status, code, subcode, codes, transient=details.get("is_transient") is True)
-    wait_s = retry_after_s(headers, now_s=now_s)
+    name = f"HTTP {status}" if code is None else f"code {code}" + (f", subcode {subcode}" if subcode else "")
+    raise _failed(
+        f"{codes.product} did not take the reply: {name}. {cure}",
+        code,
+        codes,
+        retryable=retryable,
+        wait_s=retry_after_s(headers, now_s=now_s),
+        name=str(status if code is None else code),
+    )
+
+
+def told_failure(code: int | None, codes: Codes) -> DeliveryFailed:
+    """What Meta tells of a message that it took and could not deliver.
+
+    Args:
+        code: Of the first error, where it names one.
+        codes: Of the product.
+    """
+    retryable, cure = _verdict(400, code, None, codes, transient=False)
+    told = f"{codes.product} could not deliver the message: " + ("no code" if code is None else f"code {code}")
+    return _failed(f"{told}. {cure}", code, codes, retryable=retryable, wait_s=None, name=str(code or ""))
+
+
+def _failed(
+    message: str, code: int | None, codes: Codes, *, retryable: bool, wait_s: float | None, name: str
+) -> DeliveryFailed:
     if wait_s is None and code is not None:
         wait_s = codes.waits_s.get(code)
-    name = f"HTTP {status}" if code is None else f"code {code}" + (f", subcode {subcode}" if subcode else "")
-    raise DeliveryFailed(
-        f"{codes.product} did not take the reply: {name}. {cure}",
+    return DeliveryFailed(
+        message,
         retryable=retryable,
         retry_after_s=wait_s,
-        code=str(status if code is None else code),
+        code=name,
+        backoff_base=None if code is None else codes.backoff_bases.get(code),
+        needs_operator=code in codes.operator,
     )
 
 

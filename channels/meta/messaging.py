@@ -6,17 +6,22 @@ developers.facebook.com/docs/instagram-platform/webhooks/examples (2026-11).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from channels.base import Inbound, InboundMessage
-from channels.meta.envelope import Found, parse_envelope
+from channels.base import Edit, Inbound, InboundMessage, Reaction, Receipt
+from channels.meta.envelope import Found, parse_envelope, thumb
 from channels.payloads import Id, Loose
 
-SIGNALS = {"read": "read", "delivery": "delivery", "reaction": "reaction", "message_edit": "edited"}
+SIGNALS = {"read": "read", "delivery": "delivery"}
 """Events that are no message of the person, by the key that holds them."""
+
+LIKES: Mapping[str, Literal["up", "down"]] = {"like": "up", "dislike": "down"}
+
+MAX_METADATA_CHARS = 1000
+"""Source: Send API reference, message.metadata."""
 
 MESSAGE_FIELDS = ("messages", "messaging_postbacks")
 """Fields of an app's subscription under which people's messages come."""
@@ -24,7 +29,6 @@ MESSAGE_FIELDS = ("messages", "messaging_postbacks")
 IGNORED_REASONS = frozenset(
     {
         *SIGNALS.values(),
-        "deleted",
         "malformed",
         "other_event",
         "other_field",
@@ -64,6 +68,23 @@ class Message(Loose):
     quick_reply: QuickReply | None = None
     is_echo: bool = False
     is_deleted: bool = False
+    metadata: str | None = Field(default=None, max_length=MAX_METADATA_CHARS)
+
+
+class ReactedTo(Loose):
+    """Of a reaction."""
+
+    mid: Id
+    action: str
+    reaction: str | None = None
+    emoji: str | None = None
+
+
+class Edited(Loose):
+    """Of a message that its writer changed."""
+
+    mid: Id
+    text: str
 
 
 class Postback(Loose):
@@ -120,6 +141,11 @@ def _item(item: dict[str, Any], channel: str) -> Found:
             return _message(item, channel)
         if "postback" in item:
             return _postback(item, channel)
+        if "reaction" in item:
+            return _reaction(item)
+        if "message_edit" in item:
+            edited = Edited.model_validate(item["message_edit"])
+            return Edit(Event.model_validate(item).recipient.id, edited.mid, edited.text)
     except ValidationError:
         return "malformed"
     return next((reason for key, reason in SIGNALS.items() if key in item), "other_event")
@@ -128,11 +154,24 @@ def _item(item: dict[str, Any], channel: str) -> Found:
 def _message(item: dict[str, Any], channel: str) -> Found:
     message = Message.model_validate(item["message"])
     if message.is_echo:
-        return "own_message"
+        # Without our mark it is no part of a reply: a person of the brand wrote it, or another app.
+        return Receipt(_sender(item), "sent", message.metadata, message.mid) if message.metadata else "own_message"
     if message.is_deleted:
-        return "deleted"
+        return Edit(Event.model_validate(item).recipient.id, message.mid, None)
     chosen = message.quick_reply.payload if message.quick_reply else None
     return _inbound(Event.model_validate(item), channel, message.mid, message.text or chosen or "")
+
+
+def _sender(item: dict[str, Any]) -> str:
+    return Event.model_validate(item).sender.id
+
+
+def _reaction(item: dict[str, Any]) -> Found:
+    reaction = ReactedTo.model_validate(item["reaction"])
+    value = LIKES.get(reaction.reaction or "") or thumb(reaction.emoji)
+    return Reaction(
+        Event.model_validate(item).recipient.id, reaction.mid, value if reaction.action == "react" else None
+    )
 
 
 def _postback(item: dict[str, Any], channel: str) -> Found:

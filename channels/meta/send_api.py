@@ -14,17 +14,21 @@ from channels.meta.app import MetaApp, meta_json
 from channels.meta.graph import FINAL, RETRYABLE, Codes, accepted
 from channels.meta.messaging import parse_messaging
 from channels.rendering import Markup, render
+from channels.windows import is_closed, too_late
 
 WINDOW_S = 24 * 3600.0
 """After a person's last message; the tag for seven days is for people who answer, never for a bot."""
+
+PERSONS_WINDOW_S = 7 * 24 * 3600.0
+"""In which a person of the brand may still answer, tagged HUMAN_AGENT. Source: Messenger Platform, "Human Agent"."""
+
+WINDOW_CLOSED = 2018278
+"""Subcode of a message that comes too late."""
 
 _WINDOW_CLOSED = "More than 24 hours since the person's last message: only a person may answer now, with a tag."
 
 TYPING_LASTS_S = 20.0
 """Source: Messenger Platform, "Sender actions": then the dots go by themselves. Instagram names no time."""
-
-MAX_METADATA_CHARS = 1000
-"""Source: Send API reference, message.metadata."""
 
 ACK_DEADLINE_S = 20.0
 """Source: developers.facebook.com/docs/messenger-platform/faq; an app that is late too often is unsubscribed."""
@@ -49,7 +53,7 @@ def send_codes(product: str) -> Codes:
         final_subcodes={
             2018001: "No person with this id has written to this page.",
             2018065: _WINDOW_CLOSED,
-            2018278: _WINDOW_CLOSED,
+            WINDOW_CLOSED: _WINDOW_CLOSED,
             2534014: "The person cannot be found: gone, or blocked.",
             2534022: _WINDOW_CLOSED,
         },
@@ -71,7 +75,17 @@ class SendApiChannel(MetaApp):
         return parse_messaging(body, channel=self.name, product=self.product)
 
     def render(self, reply: OutboundReply) -> Sequence[Request]:
-        """One message a part."""
+        """One message a part; after 24 hours only a person's, with a tag that says so.
+
+        Raises:
+            DeliveryFailed: It is too late.
+        """
+        tag: Mapping[str, object] = {}
+        if is_closed(reply, WINDOW_S):
+            if not reply.by_person or is_closed(reply, PERSONS_WINDOW_S):
+                cure = "A person may answer for seven days." if not reply.by_person else "They must write again."
+                raise too_late(self.codes.product, reply, cure, code=str(WINDOW_CLOSED))
+            tag = {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
         texts = render(reply.text, reply.sources, self.markup)
         return [
             self._call(
@@ -79,6 +93,7 @@ class SendApiChannel(MetaApp):
                 {
                     "recipient": {"id": reply.reply_to["recipient"]},
                     **self._content(text, part_mark(reply.idempotency_key, part)),
+                    **tag,
                 },
             )
             for part, text in enumerate(texts, start=1)

@@ -10,11 +10,12 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from channels.base import Request
-from channels.meta.send_api import MAX_METADATA_CHARS
+from channels.meta.messaging import MAX_METADATA_CHARS
 from channels.rendering import Markup
 from channels.stand_in import PlatformAnswer, bearer
 
 SENDER_ACTIONS = frozenset({"mark_seen", "typing_on", "typing_off"})
+MESSAGE_TAGS = frozenset({"HUMAN_AGENT"})
 MESSAGING_TYPES = frozenset({"RESPONSE", "UPDATE", "MESSAGE_TAG"})
 
 
@@ -89,6 +90,8 @@ class SendApiStandIn:
             return f"Length of param message[text] must be less than or equal to {self.markup.limit}"
         if self.typed and call.fields.get("messaging_type") not in MESSAGING_TYPES:
             return f"Param messaging_type must be one of {', '.join(sorted(MESSAGING_TYPES))}"
+        if (call.fields.get("messaging_type") == "MESSAGE_TAG") != (call.fields.get("tag") in MESSAGE_TAGS):
+            return f"Param tag must be one of {', '.join(sorted(MESSAGE_TAGS))}, with messaging_type MESSAGE_TAG"
         metadata = _inside(call, "message").get("metadata", "")
         if not isinstance(metadata, str) or len(metadata) > MAX_METADATA_CHARS:
             return f"Length of param message[metadata] must be less than or equal to {MAX_METADATA_CHARS}"

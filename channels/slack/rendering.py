@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Literal
 
 from channels.rendering import Markup, honest_label
 
-MAX_TEXT_CHARS = 4000
-"""Source: docs.slack.dev/reference/methods/chat.postMessage: at most 4,000 characters advised, cut above 40,000."""
+MAX_TEXT_CHARS = 3000
+"""What a section block holds, which a message needs that has buttons.
+
+Source: docs.slack.dev/reference/block-kit/blocks/section-block. A message of text alone may have 4,000
+(docs.slack.dev/reference/methods/chat.postMessage).
+"""
+
+THUMBS: Mapping[str, Literal["up", "down"]] = {"brandvoice_up": "up", "brandvoice_down": "down"}
+"""The buttons' action ids."""
+
+_PICTURES = {"up": "👍", "down": "👎"}
+_SHOWN = re.compile(r"<[^<>]*>|`[^`\n]*`|https?://[^\s<>|`]*[\w/]")
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 """Source: docs.slack.dev/messaging/formatting-message-text: these three and no others."""
@@ -31,6 +43,38 @@ def link(label: str, url: str) -> str:
 
 
 MARKUP = Markup(limit=MAX_TEXT_CHARS, bold="*", italic="_", strike="~", code="`", escape=escape, link=link)
+
+
+def blocks(text: str, *, rate: str = "", rated: Literal["up", "down"] | None = None, thanks: str = "") -> list[object]:
+    """A message with thumbs under it, or with what is said once one was pressed.
+
+    Args:
+        text: Finished mrkdwn, at most `MAX_TEXT_CHARS`.
+        rate: What a pressed thumb tells us: which reply it is.
+        rated: The thumb that was pressed.
+        thanks: Said beside it, as plain text.
+    """
+    # Verbatim: else Slack would look for names of channels and people in what we say, and link them.
+    section = {"type": "section", "expand": True, "text": {"type": "mrkdwn", "text": _linked(text), "verbatim": True}}
+    if rated:
+        said = {"type": "plain_text", "text": f"{_PICTURES[rated]} {thanks}".strip()[:MAX_TEXT_CHARS], "emoji": True}
+        return [section, {"type": "context", "elements": [said]}]
+    thumbs = [
+        {
+            "type": "button",
+            "action_id": action,
+            "text": {"type": "plain_text", "text": _PICTURES[value], "emoji": True},
+            "value": rate,
+        }
+        for action, value in THUMBS.items()
+    ]
+    return [section, {"type": "actions", "elements": thumbs}]
+
+
+def _linked(text: str) -> str:
+    """Bare addresses as links, which a verbatim text does not make by itself; as it is where it would grow too long."""
+    linked = _SHOWN.sub(lambda found: f"<{found[0]}>" if found[0].startswith("http") else found[0], text)
+    return linked if len(linked.encode("utf-16-le")) // 2 <= MAX_TEXT_CHARS else text
 
 
 def plain_text(text: str, *, own_ids: frozenset[str], addressed: bool) -> str:

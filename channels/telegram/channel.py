@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from channels.answers import answer_object
-from channels.base import Answer, Capabilities, Inbound, OutboundReply, Request
+from channels.base import Answer, Capabilities, Inbound, OutboundReply, Rate, Request
 from channels.credentials import require_api_url, require_secret, require_secrets
 from channels.errors import ChannelMisconfigured, SignatureInvalid
 from channels.made_up import number, person
@@ -42,6 +42,8 @@ class TelegramChannel:
         edits=True,
         typing_lasts_s=5.0,
         buttons=100,
+        # Source: core.telegram.org/bots/faq, "My bot is hitting limits": longer bursts in one chat get a 429.
+        rates=(Rate(30.0, burst=30), Rate(1.0, burst=3, per=("chat_id",))),
     )
 
     def __init__(self, setup: AppSetup) -> None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from channels.base import Capabilities, Inbound, OutboundReply, Request, part_mark
+from channels.base import Capabilities, Inbound, OutboundReply, Rate, Request, part_mark
 from channels.meta.app import MetaApp, meta_json
 from channels.meta.graph import accepted
 from channels.rendering import render
-from channels.whatsapp.outcomes import CODES
-from channels.whatsapp.payloads import OBJECT, parse_body
-from channels.whatsapp.rendering import MARKUP, MAX_TEXT_CHARS
+from channels.whatsapp.outcomes import CODES, WINDOW_CLOSED
+from channels.whatsapp.payloads import MAX_CALLBACK_CHARS, OBJECT, parse_body
+from channels.whatsapp.rendering import MARKUP, MAX_TEXT_CHARS, in_template
+from channels.windows import is_closed, too_late
 
-MAX_CALLBACK_CHARS = 512
-"""Source: Cloud API reference, biz_opaque_callback_data."""
+WINDOW_S = 24 * 3600.0
+"""After a person's last message; then only approved templates are taken (131047)."""
+
+
+RATES = (Rate(80.0, burst=80), Rate(1 / 6, burst=45, per=("to", "recipient")))
+"""Messages of a number, and to one person. Source: Cloud API, "Throughput" and "Pair rate limits"."""
 
 
 class WhatsAppChannel(MetaApp):
@@ -31,7 +36,8 @@ class WhatsAppChannel(MetaApp):
         idempotency="look-up",
         typing_lasts_s=25.0,
         buttons=3,
-        window_s=24 * 3600.0,
+        window_s=WINDOW_S,
+        rates=RATES,
     )
 
     def parse(self, body: bytes) -> Inbound:
@@ -41,8 +47,14 @@ class WhatsAppChannel(MetaApp):
     def render(self, reply: OutboundReply) -> Sequence[Request]:
         """One text message a part; the first quotes the message that it answers.
 
-        The outbox id comes back in the statuses of each part, as `<id>` or `<id>:<part>`.
+        The outbox id comes back in the statuses of each part, as `<id>` or `<id>:<part>`. After 24 hours the reply goes
+        out in the brand's template.
+
+        Raises:
+            DeliveryFailed: It is too late for free text, and there is no template, or the reply does not fit.
         """
+        if is_closed(reply, WINDOW_S):
+            return [self._by_template(reply)]
         address = {key: reply.reply_to[key] for key in ("to", "recipient") if key in reply.reply_to}
         quoted = reply.reply_to.get("message_id")
         requests = []
@@ -58,6 +70,28 @@ class WhatsAppChannel(MetaApp):
             }
             requests.append(self._call(reply.account, message))
         return requests
+
+    def _by_template(self, reply: OutboundReply) -> Request:
+        """Source: Cloud API, "Sending messages, template messages"."""
+        if reply.template is None:
+            cure = "Name an approved template in the brand's binding (templates.late_reply), or wait until they write."
+            raise too_late("WhatsApp", reply, cure, code=str(WINDOW_CLOSED))
+        values = in_template(reply.template.parameters, reply)
+        body = {"type": "body", "parameters": [{"type": "text", "text": value} for value in values]}
+        template = {
+            "name": reply.template.name,
+            "language": {"code": reply.template.language},
+            "components": [body] if values else [],
+        }
+        message: dict[str, object] = {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            **{key: reply.reply_to[key] for key in ("to", "recipient") if key in reply.reply_to},
+            "type": "template",
+            "template": template,
+            "biz_opaque_callback_data": part_mark(reply.idempotency_key, 1)[:MAX_CALLBACK_CHARS],
+        }
+        return self._call(reply.account, message)
 
     def typing(self, account: str, reply_to: Mapping[str, str]) -> Sequence[Request]:
         """Two blue marks, and the dots for up to 25 s or until the reply. Source: Cloud API, "Typing indicators"."""

@@ -5,11 +5,13 @@ Source: developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes, and
 
 from __future__ import annotations
 
-from channels.meta.graph import FINAL, RETRYABLE, Codes
+from channels.meta.graph import FINAL, OPERATOR, RETRYABLE, Codes
 
 PAIR_RATE = 131056
 PAIR_RATE_WAIT_S = 6.0
 """One message in 6 s to one person, once a burst of 45 is used up; the answer itself names no time."""
+PAIR_RATE_BASE = 4.0
+"""Meta asks for waits of 4 to the power of n seconds."""
 
 WINDOW_CLOSED = 131047
 
@@ -22,6 +24,7 @@ CODES = Codes(
         **FINAL,
         10: "The app lacks the permission whatsapp_business_messaging. Grant it in the Meta app.",
         100: "A parameter is wrong, often the phone_number_id in the brand's file. Compare it with the Meta app.",
+        130472: "Meta tries out whether the person misses such messages, and holds them back. Do not send it again.",
         131008: "A required parameter is missing. Report it.",
         131009: "A parameter has a wrong value. Report it.",
         131021: "Sender and recipient are the same number.",
@@ -38,4 +41,6 @@ CODES = Codes(
         131064: "Meta refused this message. Stop and look at the number's status in the Business Manager.",
     },
     waits_s={PAIR_RATE: PAIR_RATE_WAIT_S},
+    backoff_bases={PAIR_RATE: PAIR_RATE_BASE},
+    operator=OPERATOR | {131031, 131042, 131048, 131064},
 )

@@ -6,27 +6,35 @@ Source: developers.facebook.com/docs/whatsapp/cloud-api/webhooks, its page on bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from channels.base import Inbound, InboundMessage
-from channels.meta.envelope import Found, parse_envelope
+from channels.base import Edit, Inbound, InboundMessage, Reaction, Receipt, ReceiptState
+from channels.meta.envelope import Found, parse_envelope, thumb
+from channels.meta.graph import told_failure
 from channels.payloads import Id, Loose
+from channels.whatsapp.outcomes import CODES
+
+MAX_CALLBACK_CHARS = 512
+"""Source: Cloud API reference, biz_opaque_callback_data."""
 
 OBJECT = "whatsapp_business_account"
 
-IGNORED_TYPES = {
-    "reaction": "reaction",
-    "system": "system",
-    "revoke": "revoked",
-    "revoked": "revoked",
-    "edit": "edited",
-    "edited": "edited",
-    "request_welcome": "welcome",
+IGNORED_TYPES = {"system": "system", "request_welcome": "welcome"}
+"""Types that are nothing of the person's; every type that is not known here is a message, readable or not."""
+
+CHANGES = frozenset({"reaction", "revoke", "edit"})
+"""Types that tell of another message."""
+
+STATES: Mapping[str, ReceiptState] = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    "played": "read",
+    "failed": "failed",
 }
-"""Types that are no new message of the person; every other type is one, readable or not."""
 
 IGNORED_REASONS = frozenset(
     {
@@ -39,7 +47,6 @@ IGNORED_REASONS = frozenset(
         "own_message",
         "platform_error",
         "status",
-        "status_failed",
     }
 )
 """All reasons there are: they become metric labels, so none holds a word of the payload."""
@@ -93,6 +100,41 @@ class Order(Loose):
     text: str | None = None
 
 
+class ReactedTo(Loose):
+    """Of a reaction; without an emoji it was taken back."""
+
+    message_id: Id
+    emoji: str | None = None
+
+
+class Revoked(Loose):
+    """Of a message that its writer took back."""
+
+    original_message_id: Id
+
+
+class Edited(Loose):
+    """Of a message that its writer changed."""
+
+    original_message_id: Id
+    message: dict[str, Any]
+
+
+class StatusError(Loose):
+    """Why a message could not be delivered."""
+
+    code: int
+
+
+class Status(Loose):
+    """What became of a message of ours."""
+
+    id: Id
+    status: str
+    mark: str | None = Field(default=None, alias="biz_opaque_callback_data", max_length=MAX_CALLBACK_CHARS)
+    errors: list[StatusError] | None = None
+
+
 class Captioned(Loose):
     """Of a picture, a film or a document."""
 
@@ -143,13 +185,23 @@ def _value(value: dict[str, Any]) -> Iterator[Found]:
         yield "empty"
 
 
-def _statuses(statuses: list[Any], value: dict[str, Any]) -> Iterator[str]:
-    del value
-    for status in statuses:
-        if not isinstance(status, dict):
+def _statuses(statuses: list[Any], value: dict[str, Any]) -> Iterator[Found]:
+    for raw in statuses:
+        try:
+            yield _status(raw, Metadata.model_validate(value.get("metadata")))
+        except ValidationError:
             yield "malformed"
-        else:
-            yield "status_failed" if status.get("status") == "failed" else "status"
+
+
+def _status(raw: Any, metadata: Metadata) -> Found:
+    status = Status.model_validate(raw)
+    if raw.get("recipient_type") == "group":
+        return "group_message"
+    state = STATES.get(status.status)
+    if state is None:
+        return "status"
+    failure = told_failure(status.errors[0].code if status.errors else None, CODES) if state == "failed" else None
+    return Receipt(metadata.phone_number_id, state, status.mark or "", status.id, failure)
 
 
 def _errors(errors: list[Any], value: dict[str, Any]) -> Iterator[str]:
@@ -184,6 +236,8 @@ def _message(raw: Any, metadata: Metadata, contacts: list[Contact]) -> Found:
         return reason
     if message.group_id:
         return "group_message"
+    if message.type in CHANGES:
+        return _change_of(message.type, raw.get(message.type), metadata.phone_number_id)
     contact = _contact_of(message, contacts)
     user_id = message.from_user_id or contact.user_id
     phone = message.phone or contact.wa_id
@@ -204,6 +258,19 @@ def _message(raw: Any, metadata: Metadata, contacts: list[Contact]) -> Found:
         text=_text(message.type, raw),
         reply_to={**address, "message_id": message.id},
     )
+
+
+def _change_of(kind: str, content: Any, account: str) -> Found:
+    """What a person did to another message: a thumb on one of ours, or one of theirs changed or taken back."""
+    match kind:
+        case "reaction":
+            reaction = ReactedTo.model_validate(content)
+            return Reaction(account, reaction.message_id, thumb(reaction.emoji))
+        case "edit":
+            edited = Edited.model_validate(content)
+            return Edit(account, edited.original_message_id, _text(str(edited.message.get("type")), edited.message))
+        case _:
+            return Edit(account, Revoked.model_validate(content).original_message_id, None)
 
 
 def _contact_of(message: Message, contacts: list[Contact]) -> Contact:

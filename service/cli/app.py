@@ -9,13 +9,17 @@ from service.cli.commands import (
     answer,
     channel,
     config,
+    conversations,
     data,
+    db,
     handoffs,
     intents,
     kb,
     learning,
     outbox,
+    retention,
     running,
+    safekeeping,
     voice,
 )
 
@@ -33,6 +37,9 @@ app.command()(running.ask)
 app.command()(learning.train)
 app.command()(running.doctor)
 app.command("eval")(learning.evaluate)
+app.command()(safekeeping.backup)
+app.command()(safekeeping.restore)
+app.command()(safekeeping.forget)
 app.add_typer(kb.app, name="kb")
 app.add_typer(answer.app, name="answer")
 app.add_typer(data.app, name="data")
@@ -40,6 +47,9 @@ app.add_typer(adapter.app, name="adapter")
 app.add_typer(channel.app, name="channel")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(handoffs.app, name="handoffs")
+app.add_typer(conversations.app, name="conversations")
 app.add_typer(intents.app, name="intents")
 app.add_typer(voice.app, name="voice")
 app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
+app.add_typer(retention.app, name="retention")

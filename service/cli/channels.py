@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from channels.base import Channel, OutboundReply
 from channels.errors import ChannelError, DeliveryFailed
@@ -16,6 +17,10 @@ from service.cli import output
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import FAILED, WRONG_USE, Failure
 from service.cli.settings import unset_secrets
+
+if TYPE_CHECKING:
+    from service.database import Database
+    from service.installations import Known
 
 STRANGER = "nobody"
 """The account that is tried where no brand is bound to an app."""
@@ -40,7 +45,8 @@ class Seen:
 def run_list(*, as_json: bool) -> None:
     """Print every app."""
     deployment = open_deployment()
-    found = [_seen(deployment, *one)[0] for one in deployment.config.service.apps.each()]
+    installed = _installed(deployment)
+    found = [_seen(deployment, *one, installed)[0] for one in deployment.config.service.apps.each()]
     if as_json:
         capabilities = {name: asdict(one.build.capabilities) for name, one in PLATFORMS.items()}
         output.data({"apps": [asdict(one) for one in found], "platforms": capabilities})
@@ -61,7 +67,8 @@ def run_check(channel: str | None, *, as_json: bool) -> None:
     apps = deployment.config.service.apps
     if channel is not None:
         check_name(channel)
-    found = [_checked(deployment, *one) for one in apps.each() if channel in (None, one[0])]
+    installed = _installed(deployment)
+    found = [_checked(deployment, *one, installed) for one in apps.each() if channel in (None, one[0])]
     if as_json:
         output.data({"apps": [asdict(one) for one in found]})
     else:
@@ -89,8 +96,24 @@ def check_name(channel: str) -> None:
         )
 
 
-def _seen(deployment: Deployment, channel: str, app: str, settings: App) -> tuple[Seen, Channel | None]:
-    brands = {
+def _installed(deployment: Deployment) -> list[Known]:
+    """Accounts that installed an app themselves; the running gateway answers them like those of the configuration."""
+    from service.cli.waiting import in_database
+
+    async def all_of(db: Database) -> list[Known]:
+        from service.installations import known
+
+        return await known(db)
+
+    none: list[Known] = []
+    return in_database(deployment, all_of, none)
+
+
+def _seen(
+    deployment: Deployment, channel: str, app: str, settings: App, installed: Sequence[Known]
+) -> tuple[Seen, Channel | None]:
+    themselves = {one.account: one.brand for one in installed if (one.channel, one.app) == (channel, app)}
+    brands = themselves | {
         one.account: name
         for name, brand in deployment.config.brands.items()
         for one in brand.channels
@@ -106,8 +129,8 @@ def _seen(deployment: Deployment, channel: str, app: str, settings: App) -> tupl
     return Seen(channel, app, "on", webhook, brands, ""), built
 
 
-def _checked(deployment: Deployment, channel: str, app: str, settings: App) -> Seen:
-    seen, built = _seen(deployment, channel, app, settings)
+def _checked(deployment: Deployment, channel: str, app: str, settings: App, installed: Sequence[Known]) -> Seen:
+    seen, built = _seen(deployment, channel, app, settings, installed)
     if built is None:
         return seen
     account = next(iter(seen.brands), STRANGER)

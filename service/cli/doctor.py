@@ -172,10 +172,8 @@ def _gateway(deployment: Deployment) -> Finding:
 
     with Gateway.of(deployment.config, None) as gateway:
         if gateway.alive():
-            try:
-                gateway.get("/readyz")
-            except Failure as error:
-                detail = f"runs at {gateway.url}, not ready: {error.why}"
+            if lacking := gateway.lacking():
+                detail = f"runs at {gateway.url}, not ready: {lacking}"
                 return Finding("", "warn", detail, "wait, or look into its log")
             return Finding("", "ok", f"runs at {gateway.url} and is ready")
     service = deployment.config.service.service

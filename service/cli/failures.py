@@ -47,7 +47,17 @@ def _ours(error: BaseException) -> Failure | None:
         RetrievalError,
         VersionUnknown,
     )
-    from service.errors import AdapterUnknown, BrandUnknown, PromotionRefused, ServiceError
+    from service.errors import (
+        AdapterUnknown,
+        ArchiveInvalid,
+        BrandUnknown,
+        ConversationUnknown,
+        HomeInUse,
+        PromotionRefused,
+        ServiceError,
+        StorageError,
+        TakenByAnother,
+    )
 
     rules: tuple[tuple[type[BaseException], str, str, int], ...] = (
         (AdapterInvalid, "the adapter is refused", "brandvoice adapter list", REFUSED),
@@ -66,7 +76,12 @@ def _ours(error: BaseException) -> Failure | None:
             "read the report that `brandvoice eval` made, or answer for it: --override REASON --by NAME",
             REFUSED,
         ),
+        (TakenByAnother, "another person has the conversation", "take it from them with --force", REFUSED),
+        (ConversationUnknown, "there is no such conversation", "brandvoice conversations list", WRONG_USE),
         (BrandUnknown, "there is no such brand", "brandvoice config show", WRONG_USE),
+        (ArchiveInvalid, "the archive is refused", "another archive", FAILED),
+        (HomeInUse, "nothing was restored", "--force replaces what is there", WRONG_USE),
+        (StorageError, "the database cannot do this", "brandvoice doctor", FAILED),
         (ServiceError, "the service cannot do this", "brandvoice doctor", FAILED),
     )
     for kind, what, cure, code in rules:

@@ -11,6 +11,8 @@ from configs.load import Config
 from service.cli.failures import FAILED, REFUSED, WRONG_USE, Failure
 
 TIMEOUT_S = 180.0
+GOOD = ("ok", "ready", "closed")
+"""What `/readyz` says of a part that serves."""
 
 
 class NotRunning(Failure):
@@ -58,6 +60,13 @@ class Gateway:
         except (httpx2.HTTPError, ValueError):
             return False
 
+    def lacking(self) -> str:
+        """What keeps it from serving, such as `engine down, breaker open`; empty where nothing does."""
+        body = self._send("GET", "/readyz").json()
+        if body["status"] == "ok":
+            return ""
+        return ", ".join(f"{name} {state}" for name, state in body["checks"].items() if state not in GOOD)
+
     def _call(self, method: str, path: str, **options: Any) -> Any:
         answer = self._send(method, path, **options)
         try:
@@ -103,5 +112,7 @@ def _refusal(status: int, body: Any, url: str) -> Failure:
         503: ("wait until the engine is ready; `brandvoice doctor` looks at it", FAILED),
         504: ("try again, or raise service.turn_deadline_s", FAILED),
     }
+    if isinstance(error, dict) and error.get("code") == "taken_by_another":
+        cures[status] = ("take it from them with --force", REFUSED)
     cure, code = cures.get(status, ("look into the gateway's log", FAILED))
     return Failure(f"the gateway at {url} did not do it", message, cure, code=code)

@@ -37,7 +37,7 @@ def run_handoffs(brand: str | None, *, url: str | None, as_json: bool) -> None:
 
             return [handoffs.to_json(one) for one in await handoffs.list_handoffs(db, brand=brand)]
 
-        found = _in_database(deployment, stored, [])
+        found = in_database(deployment, stored, [])
     if as_json:
         output.data({"handoffs": found})
     elif not found:
@@ -50,7 +50,7 @@ def run_handoffs(brand: str | None, *, url: str | None, as_json: bool) -> None:
 def run_outbox(*, as_json: bool) -> None:
     """List replies that are stuck."""
     none: list[Stuck] = []
-    found = _in_database(open_deployment(), outbox_of, none)
+    found = in_database(open_deployment(), outbox_of, none)
     if as_json:
         output.data({"replies": [asdict(one) for one in found]})
     elif not found:
@@ -79,7 +79,7 @@ def run_replay(items: Sequence[str], *, every: bool, as_json: bool) -> None:
         return await outbox.send_again(db, wanted)
 
     none: list[str] = []
-    planned = _in_database(open_deployment(), again, none)
+    planned = in_database(open_deployment(), again, none)
     if missing := sorted(set(items) - set(planned)):
         raise Failure(
             f"not stuck: {', '.join(missing)}",
@@ -100,7 +100,7 @@ async def outbox_of(db: Database) -> list[Stuck]:
     return await outbox.stuck(db)
 
 
-def _in_database(deployment: Deployment, work: Callable[[Database], Awaitable[T]], nothing: T) -> T:
+def in_database(deployment: Deployment, work: Callable[[Database], Awaitable[T]], nothing: T) -> T:
     """The result of this work; `nothing` where no gateway has ever run."""
 
     async def run() -> T:

@@ -5,15 +5,16 @@ Source: OpenAI API reference, "Create chat completion" and "List models" (read 2
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
 from typing import Any, Literal
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,9 +28,13 @@ from service.events import Reply, Sentence, Token
 from service.grounded import strip_marks
 from service.pipeline import Turn
 from service.problems import openai_error
+from service.telemetry import short_hash
 from service.wire import reply_json
 
 log = logging.getLogger(__name__)
+
+CLOSED = 499
+"""For the log: nobody is there to read it."""
 
 
 class Part(BaseModel):
@@ -75,17 +80,20 @@ def openai_router(gateway: Gateway) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[Depends(gateway.keys)])
 
     @router.post("/chat/completions")
-    async def chat_completions(request: ChatRequest) -> Response:
+    async def chat_completions(request: ChatRequest, call: Request) -> Response:
         """Answer the last user message from the brand's knowledge, in the brand's voice."""
         turn, warnings = _turn(gateway, request)
         gateway.lanes.admit()
+        gateway.limits.take(account=short_hash(call.headers.get("authorization", "")))
         created = int(time.time())
         completion = f"chatcmpl-{uuid.uuid4().hex}"
         if request.stream:
             include_usage = bool(request.stream_options and request.stream_options.include_usage)
             events = _stream(gateway, turn, request.model, completion, created, warnings, include_usage)
             return StreamingResponse(events, media_type="text/event-stream")
-        reply = await gateway.pipeline.reply(turn)
+        reply = await _unless_gone(call, gateway.pipeline.reply(turn))
+        if reply is None:
+            return Response(status_code=CLOSED)
         await _hand_over(gateway, turn, reply)
         gateway.metrics.turn(turn.brand.name, "api", reply, reply.timings_ms["total"] / 1000)
         body = {
@@ -170,6 +178,23 @@ def _turn(gateway: Gateway, request: ChatRequest) -> tuple[Turn, list[str]]:
 def _usage(reply: Reply) -> dict[str, int]:
     prompt, completion = reply.usage["prompt_tokens"], reply.usage["completion_tokens"]
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+async def _unless_gone(call: Request, work: Coroutine[Any, Any, Reply]) -> Reply | None:
+    """The reply; None where the caller closed the line meanwhile, which ends the work at once."""
+    answering, gone = asyncio.create_task(work), asyncio.create_task(_gone(call))
+    try:
+        await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else None
+    finally:
+        answering.cancel()
+        gone.cancel()
+        await asyncio.gather(answering, gone, return_exceptions=True)
+
+
+async def _gone(call: Request) -> None:
+    while (await call.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _hand_over(gateway: Gateway, turn: Turn, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""The widget's WebSocket: a snapshot first, then what changes; sends are idempotent by `client_id`."""
+"""The widget's WebSocket: what its reader lacks first, then what changes; sends are idempotent by `client_id`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from service.bootstrap import Gateway
 from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
 from service.hub import Subscription
 from service.security import brand_of_site, origin_allowed
-from service.wire import sentence_json
 
 MAX_FRAME_BYTES = 64 * 1024
 HELLO_S = 10.0
@@ -79,10 +78,11 @@ class _Session:
             self._gateway.db, self._brand.name, _text(hello, "conversation"), _text(hello, "visitor")
         )
         self._conversation = visitor.id
-        # Subscribe before the snapshot is read: what happens in between is then sent twice at worst, and every
-        # frame is idempotent by turn and index.
+        # Subscribe before the snapshot is read, so that nothing falls between the two; what then is in both is
+        # idempotent by turn and index, and tokens, which are not, are dropped from what waits.
         with self._gateway.hub.subscribe(visitor.id) as subscription:
-            await self._send(await self._welcome(visitor.visitor_token))
+            after = None if visitor.created else _text(hello, "after")
+            await self._send(await self._welcome(visitor.visitor_token, after, subscription))
             sender = asyncio.create_task(self._forward(subscription))
             reader = asyncio.create_task(self._read())
             done, pending = await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,21 +106,27 @@ class _Session:
                 return
 
     async def _read(self) -> None:
-        handlers = {"message": self._message, "feedback": self._feedback, "ping": self._ping}
+        handlers = {
+            "message": self._message,
+            "stop": self._stop,
+            "feedback": self._feedback,
+            "to_assistant": self._to_assistant,
+            "ping": self._ping,
+        }
         while True:
             frame = await self._receive()
             if frame is None:
                 continue
             handler = handlers.get(str(frame.get("type")))
             if handler is None:
-                await self._error("bad_frame", "Unknown frame type. Known: message, feedback, ping.")
+                await self._error("bad_frame", f"Unknown frame type. Known: {', '.join(handlers)}.")
                 continue
             try:
                 await handler(frame)
             except RequestInvalid as error:
                 await self._error(error.code, str(error), frame.get("client_id"))
             except Busy as error:
-                await self._error("busy", str(error), frame.get("client_id"))
+                await self._error(error.code, str(error), frame.get("client_id"), retry_after_s=error.retry_after_s)
             except ServiceError as error:
                 await self._error(error.code, str(error), frame.get("client_id"))
 
@@ -130,6 +136,7 @@ class _Session:
             raise RequestInvalid("A message needs a client_id of 8 to 64 letters and digits.", code="bad_frame")
         text = self._gateway.clean_text(frame.get("text"))
         self._gateway.lanes.admit()
+        self._gateway.limits.take(account=self._brand.name, visitor=self._conversation)
         accepted = await self._gateway.lanes.accept(
             self._brand.name,
             InboundMessage(
@@ -164,20 +171,35 @@ class _Session:
         self._gateway.metrics.feedback.labels(self._brand.name, value or "taken_back").inc()
         await self._send({"type": "feedback", "turn": turn, "value": value})
 
+    async def _to_assistant(self, _: Mapping[str, Any]) -> None:
+        """The visitor waits for a person no longer."""
+        await self._gateway.desk.leave_queue(self._conversation)
+
+    async def _stop(self, frame: Mapping[str, Any]) -> None:
+        # No answer of its own: the turn ends with a reply, for all who watch it.
+        self._gateway.member.stop(self._conversation, str(frame.get("turn")))
+
     async def _ping(self, _: Mapping[str, Any]) -> None:
         await self._send({"type": "pong"})
 
-    async def _welcome(self, visitor_token: str) -> dict[str, Any]:
-        brand = self._brand
-        turns = [
-            conversations.to_json(turn) for turn in await conversations.transcript(self._gateway.db, self._conversation)
-        ]
-        live = self._gateway.hub.live.get(self._conversation)
-        if live:
-            for turn in turns:
-                if turn["turn"] == live.turn:
-                    turn["sentences"] = [sentence_json(sentence) for sentence in live.sentences]
-                    turn["text"] = "".join(live.text)
+    async def _turns(self, after: str | None, subscription: Subscription) -> tuple[list[dict[str, Any]], bool]:
+        """The conversation so far, or what is new since `after`; what its running turn says next comes by itself."""
+        gateway, conversation = self._gateway, self._conversation
+        views, resumed = await conversations.transcript(gateway.db, conversation, after=after)
+        if not any(view.state in ("running", "pending") for view in views):
+            return [conversations.to_json(view) for view in views], resumed
+        so_far = await gateway.hub.so_far(conversation, subscription)
+        if so_far is None or so_far.turn not in {view.id for view in views}:
+            # What ran may have ended between the two looks, at another gateway.
+            views, resumed = await conversations.transcript(gateway.db, conversation, after=after)
+        turns = [conversations.to_json(view) for view in views]
+        for turn in turns:
+            if so_far and turn["turn"] == so_far.turn and turn["state"] == "running":
+                turn |= {"sentences": so_far.sentences, "text": so_far.text, "status": so_far.state}
+        return turns, resumed
+
+    async def _welcome(self, visitor_token: str, after: str | None, subscription: Subscription) -> dict[str, Any]:
+        brand, (turns, resumed) = self._brand, await self._turns(after, subscription)
         return {
             "type": "welcome",
             "visitor": visitor_token,
@@ -190,6 +212,8 @@ class _Session:
                 "theme": {"accent": brand.theme.accent, "font": brand.theme.font},
             },
             "engine": self._gateway.engine.state,
+            "with": await conversations.holder(self._gateway.db, self._conversation),
+            "resumed": resumed,
             "turns": turns,
         }
 
@@ -215,8 +239,12 @@ class _Session:
             return None
         return frame
 
-    async def _error(self, code: str, message: str, client_id: object = None) -> None:
+    async def _error(
+        self, code: str, message: str, client_id: object = None, *, retry_after_s: int | None = None
+    ) -> None:
         frame: dict[str, Any] = {"type": "error", "code": code, "message": message}
+        if retry_after_s is not None:
+            frame["retry_after_s"] = retry_after_s
         if isinstance(client_id, str):
             frame["client_id"] = client_id[:64]
         await self._send(frame)

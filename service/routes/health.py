@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.bootstrap import Gateway
+from service.breaker import best
 from service.errors import StorageError
 
 PING_S = 3.0
@@ -25,13 +26,15 @@ def health_router(gateway: Gateway) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Engine, database and index can serve; 503 with the reasons where one cannot."""
+        """Engine, its breaker, database and index can serve; 503 with the reasons where one cannot."""
         checks = {
             "engine": gateway.engine.state,
+            "breaker": best(gateway.breakers.values()),
             "database": await _database(gateway),
             "index": _index(gateway),
         }
-        ready = checks == {"engine": "ready", "database": "ok", "index": "ok"}
+        good = {"engine": ("ready",), "breaker": ("closed", "half-open"), "database": ("ok",), "index": ("ok",)}
+        ready = all(checks[name] in states for name, states in good.items())
         body = {"status": "ok" if ready else "not_ready", "checks": checks, "problems": list(gateway.problems)}
         return JSONResponse(body, 200 if ready else 503)
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -15,8 +14,8 @@ from pydantic import Field
 
 from configs.brand import Brand, Strict
 from configs.yaml_file import read_yaml
+from service.browser import HEADERS, WEB
 
-WEB = Path(__file__).resolve().parent.parent / "web"
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -24,23 +23,6 @@ MEDIA_TYPES = {
 }
 WIDGET_PARTS = ("words", "colours", "storage", "elements", "markdown", "connection", "view", "chat", "page")
 """The widget's files in order: each may use what stands in those before it."""
-HEADERS = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "connect-src 'self'",  # same-origin WebSockets too, since CSP level 3
-            "img-src 'self' data:",
-            "form-action 'none'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        )
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # kept by browsers, but asked about each time by its ETag
-}
 
 
 class Product(Strict):

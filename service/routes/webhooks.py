@@ -8,12 +8,10 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from channels.base import Channel, InboundMessage
+from channels.base import Channel, Inbound, InboundMessage
 from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
-from configs.brand import Brand
-from service import inbox, unbound
+from service import unbound
 from service.bootstrap import Gateway
-from service.bursts import patience_s
 from service.errors import RequestInvalid
 from service.told import readable, take_told
 
@@ -21,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Meta's largest webhook is 3 MB."""
+MALFORMED = "malformed"
+"""The reason that every channel gives for a part that is not of its platform's shape."""
 
 
 def webhooks_router(gateway: Gateway) -> APIRouter:
@@ -48,7 +48,7 @@ def webhooks_router(gateway: Gateway) -> APIRouter:
         if platform is None:
             return PlainTextResponse("no such channel or app\n", 404)
         body = await _body(request)
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = _headers(request)
         try:
             await gateway.fetcher.verify(platform, headers, body)
         except NotReady as error:
@@ -71,14 +71,17 @@ class _Intake:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._brands: dict[tuple[str, str, str], Brand] = {
-            (binding.channel, binding.app, binding.account): brand
-            for brand in gateway.config.brands.values()
-            for binding in brand.channels
-        }
 
     async def take(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
-        """Store every message of a body; the answer is sent only after that."""
+        """Store every message of a body; the answer is sent only after that.
+
+        No limit of messages a minute here: a platform that is refused holds back everybody's messages, not one
+        person's, and leaves us in the end. Who floods us is answered by one lane, all that came as one turn.
+
+        Raises:
+            Full: More wait than can be answered in time; nothing was stored.
+            StorageUnavailable: Not all of it is stored; what is, is known when it comes again.
+        """
         gateway = self._gateway
         try:
             inbound = platform.parse(body)
@@ -88,29 +91,54 @@ class _Intake:
             gateway.metrics.webhooks.labels(channel, "unreadable").inc()
             # Without a word: Twilio would send it to the person.
             return Response()
+        if inbound.messages:
+            gateway.lanes.admit_delivery()
+        if MALFORMED in inbound.ignored:
+            # Its siblings go on; the part itself lies in the body, which is kept for a look.
+            await unbound.keep(gateway.db, channel=channel, app=app, account="", reason=MALFORMED, payload=body)
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
-            brand = self._brands.get((channel, app, message.account))
-            if brand is not None:
-                await self._accept(brand, message)
-                continue
-            reason = f"{message.account} is bound to no brand"
-            account = message.account
-            await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
-            gateway.metrics.unbound.labels(channel).inc()
-        await take_told(gateway, channel, app, inbound, {key[2] for key in self._brands if key[:2] == (channel, app)})
+            await self._accept(channel, app, message, body)
+        await self._take_rest(platform, channel, app, inbound)
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:
             return Response(inbound.answer.body, media_type=inbound.answer.content_type)
-        return PlainTextResponse("ok\n")
+        # Without a word: some platforms would show it to the person whose button or command this was.
+        return Response()
 
-    async def _accept(self, brand: Brand, message: InboundMessage) -> None:
-        accepted = await inbox.accept(self._gateway.db, brand.name, _readable(message, self._gateway))
+    async def _take_rest(self, platform: Channel, channel: str, app: str, inbound: Inbound) -> None:
+        """What is no message: installations that ended, thumbs, what the platform tells of messages."""
+        gateway = self._gateway
+        for removal in inbound.removals:
+            if await gateway.installations.remove(channel, app, removal):
+                log.info("installation_removed", extra={"channel": channel, "app": app})
+        for rating in inbound.ratings:
+            brand_name = await gateway.ratings.take(channel, app, platform, rating)
+            gateway.metrics.told.labels(channel, "rating" if brand_name else "rating_unmatched").inc()
+            if brand_name:
+                gateway.metrics.feedback.labels(brand_name, rating.value).inc()
+        await take_told(gateway, channel, app, inbound, gateway.installations.accounts(channel, app))
+
+    async def _accept(self, channel: str, app: str, message: InboundMessage, body: bytes) -> None:
+        gateway, account = self._gateway, message.account
+        brand = await gateway.installations.brand(channel, app, account)
+        if brand is None:
+            reason = f"{account} is bound to no brand"
+            await unbound.keep(gateway.db, channel=channel, app=app, account=account, reason=reason, payload=body)
+            gateway.metrics.unbound.labels(channel).inc()
+            return
+        accepted = await gateway.lanes.receive(brand.name, _readable(message, gateway))
         if accepted.duplicate:
-            self._gateway.metrics.inbox_repeats.labels(message.channel).inc()
-        news = not accepted.duplicate
-        self._gateway.lanes.submit(accepted.conversation_id, wait_s=patience_s(message), news=news)
+            gateway.metrics.inbox_repeats.labels(message.channel).inc()
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """By their names in lower case; one that comes twice is one value (RFC 9110, 5.3): no signature hides another."""
+    joined: dict[str, str] = {}
+    for name, value in request.headers.items():
+        joined[name.lower()] = f"{joined[name.lower()]}, {value}" if name.lower() in joined else value
+    return joined
 
 
 async def _body(request: Request) -> bytes:

@@ -49,3 +49,43 @@ def channel_simulate(
     from service.cli.simulate import run_simulate
 
     run_simulate(channel, text, brand, sender=sender, url=url, timeout_s=timeout_s, as_json=json)
+
+
+@app.command("install-link")
+def channel_install_link(
+    name: Annotated[str, typer.Argument(metavar="CHANNEL/APP", help="Such as slack/main.", show_default=False)],
+    brand: Brand,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The gateway's public address; the configured one where absent.")
+    ] = None,
+    days: Annotated[float, typer.Option(min=0.01, max=90, help="How long the link is good for.")] = 7,
+    json: Json = False,
+) -> None:
+    """Make a link by which a workspace installs an app itself, and is answered by this brand.
+
+    Whoever has the link can do that in a workspace of theirs; nobody without one can.
+    """
+    from service.cli.installing import run_install_link
+
+    run_install_link(name, brand, url=url, days=days, as_json=json)
+
+
+@app.command("send")
+def channel_send(
+    target: Annotated[str, typer.Argument(metavar="CHANNEL[/APP]", help="Such as whatsapp/main.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="What to say.", show_default=False)],
+    to: Annotated[
+        str, typer.Option(help="A person who wrote: their id or number, or the conversation's.", show_default=False)
+    ],
+    account: Annotated[
+        str | None, typer.Option(help="Ours that they wrote to; may be left out where the app has one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the calls, without secrets, and make none.")] = False,
+    url: Url = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait until it is sent.")] = 30,
+    json: Json = False,
+) -> None:
+    """Send a message of your own by the way that replies take; refused where the platform would not take it now."""
+    from service.cli.sending import run_send
+
+    run_send(target, text, account=account, to=to, dry_run=dry_run, url=url, timeout_s=timeout_s, as_json=json)

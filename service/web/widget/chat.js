@@ -1,5 +1,6 @@
 const MAX_MESSAGE_CHARS = 4000; // the gateway's default; a welcome with limits.max_message_chars overrides it
 const RESEND_MS = 5_000;
+const LATER = ['busy', 'slow_down', 'storage_unavailable']; // the server takes the message a little later
 
 /** The conversation: what the visitor says, what the server says, what the page asks for. */
 class BrandvoiceChat extends ChatView {
@@ -18,6 +19,8 @@ class BrandvoiceChat extends ChatView {
     this.limit = MAX_MESSAGE_CHARS;
     this.engine = 'ready';
     this.notice = '';
+    this.attendant = { state: 'bot', owner: null }; // who has the conversation
+    this.returned = false; // to the assistant, and nothing was written since
     this.unread = 0;
     this.welcomed = false;
     this.source = null; // what opened the source sheet
@@ -26,6 +29,7 @@ class BrandvoiceChat extends ChatView {
     this.connection = new Connection(url.href, {
       hello: () => ({
         site_key: this.siteKey, visitor: this.store.get('visitor'), conversation: this.store.get('conversation'),
+        after: this.whole().at(-1)?.turn,
       }),
       onFrame: (frame) => this.receive(frame),
       onState: (state) => {
@@ -89,24 +93,37 @@ class BrandvoiceChat extends ChatView {
     const entry = { client_id: uuid(), text, at: Math.max(Date.now(), (this.waiting.at(-1)?.at ?? 0) + 1) };
     this.store.set(`out:${entry.client_id}`, entry);
     this.waiting.push({ ...entry, accepted: false, note: '' });
+    this.returned = false;
     this.connection.start();
-    this.deliver(this.waiting.at(-1));
+    this.deliver();
     this.emit('sent', { text });
     this.render();
     this.toEnd();
   }
-  deliver(message) {
+  /** One after the other, so that their order holds when the server takes one of them later. */
+  deliver() {
+    const message = this.waiting.find((m) => !m.accepted && !(m.tries > 5)); // what failed so often waits for a click
+    if (!message || message.sent || message.timer) return;
+    message.sent = this.connection.send({ type: 'message', client_id: message.client_id, text: message.text });
+    if (message.sent) this.lastSent = message.client_id;
+  }
+  again(message, ms = 0) {
     clearTimeout(message.timer);
-    this.lastSent = this.connection.send({ type: 'message', client_id: message.client_id, text: message.text })
-      ? message.client_id : this.lastSent;
+    message.sent = false;
+    message.timer = setTimeout(() => {
+      message.timer = null;
+      this.deliver();
+    }, ms);
   }
   settle(clientId) {
     this.store.set(`out:${clientId}`, null);
     const message = this.waiting.find((m) => m.client_id === clientId);
     if (!message) return;
     clearTimeout(message.timer);
+    message.timer = null;
     message.accepted = true;
     message.note = '';
+    this.deliver();
   }
   /** The server will never take this message: the words go back into the field, unless something else stands there. */
   refuse(clientId, note) {
@@ -120,6 +137,7 @@ class BrandvoiceChat extends ChatView {
       this.count.className = 'trouble';
       this.count.textContent = note;
     } else Object.assign(message, { accepted: true, note });
+    this.deliver();
   }
 
   // -------------------------------------------------------------- what the server says
@@ -127,15 +145,22 @@ class BrandvoiceChat extends ChatView {
     const handler = {
       welcome: this.onWelcome, accepted: this.onAccepted, turn: this.onTurn, status: this.onStatus, sentence: this.onSentence,
       token: this.onToken, reply: this.onReply, failed: this.onFailed, notice: this.onNotice, error: this.onError,
-      feedback: this.onFeedback,
+      feedback: this.onFeedback, heard: this.onHeard, said: this.onSaid, withheld: this.onWithheld, state: this.onState,
     }[frame.type];
     if (!handler) return; // pong, or a frame of a later version
     handler.call(this, frame);
-    this.store.set('awaiting', this.awaits() ? true : null);
+    // Also while a person is to write: the next page of the shop connects by itself.
+    this.store.set('awaiting', this.awaits() || ['waiting', 'person'].includes(this.attendant.state) ? true : null);
     this.render();
   }
   awaits() {
     return this.waiting.some((m) => !m.note) || [...this.turns.values()].some((t) => ['pending', 'running'].includes(t.state));
+  }
+  /** The turns that are here to their end, without a gap: what the server need not send again. */
+  whole() {
+    const turns = [...this.turns.values()];
+    const open = turns.findIndex((turn) => !['done', 'failed', 'heard', 'withheld'].includes(turn.state));
+    return open < 0 ? turns : turns.slice(0, open);
   }
   onWelcome(frame) {
     const same = this.store.get('conversation') === frame.conversation;
@@ -145,11 +170,14 @@ class BrandvoiceChat extends ChatView {
     this.limit = frame.limits?.max_message_chars ?? this.limit;
     this.engine = frame.engine;
     this.notice = '';
-    this.turns = new Map(frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)]));
+    this.onState(frame.with ?? { state: 'bot', owner: null });
+    const kept = frame.resumed ? this.whole().map((turn) => [turn.turn, turn]) : [];
+    this.turns = new Map([...kept, ...frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)])]);
     const known = new Set(frame.turns.flatMap((turn) => turn.client_ids));
     for (const id of known) this.store.set(`out:${id}`, null);
     this.waiting = this.waiting.filter((m) => !known.has(m.client_id) && (same || !m.accepted));
-    for (const message of this.waiting) if (!message.accepted) this.deliver(message);
+    for (const message of this.waiting) message.sent = false;
+    this.deliver();
     for (const [turn, value] of this.votes) {
       if (this.turns.has(turn)) this.connection.send({ type: 'feedback', turn, value });
       else this.keepVote(turn); // a conversation that is over takes no votes
@@ -166,23 +194,54 @@ class BrandvoiceChat extends ChatView {
   fromSnapshot(turn) {
     const sentences = [];
     for (const sentence of turn.sentences ?? []) sentences[sentence.index] = sentence;
-    return { ...turn, sentences, tokens: '', status: turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching' };
+    return { ...turn, sentences, tokens: turn.text, status: turn.status ?? (turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching') };
   }
   onAccepted({ client_id }) {
     this.settle(client_id);
   }
-  onTurn({ turn, client_ids, question }) {
+  onTurn({ type, turn, client_ids, question }) {
+    if (type === 'turn' && this.attendant.state === 'closed') this.attendant = { state: 'bot', owner: null }; // opened again
     for (const id of client_ids) this.settle(id);
     this.waiting = this.waiting.filter((m) => !client_ids.includes(m.client_id));
     const known = this.turns.get(turn);
     if (known) Object.assign(known, { client_ids, question });
     else this.turn(turn, { client_ids, question });
   }
+  /** Messages that a person reads: no answer is being written. */
+  onHeard(frame) {
+    this.onTurn(frame);
+    this.turn(frame.turn).state = 'heard';
+  }
+  /** A person's words, or without an author a notice of the house. */
+  onSaid({ turn: id, text, author, at }) {
+    const turn = this.turn(id, { text, author, at, state: 'done' });
+    this.announceNew(turn);
+    if (!this.isOpen) this.setUnread(this.unread + 1);
+    this.emit('message', { turn: id, text, author, outcome: null, citations: [] });
+  }
+  /** A person took over before the answer was whole: what was shown of it goes. */
+  onWithheld({ turn: id }) {
+    const turn = this.turns.get(id);
+    if (turn) Object.assign(turn, { state: 'withheld', sentences: [], tokens: '', text: '', citations: [], outcome: null });
+  }
+  onState({ state, owner }) {
+    const before = this.attendant;
+    if (before.state === state && before.owner === owner) return;
+    this.attendant = { state, owner };
+    this.returned = state === 'bot' && this.welcomed && ['waiting', 'person'].includes(before.state);
+    if (!this.welcomed) return;
+    this.announce(this.attendance() || WORDS.withBot);
+    this.emit('attendant', { state, name: owner });
+  }
+  toAssistant() {
+    this.connection.send({ type: 'to_assistant' });
+    this.input.focus();
+  }
   turn(id, more = {}) {
     if (!this.turns.has(id)) {
       this.turns.set(id, {
         turn: id, client_ids: [], question: '', state: 'running', status: 'searching', sentences: [], tokens: '', text: '',
-        outcome: null, citations: [], feedback: null, error: null, at: new Date().toISOString(), ...more,
+        author: null, outcome: null, citations: [], feedback: null, error: null, at: new Date().toISOString(), ...more,
       });
     }
     return this.turns.get(id);
@@ -193,7 +252,9 @@ class BrandvoiceChat extends ChatView {
   }
   onStatus({ turn: id, state }) {
     const turn = this.live(id);
-    if (turn) Object.assign(turn, { status: state, state: 'running' });
+    if (!turn) return;
+    if (['queued', 'delayed'].includes(state)) Object.assign(turn, { sentences: [], tokens: '' }); // it begins anew
+    Object.assign(turn, { status: state, state: 'running' });
   }
   onSentence({ turn: id, index, text, citations }) {
     const turn = this.live(id);
@@ -208,7 +269,7 @@ class BrandvoiceChat extends ChatView {
   }
   onReply({ turn: id, text, outcome, citations }) {
     const turn = this.turn(id);
-    if (turn.state === 'done') return;
+    if (['done', 'withheld'].includes(turn.state)) return;
     Object.assign(turn, { text, outcome, citations, state: 'done', error: null });
     this.announceNew(turn);
     if (!this.isOpen) this.setUnread(this.unread + 1);
@@ -238,7 +299,7 @@ class BrandvoiceChat extends ChatView {
     const turn = this.turns.get(id);
     if (turn) turn.feedback = value;
   }
-  onError({ code, message, client_id }) {
+  onError({ code, message, client_id, retry_after_s }) {
     this.emit('error', { code, message });
     const waiting = this.waiting.find((m) => m.client_id === client_id);
     if (!waiting) {
@@ -246,11 +307,11 @@ class BrandvoiceChat extends ChatView {
       return;
     }
     if (['too_long', 'empty'].includes(code)) return this.refuse(client_id, message);
-    waiting.note = message || WORDS.notSent;
-    waiting.tries = (waiting.tries ?? 0) + 1;
-    if (waiting.tries <= 5) {
-      waiting.timer = setTimeout(() => this.deliver(waiting), RESEND_MS * waiting.tries * (0.75 + Math.random() / 2));
-    }
+    const later = LATER.includes(code);
+    waiting.note = later ? WORDS.slow : message || WORDS.notSent;
+    if (!later) waiting.tries = (waiting.tries ?? 0) + 1;
+    const ms = retry_after_s ? retry_after_s * 1000 : RESEND_MS * (waiting.tries ?? 1);
+    this.again(waiting, ms * (1 + Math.random() / 4));
   }
   closedWith(code) {
     if (code === 1009 && this.lastSent) this.refuse(this.lastSent, WORDS.notSent); // sending it again would end the same way
@@ -283,6 +344,8 @@ class BrandvoiceChat extends ChatView {
     this.retried.clear();
     this.waiting = [];
     this.welcomed = false;
+    this.attendant = { state: 'bot', owner: null };
+    this.returned = false;
     this.input.value = '';
     this.typed();
     this.setUnread(0);

@@ -30,6 +30,10 @@ class ChatView extends HTMLElement {
     this.bannerText = h('span');
     this.tryNow = h('button', { type: 'button', onclick: () => this.connection.wake() }, WORDS.tryNow);
     this.banner = h('div', { class: 'banner', role: 'status', hidden: true }, this.bannerText, this.tryNow);
+    // Not live: `announce` reads it out, also while the panel is closed.
+    this.stripText = h('span');
+    this.toBot = h('button', { type: 'button', onclick: () => this.toAssistant() }, WORDS.toAssistant);
+    this.strip = h('div', { class: 'strip', hidden: true }, icon('person'), this.stripText, this.toBot);
     this.greeting = h('div', { class: 'message bot', dir: 'auto', hidden: true });
     this.list = h('ol', { class: 'turns', 'aria-label': WORDS.transcript });
     this.starters = h('ul', { class: 'starters', 'aria-label': WORDS.starters, hidden: true });
@@ -53,6 +57,8 @@ class ChatView extends HTMLElement {
     this.input.value = this.store.get('draft') ?? '';
     this.sendButton = h('button', { type: 'submit', class: 'send', 'aria-label': WORDS.send }, icon('send'));
     this.field = h('div', { class: 'field' }, h('label', { for: 'input', class: 'sr' }, WORDS.input), this.input, this.sendButton);
+    this.forPerson = h('button', { type: 'button', class: 'person', onclick: () => this.say(WORDS.personMessage) },
+      icon('person'), WORDS.person);
     this.count = h('span', { id: 'count', role: 'status' });
     this.form = h('form', {
       novalidate: true,
@@ -60,13 +66,11 @@ class ChatView extends HTMLElement {
         event.preventDefault();
         this.submit();
       },
-    }, this.field, h('div', { class: 'under' },
-      h('button', { type: 'button', class: 'person', onclick: () => this.say(WORDS.personMessage) }, icon('person'), WORDS.person),
-      this.count));
+    }, this.field, h('div', { class: 'under' }, this.forPerson, this.count));
     this.veil = h('div', { class: 'veil', hidden: true, onclick: (event) => event.target === this.veil && this.closeSource() });
     this.panel = h('section', { class: 'panel', role: 'dialog', 'aria-labelledby': 'name', hidden: true,
       onkeydown: (event) => this.key(event) },
-    this.head, this.banner, this.body, this.form, this.veil);
+    this.head, this.banner, this.strip, this.body, this.form, this.veil);
     // Read out sentence by sentence, apart from what is seen: a reload or a redraw is never read out again.
     this.log = h('div', { class: 'sr', role: 'log', 'aria-live': 'polite', 'aria-relevant': 'additions', 'aria-label': WORDS.transcript });
     this.root = h('div', { class: 'root' }, this.panel, this.launcher, this.log);
@@ -168,7 +172,7 @@ class ChatView extends HTMLElement {
   announceNew(turn) {
     const done = this.announced.get(turn.turn) ?? 0;
     if (done === Infinity) return;
-    const name = this.brand?.display_name ?? '';
+    const name = turn.author ?? this.brand?.display_name ?? '';
     if (turn.state === 'done') {
       const rest = turn.sentences.slice(done).map((s) => s?.text ?? '');
       const texts = turn.sentences.length ? rest : [turn.text];
@@ -198,10 +202,13 @@ class ChatView extends HTMLElement {
       ...(unread ? [h('span', { class: 'badge', 'aria-hidden': 'true' }, String(this.unread))] : []));
     this.heading.textContent = name || WORDS.launcher;
     this.face.textContent = [...(name.replace(/^(the|maison|la|le)\s+/i, '') || '·')][0];
-    this.presence.textContent = state === 'open' ? (this.engine === 'ready' ? WORDS.online : WORDS.offline)
+    const person = this.attendant.state === 'person';
+    this.presence.textContent = state === 'open'
+      ? (person ? WORDS.withPerson(this.attendant.owner) : this.engine === 'ready' ? WORDS.online : WORDS.offline)
       : ['idle', 'connecting'].includes(state) ? WORDS.connecting : WORDS.offline;
-    this.presence.toggleAttribute('data-on', state === 'open' && this.engine === 'ready');
+    this.presence.toggleAttribute('data-on', state === 'open' && (person || this.engine === 'ready'));
     this.renderBanner(state);
+    this.renderStrip();
     this.greeting.hidden = !this.brand?.greeting;
     this.greeting.textContent = this.brand?.greeting ?? '';
     this.renderStarters();
@@ -215,6 +222,19 @@ class ChatView extends HTMLElement {
     if (this.bannerText.textContent !== text) this.bannerText.textContent = text;
     this.banner.hidden = !text;
     this.tryNow.hidden = !['lost', 'busy'].includes(state);
+  }
+  /** Who has the conversation, where it is not the assistant. */
+  attendance() {
+    const { state, owner } = this.attendant;
+    return { waiting: WORDS.waitingForPerson, person: WORDS.withPerson(owner), closed: WORDS.closed }[state] ?? '';
+  }
+  renderStrip() {
+    const text = this.attendance() || (this.returned ? WORDS.withBot : '');
+    if (this.stripText.textContent !== text) this.stripText.textContent = text;
+    const held = ['waiting', 'person'].includes(this.attendant.state);
+    this.strip.hidden = !text;
+    this.toBot.hidden = this.attendant.state !== 'waiting';
+    this.forPerson.style.visibility = held ? 'hidden' : ''; // its place stays, so that nothing jumps
   }
   renderStarters() {
     const texts = this.turns.size || this.waiting.length || !this.welcomed ? [] : this.brand?.starters ?? [];
@@ -270,7 +290,7 @@ class ChatView extends HTMLElement {
       h('div', { class: 'message user waiting', dir: 'auto' }, h('span', { class: 'sr' }, WORDS.you + ' '), message.text),
       note && h('div', { class: message.note ? 'note trouble' : 'note' }, note,
         message.note && !message.accepted ? h('button', {
-          type: 'button', class: 'act', 'data-key': 'again', onclick: () => this.deliver(message),
+          type: 'button', class: 'act', 'data-key': 'again', onclick: () => this.again(Object.assign(message, { tries: 0 })),
         }, WORDS.retry) : null),
     ];
   }
@@ -289,13 +309,17 @@ class ChatView extends HTMLElement {
       h('span', { class: 'sr' }, WORDS.you + ' '), turn.question)];
     if (pieces.length) {
       const text = blocks(pieces, chip);
-      text.firstElementChild?.prepend(h('span', { class: 'sr' }, WORDS.said(name) + ' '));
-      nodes.push(h('div', { class: 'message bot', dir: 'auto' }, text));
+      if (!turn.author) text.firstElementChild?.prepend(h('span', { class: 'sr' }, WORDS.said(name) + ' '));
+      nodes.push(h('div', { class: turn.author ? 'message bot human' : 'message bot', dir: 'auto' },
+        turn.author && h('p', { class: 'name' }, turn.author, h('span', { class: 'sr' }, ':')), text));
     }
     if (busy) {
       nodes.push(h('div', { class: 'typing' },
         h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')),
-        h('span', {}, WORDS[turn.status] ?? WORDS.searching)));
+        h('span', {}, WORDS[turn.status] ?? WORDS.searching),
+        turn.turn && h('button', {
+          type: 'button', class: 'act', 'data-key': 'stop', onclick: () => this.connection.send({ type: 'stop', turn: turn.turn }),
+        }, WORDS.stop)));
     } else if (turn.state === 'failed') {
       nodes.push(h('div', { class: 'message trouble', dir: 'auto' }, turn.error?.message || WORDS.failed),
         retry && h('div', { class: 'note' }, h('button', {
@@ -305,7 +329,8 @@ class ChatView extends HTMLElement {
             this.input.focus();
           },
         }, WORDS.retry)));
-    } else nodes.push(...this.drawFoot(turn, vote));
+    } else if (turn.state === 'done' && turn.question) nodes.push(...this.drawFoot(turn, vote));
+    else nodes.push(h('div', { class: turn.question ? 'foot mine' : 'foot' }, this.drawTime(turn)));
     return nodes;
   }
   drawFoot(turn, vote) {
@@ -314,7 +339,6 @@ class ChatView extends HTMLElement {
       type: 'button', 'data-key': value, 'aria-label': label, title: label, 'aria-pressed': String(vote === value),
       onclick: () => this.vote(turn.turn, vote === value ? null : value),
     }, icon(shape));
-    const at = new Date(turn.at);
     return [
       used.length > 0 && h('ul', { class: 'sources', 'aria-label': WORDS.sources }, ...used.map((citation) => h('li', {},
         h('button', {
@@ -322,11 +346,17 @@ class ChatView extends HTMLElement {
           'aria-label': WORDS.source(citation.number, citation.title),
           onclick: (event) => this.openSource(citation, event.currentTarget),
         }, h('span', { class: 'number' }, String(citation.number)), citation.title)))),
+      turn.outcome === 'stopped' && h('div', { class: 'note' }, WORDS.stopped),
       turn.outcome === 'handed_off' && h('div', { class: 'note' }, icon('person'), WORDS.handedOff),
       h('div', { class: 'foot' },
-        isNaN(at) ? null : h('time', { datetime: turn.at }, at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })),
+        this.drawTime(turn),
         thumb('up', 'up', WORDS.helpful), thumb('down', 'down', WORDS.notHelpful)),
     ];
+  }
+  drawTime(turn) {
+    const at = new Date(turn.at);
+    return isNaN(at) ? null
+      : h('time', { datetime: turn.at }, at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
   }
   /** The sentences while they come; the final text where it differs from them. */
   piecesOf(turn, shown) {
@@ -371,14 +401,14 @@ class ChatView extends HTMLElement {
       h('div', { class: 'passage', tabindex: '0', role: 'region', 'aria-labelledby': 'source-title', dir: 'auto' },
         blocks([{ text: citation.passage, fresh: false }], null))));
     this.veil.hidden = false;
-    for (const part of [this.head, this.banner, this.body, this.form]) part.inert = true;
+    for (const part of [this.head, this.banner, this.strip, this.body, this.form]) part.inert = true;
     closer.focus();
   }
   closeSource() {
     if (this.veil.hidden) return;
     this.veil.hidden = true;
     this.veil.replaceChildren();
-    for (const part of [this.head, this.banner, this.body, this.form]) part.inert = false;
+    for (const part of [this.head, this.banner, this.strip, this.body, this.form]) part.inert = false;
     const { opener, turn, key } = this.source; // the opener may have been redrawn since
     (opener.isConnected ? opener : turn?.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? this.input).focus();
     this.source = null;

@@ -53,6 +53,11 @@ def check(parse: Callable[[bytes], Inbound], reasons: frozenset[str], body: byte
     except PayloadInvalid:
         return
     assert set(inbound.ignored) <= reasons
+    told = [text for one in inbound.receipts for text in (one.account, one.message_id, one.mark)]
+    told += [text for one in (*inbound.reactions, *inbound.edits) for text in (one.account, one.message_id)]
+    for text in (*told, *(one.text or "" for one in inbound.edits)):
+        assert "\x00" not in text
+        text.encode()
     for message in inbound.messages:
         fields = (message.account, message.message_id, message.conversation_key, message.sender)
         assert all(fields)

@@ -42,7 +42,7 @@ LONG = "A sentence that fills the message. " * 300
 
 def test_a_slack_reply_is_one_post_a_part_in_the_same_thread() -> None:
     reply = OutboundReply("T1", {"channel": "C1", "thread_ts": "1.2", "other": "x"}, LONG, "out-1")
-    first, second, third = build("slack").render(reply)
+    first, second, third, fourth = build("slack").render(reply)
     assert first.url == "https://slack.com/api/chat.postMessage"
     assert first.headers["authorization"] == "Bearer xoxb-1"
     assert {**first.fields, "text": "..."} == {
@@ -55,10 +55,10 @@ def test_a_slack_reply_is_one_post_a_part_in_the_same_thread() -> None:
         "unfurl_media": False,
         "metadata": {
             "event_type": "brandvoice_reply",
-            "event_payload": {"idempotency_key": "out-1", "part": 1, "parts": 3},
+            "event_payload": {"idempotency_key": "out-1", "part": 1, "parts": 4},
         },
     }
-    assert [request.fields["thread_ts"] for request in (second, third)] == ["1.2", "1.2"]
+    assert [request.fields["thread_ts"] for request in (second, third, fourth)] == ["1.2"] * 3
 
 
 def test_a_whatsapp_reply_quotes_once_and_marks_each_part() -> None:

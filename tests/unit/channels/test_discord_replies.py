@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Channel, OutboundReply, Request, Source
+from channels.base import FURTHER, Channel, OutboundReply, Request, Source
 from channels.discord.channel import EPOCH_MS, TOKEN_LIFE_S
 from channels.discord.rendering import MARKUP, escape
 from channels.errors import ChannelMisconfigured, DeliveryFailed
@@ -270,3 +270,8 @@ TOKEN = "aW50ZXJhY3Rpb246MTIzOmFiYw"  # interaction:123:abc
 def test_the_stand_in_knows_its_addresses(method: str, path: str, status: int) -> None:
     call = Request(method, f"https://discord.com/api/v10{path}", {}, {"content": "Hi"})
     assert PLATFORMS["discord"].stand_in.answer(call, number=1)[0] == status
+
+
+def test_what_is_said_after_the_answer_stands_beside_it_and_replaces_nothing() -> None:
+    (call,) = build().render(OutboundReply(APPLICATION, {**asked(), FURTHER: "yes"}, "Hi", "k"))
+    assert (call.method, call.repeatable) == ("POST", False)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Channel, Inbound
+from channels.base import Channel, Edit, Inbound, Reaction, Receipt
 from channels.errors import PayloadInvalid, SignatureInvalid
 from channels.meta.messaging import IGNORED_REASONS
 from channels.registry import build_channel
@@ -116,11 +116,11 @@ def test_a_button_without_an_id_is_known_by_person_and_moment() -> None:
         pytest.param(message(is_echo=True), "own_message", id="echo"),
         pytest.param(event(message={"mid": "m_1", "is_echo": True}, sender=None), "own_message", id="bare echo"),
         pytest.param(message() | {"sender": {"id": ACCOUNT}}, "own_message", id="to itself"),
-        pytest.param(message(is_deleted=True), "deleted", id="withdrawn"),
+        pytest.param(message(is_deleted=True) | {"recipient": None}, "malformed", id="withdrawn from nobody"),
         pytest.param(event(read={"watermark": 1}), "read", id="read"),
         pytest.param(event(delivery={"mids": ["m_1"], "watermark": 1}), "delivery", id="delivered"),
-        pytest.param(event(reaction={"mid": "m_1", "action": "react", "emoji": "👍"}), "reaction", id="reaction"),
-        pytest.param(event(message_edit={"mid": "m_1", "text": "T", "num_edit": 1}), "edited", id="edit"),
+        pytest.param(event(reaction={"action": "react", "emoji": "👍"}), "malformed", id="reaction to nothing"),
+        pytest.param(event(message_edit={"mid": "m_1", "num_edit": 1}), "malformed", id="edit to nothing"),
         pytest.param(event(optin={"type": "notification_messages"}), "other_event", id="opt-in"),
         pytest.param(event(referral={"ref": "ad"}), "other_event", id="by a link"),
         pytest.param(event(pass_thread_control={"new_owner_app_id": "1"}), "other_event", id="thread passed on"),
@@ -136,6 +136,39 @@ def test_a_button_without_an_id_is_known_by_person_and_moment() -> None:
 @BOTH
 def test_what_is_no_message_is_ignored_with_its_reason(name: str, item: dict[str, Any], reason: str) -> None:
     assert parse(entry(item), name=name) == Inbound(ignored=(reason,))
+
+
+def test_an_echo_with_our_mark_tells_that_the_page_has_the_part() -> None:
+    echo = event(sender={"id": ACCOUNT}, recipient={"id": PERSON}) | {
+        "message": {"mid": "m_7", "text": "Hi", "is_echo": True, "metadata": "out-1:2"}
+    }
+    assert parse(entry(echo)) == Inbound(receipts=(Receipt(ACCOUNT, "sent", "out-1:2", "m_7"),))
+
+
+@pytest.mark.parametrize(
+    ("reaction", "value"),
+    [
+        ({"action": "react", "reaction": "like", "emoji": "\U0001f44d"}, "up"),
+        ({"action": "react", "reaction": "other", "emoji": "\U0001f44e\U0001f3ff"}, "down"),
+        ({"action": "react", "reaction": "dislike"}, "down"),
+        ({"action": "react", "reaction": "love", "emoji": "❤"}, None),
+        ({"action": "unreact", "reaction": "like", "emoji": "\U0001f44d"}, None),
+        ({"action": "unreact"}, None),
+    ],
+)
+@BOTH
+def test_a_thumb_is_a_reaction_and_any_other_one_takes_its_place(
+    name: str, reaction: dict[str, Any], value: Any
+) -> None:
+    held = event(reaction={"mid": "m_1", **reaction})
+    assert parse(entry(held), name=name) == Inbound(reactions=(Reaction(ACCOUNT, "m_1", value),))
+
+
+@BOTH
+def test_a_message_can_be_changed_and_taken_back(name: str) -> None:
+    changed = event(message_edit={"mid": "m_1", "text": "Text 2", "num_edit": 1})
+    inbound = parse(entry(changed, message(is_deleted=True)), name=name)
+    assert inbound == Inbound(edits=(Edit(ACCOUNT, "m_1", "Text 2"), Edit(ACCOUNT, "m_1", None)))
 
 
 def test_on_standby_another_app_has_the_conversation() -> None:

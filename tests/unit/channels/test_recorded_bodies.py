@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from channels.base import Inbound
+from channels.base import Edit, Inbound, Reaction, Receipt
 from channels.errors import PayloadInvalid, SignatureInvalid
 from channels.registry import build_channel
 from channels.slack.payloads import IGNORED_REASONS as SLACK_REASONS
@@ -31,10 +31,10 @@ SLACK_EXPECTED = {
     "classic_bot_message": "bot_message",
     "im_thread_message": "message",
     "member_joined_channel": "other_event",
-    "message_deleted": "message_deleted",
+    "message_deleted": "edit",
     "message_shortcut": "interaction",
     "response_url_bot_message_self": "bot_message",
-    "slash_command_parsed": "slash_command",
+    "slash_command_parsed": "message",
     "tokens_revoked": "app_removed",
     "user_message": "own_message",
     "view_submission": "interaction",
@@ -43,14 +43,21 @@ SLACK_EXPECTED = {
     "zulip_url_verification": "handshake",
 }
 WHATSAPP_IGNORED = {
-    "deleted_message-revoke": "revoked",
-    "message-reaction": "reaction",
-    "message-unreaction_empty": "reaction",
-    "message-unreaction_no_emoji": "reaction",
-    "message_status-failed": "status_failed",
+    "message_status-group": "group_message",
     "outgoing_message-delete": "own_message",
     "outgoing_message-edit": "own_message",
     "outgoing_message-text": "own_message",
+}
+WHATSAPP_TOLD = {
+    "deleted_message-revoke": Edit("<BUSINESS_PHONE_NUMBER_ID>", "<ORIGINAL_WHATSAPP_MESSAGE_ID>", None),
+    "message-reaction": Reaction("1122334455667", "wamid.yzxyzx=", None),
+    "message-unreaction_empty": Reaction("1122334455667", "wamid.yzxyzx=", None),
+    "message-unreaction_no_emoji": Reaction("1122334455667", "wamid.yzxyzx=", None),
+    "message_status-delivered": Receipt("1122334455667", "delivered", "", "wamid.xyzxyz"),
+    "message_status-played": Receipt("1122334455667", "read", "", "wamid.xyzxyz"),
+    "message_status-read": Receipt("1122334455667", "read", "", "wamid.xyzxyz"),
+    "message_status-sent": Receipt("1122334455667", "sent", "", "wamid.xyzxyz"),
+    "message_status-with_tracker": Receipt("1122334455667", "sent", "some data", "wamid.xyzxyz"),
 }
 WHATSAPP_TEXTS = {
     "callback_button-button": "title",
@@ -73,9 +80,11 @@ def slack_wire(name: str, payload: dict[str, Any]) -> bytes:
 
 
 def kind_of(inbound: Inbound) -> str:
-    if inbound.answer:
-        return "handshake"
-    return "message" if inbound.messages else inbound.ignored[0]
+    if inbound.messages:
+        return "message"
+    if inbound.edits:
+        return "edit"
+    return "handshake" if inbound.answer else inbound.ignored[0]
 
 
 @pytest.mark.parametrize(("name", "payload"), [pytest.param(*body, id=body[0]) for body in slack_bodies()])
@@ -88,8 +97,17 @@ def test_each_slack_body_becomes_what_it_is(name: str, payload: dict[str, Any]) 
 @pytest.mark.parametrize(("name", "payload"), [pytest.param(*body, id=body[0]) for body in whatsapp_bodies()])
 def test_each_whatsapp_body_becomes_what_it_is(name: str, payload: dict[str, Any]) -> None:
     inbound = parse_whatsapp(json.dumps(payload).encode())
-    reason = WHATSAPP_IGNORED.get(name) or ("status" if name.startswith("message_status") else None)
-    if reason:
+    if told := WHATSAPP_TOLD.get(name):
+        assert (*inbound.receipts, *inbound.reactions, *inbound.edits) == (told,)
+        assert (inbound.messages, inbound.ignored) == ((), ())
+        return
+    if name == "message_status-failed":
+        (receipt,) = inbound.receipts
+        assert (receipt.state, receipt.message_id) == ("failed", "wamid.xyzxyz")
+        assert receipt.failure is not None
+        assert (receipt.failure.code, receipt.failure.retryable) == ("130472", False)
+        return
+    if reason := WHATSAPP_IGNORED.get(name):
         assert inbound == Inbound(ignored=(reason,))
         return
     assert [message.text for message in inbound.messages] == [WHATSAPP_TEXTS.get(name, inbound.messages[0].text)]

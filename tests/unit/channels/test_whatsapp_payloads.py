@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from channels.base import Inbound
+from channels.base import Edit, Inbound, Reaction, Receipt
 from channels.errors import PayloadInvalid
 from channels.whatsapp.payloads import parse_body
 
@@ -122,9 +122,11 @@ def test_what_can_be_read_is_text_and_what_cannot_is_empty(changed: dict[str, An
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        pytest.param({"type": "reaction", "reaction": {"emoji": "👍"}}, "reaction", id="reaction"),
+        pytest.param({"type": "reaction", "reaction": {"emoji": "👍"}}, "malformed", id="reaction to nothing"),
+        pytest.param({"type": "reaction"}, "malformed", id="reaction without itself"),
+        pytest.param({"type": "revoke", "revoke": {"original_message_id": ""}}, "malformed", id="nothing taken back"),
         pytest.param({"type": "system", "system": {"body": "new number"}}, "system", id="number change"),
-        pytest.param({"type": "edit"}, "edited", id="edit"),
+        pytest.param({"type": "edit", "edit": {"original_message_id": "w"}}, "malformed", id="edit to nothing"),
         pytest.param({"group_id": "G1"}, "group_message", id="group"),
         pytest.param({"from": "15550100000"}, "own_message", id="our own number"),
         pytest.param({"text": None}, "malformed", id="text without body"),
@@ -137,9 +139,11 @@ def test_what_is_no_message_is_ignored_with_its_reason(changed: dict[str, Any], 
 
 
 def test_statuses_and_errors_are_counted_apart() -> None:
-    statuses = [{"id": "wamid.1", "status": "read"}, {"id": "wamid.2", "status": "failed"}, 7]
+    statuses = [{"id": "wamid.1", "status": "warped"}, {"id": "wamid.2", "status": "failed"}, 7, {"status": "sent"}]
     told = value(statuses=statuses, errors=[{"code": 131000}])
-    assert parse_body(body(told)).ignored == ("status", "status_failed", "malformed", "platform_error")
+    inbound = parse_body(body(told))
+    assert inbound.ignored == ("status", "malformed", "malformed", "platform_error")
+    assert [one.message_id for one in inbound.receipts] == ["wamid.2"]
 
 
 @pytest.mark.parametrize("wrong", [{"messages": 7}, {"statuses": "x"}, {"metadata": None}, {"metadata": {}}])
@@ -160,3 +164,54 @@ def test_other_products_and_fields_of_the_same_app_are_ignored() -> None:
 def test_a_body_without_the_outer_shape_is_kept_aside(raw: bytes) -> None:
     with pytest.raises(PayloadInvalid, match="'object' and 'entry'"):
         parse_body(raw)
+
+
+def test_a_status_tells_what_became_of_a_part_by_the_mark_that_it_carried() -> None:
+    statuses = [
+        {"id": "wamid.7", "status": "sent", "biz_opaque_callback_data": "out-1:2"},
+        {"id": "wamid.7", "status": "delivered", "biz_opaque_callback_data": None, "errors": None},
+    ]
+    assert parse_body(body(value(statuses=statuses))).receipts == (
+        Receipt("1122", "sent", "out-1:2", "wamid.7"),
+        Receipt("1122", "delivered", "", "wamid.7"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "retryable", "base", "operator", "words"),
+    [
+        (131047, False, None, False, "only an approved template"),
+        (131026, False, None, False, "cannot receive it"),
+        (131056, True, 4.0, False, "tried again later"),
+        (130429, True, None, False, "tried again later"),
+        (131042, False, None, True, "payment method"),
+        (190, False, None, True, "access token"),
+        (230, False, None, True, "permission"),
+        (999999, False, None, False, "error codes of the Cloud API"),
+    ],
+)
+def test_what_failed_says_by_its_code_whether_it_passes_and_who_must_act(
+    code: int, retryable: bool, base: float | None, operator: bool, words: str
+) -> None:
+    told = {"id": "wamid.7", "status": "failed", "errors": [{"code": code, "title": "Anything <b>Meta</b> says"}]}
+    (receipt,) = parse_body(body(value(statuses=[told]))).receipts
+    failure = receipt.failure
+    assert failure is not None
+    assert (failure.retryable, failure.backoff_base, failure.needs_operator) == (retryable, base, operator)
+    assert failure.code == str(code)
+    assert words in str(failure)
+    assert "Anything" not in str(failure)
+
+
+@pytest.mark.parametrize(("emoji", "thumb"), [("👍", "up"), ("👍🏿", "up"), ("👎🏽", "down"), ("❤️", None), ("", None)])
+def test_a_thumb_is_a_reaction_and_any_other_one_takes_its_place(emoji: str, thumb: Any) -> None:
+    reaction = text_message(2, type="reaction", reaction={"message_id": "wamid.1", "emoji": emoji})
+    assert parse_body(body(value(reaction))) == Inbound(reactions=(Reaction("1122", "wamid.1", thumb),))
+
+
+def test_a_message_can_be_changed_and_taken_back() -> None:
+    content = {"type": "image", "image": {"id": "1", "caption": "This one?"}}
+    changed = text_message(2, type="edit", edit={"original_message_id": "wamid.1", "message": content})
+    revoked = text_message(3, type="revoke", revoke={"original_message_id": "wamid.1"})
+    edits = (Edit("1122", "wamid.1", "This one?"), Edit("1122", "wamid.1", None))
+    assert parse_body(body(value(changed, revoked))) == Inbound(edits=edits)

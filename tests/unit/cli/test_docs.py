@@ -18,14 +18,17 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 ROOT: Any = get_command(app)
 COMMANDS = dict(commands(ROOT, "brandvoice"))
 ISSUE = {
-    "": ("demo", "serve", "ask", "train", "eval", "doctor"),
+    "": ("demo", "serve", "ask", "train", "eval", "doctor", "backup", "restore", "forget"),
+    "db ": ("migrate",),
+    "retention ": ("run",),
     "kb ": ("add", "list", "show", "search", "remove", "versions", "rollback", "eval", "why"),
     "answer ": ("check",),
     "data ": ("check", "synthesize", "review"),
     "intents ": ("eval", "train", "show"),
     "adapter ": ("list", "show", "promote", "rollback", "sign"),
-    "channel ": ("check", "list", "simulate"),
+    "channel ": ("check", "install-link", "list", "send", "simulate"),
     "outbox ": ("list", "replay"),
+    "conversations ": ("close", "list", "return", "say", "show", "take"),
     "handoffs ": ("list",),
     "voice ": ("score", "profile"),
     "config ": ("show", "check"),

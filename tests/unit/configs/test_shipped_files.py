@@ -40,7 +40,7 @@ def test_a_sample_brand_has_what_a_conversation_needs(brand: Brand) -> None:
 
 def _sentences(brand: Brand) -> str:
     words = brand.words
-    return " ".join([words.greeting, *words.refusals, *words.handovers, words.unavailable])
+    return " ".join([words.greeting, *words.refusals, *words.handovers, words.unavailable, words.delayed, words.late])
 
 
 def test_the_luxury_house_uses_no_contraction_and_no_exclamation_mark() -> None:
@@ -51,6 +51,6 @@ def test_the_luxury_house_uses_no_contraction_and_no_exclamation_mark() -> None:
 
 def test_the_games_shop_is_playful_in_every_line() -> None:
     words = BRANDS["dicehollow"].words
-    for line in (words.greeting, *words.refusals, *words.handovers, words.unavailable):
+    for line in (words.greeting, *words.refusals, *words.handovers, words.unavailable, words.delayed, words.late):
         assert "!" in line
         assert not re.search(r"\b(regret|kindly|permit|delighted)\b", line, flags=re.I)

@@ -40,6 +40,14 @@ class FakeEngine:
     unproven: list[str] = field(default_factory=list)
     """Adapters that were asked for a chat before they were tried in this life."""
     most_at_once: int = 0
+    words: int = WORDS
+    """Of each answer."""
+    says: str = ""
+    """In place of the model's name, word by word."""
+    written: int = 0
+    """Words that it was asked for and made."""
+    cut: list[float] = field(default_factory=list)
+    """When a reader hung up, each time."""
     _loaded: set[str] = field(default_factory=set)
     _tried: set[str] = field(default_factory=set)
     _open: list[web.Request] = field(default_factory=list)
@@ -61,7 +69,8 @@ class FakeEngine:
         app.router.add_post("/v1/chat/completions", self._chat)
         self._loaded.clear()
         self._tried.clear()
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        # As vLLM does, it ends a generation whose reader hung up.
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]
@@ -127,6 +136,9 @@ class FakeEngine:
         self.most_at_once = max(self.most_at_once, len(self._open))
         try:
             return await self._say(request, model)
+        except asyncio.CancelledError:
+            self.cut.append(time.monotonic())
+            raise
         finally:
             self._open.remove(request)
 
@@ -134,12 +146,14 @@ class FakeEngine:
         response = web.StreamResponse()
         with contextlib.suppress(ConnectionError):
             await response.prepare(request)
-            for at in range(WORDS):
+            words = [f"{word} " for word in self.says.split()] or [f"{model} "] * self.words
+            for at, word in enumerate(words):
                 if at == self.breaks_after:
                     assert request.transport is not None
                     request.transport.abort()
                     return response
-                await self._event(response, {"choices": [{"delta": {"content": f"{model} "}, "finish_reason": None}]})
+                await self._event(response, {"choices": [{"delta": {"content": word}, "finish_reason": None}]})
+                self.written += 1
                 await asyncio.sleep(self.pace_s)
             await self._event(response, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
             await self._event(response, USAGE)

@@ -16,10 +16,11 @@ from configs.load import load_config
 from configs.service import Engine
 from retrieval.prompt import Message
 from service import engine as engine_module
+from service.breaker import FAILURES, REST_S, GuardedGenerator
 from service.engine import EngineState, RemoteEngine
 from service.engine_server import itself
 from service.engines import EnginePool, Member
-from service.errors import AdapterUnknown, EngineLost, ModelUnavailable
+from service.errors import AdapterUnknown, EngineLost, EngineResting, ModelUnavailable
 from service.generation import VllmGenerator
 from service.ports import Piece, Sampling
 from service.voices import EngineAdapters, EngineVoices
@@ -142,6 +143,32 @@ async def test_an_overloaded_engine_is_passed_over_and_keeps_its_adapters(home: 
         two.refuses_with = 503
         with pytest.raises(ModelUnavailable):
             await at.ask("demo@1")
+
+
+async def test_an_engine_that_answers_its_health_check_alone_is_left_alone(home: Home) -> None:
+    one, two = FakeEngine(), FakeEngine()
+    async with site(home, one, two) as at:
+        for member in at.pool._members:
+            member.generator = GuardedGenerator(member.generator, member.breaker, slow_s=60)
+        asked: list[int] = []
+        one.on_chat = lambda: asked.append(1)
+        one.refuses_with = 500
+        for _ in range(4 * FAILURES):
+            assert await at.ask() == "base " * WORDS
+        assert len(asked) == FAILURES
+        two.refuses_with = 500
+        for _ in range(2 * FAILURES):
+            with pytest.raises(ModelUnavailable):
+                await at.ask()
+        with pytest.raises(EngineResting) as refused:
+            await at.ask()
+        assert 1 <= refused.value.retry_after_s <= REST_S
+        one.refuses_with = None
+        await one.kill()
+        await until(lambda: at.counts[-1] == 1)
+        await one.start()
+        await until(lambda: at.counts[-1] == 2)
+        assert await at.ask() == "base " * WORDS, "it was started anew, so it is tried at once"
 
 
 async def test_an_engine_that_died_is_left_out_and_comes_back_once_its_adapters_are_proven(home: Home) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +18,16 @@ from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
-from service import bootstrap
+from service import bootstrap, conversations, inbox
 from service.app import create_app
 from service.bootstrap import Gateway
 from service.lanes import Lanes
+from service.outbox import OutboxItem
 from service.security import check_exposure, origin_allowed
 from service.simulator import simulated_apps
-from tests.unit.service.storage.support import rows
+from service.tables import feedback, sent_parts
+from service.tables import outbox as outbox_table
+from tests.unit.service.storage.support import reply, rows
 
 KEY = "a-key-of-more-than-sixteen"
 NOBODY_LISTENS = "http://127.0.0.1:9"
@@ -252,6 +257,29 @@ def test_a_database_that_takes_nothing_makes_the_platform_come_again(
     assert "retry-after" in answer.headers
 
 
+def test_where_more_wait_than_can_be_answered_in_time_the_platform_keeps_what_it_has(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.tables import inbox
+
+    lanes, platform = door.gateway.lanes, door.platform("slack")
+    full = lanes._settings.model_copy(update={"max_unanswered": 1})
+    monkeypatch.setattr(lanes, "_settings", full)
+    bodies = [
+        platform.simulate(
+            "Hello?", account=door.binding("slack").account, message_id=f"wamid.{n}", sender=f"U0ABC12{n}"
+        )
+        for n in range(2)
+    ]
+    assert door.post("slack", bodies[0], platform.sign(bodies[0])).status_code == 200
+    refused = door.post("slack", bodies[1], platform.sign(bodies[1]))
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+    assert door.count(inbox) == 1
+    monkeypatch.setattr(lanes, "_settings", full.model_copy(update={"max_unanswered": 2}))
+    assert door.post("slack", bodies[1], platform.sign(bodies[1])).status_code == 200
+    assert door.count(inbox) == 2
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -273,3 +301,58 @@ def test_a_bad_request_gets_openais_error_form(door: Door, body: bytes, status: 
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"]
+
+
+def _signed(door: Door, channel: str, body: bytes) -> int:
+    return int(door.post(channel, body, door.platform(channel).sign(body)).status_code)
+
+
+def _whatsapp_value(door: Door, **held: Any) -> bytes:
+    """A genuine body with other content."""
+    body = json.loads(door.event("whatsapp"))
+    value = body["entry"][0]["changes"][0]["value"]
+    del value["messages"]
+    value |= held
+    return json.dumps(body).encode()
+
+
+def test_what_whatsapp_tells_of_a_reply_and_what_people_change_takes_effect(door: Door) -> None:
+    portal, db, binding = door.client.portal, door.gateway.db, door.binding("whatsapp")
+    assert portal is not None
+    channel = door.platform("whatsapp")
+    message = channel.parse(door.event("whatsapp")).messages[0]
+
+    async def answer() -> str:
+        accepted = await inbox.accept(db, "velmora", message)
+        turn = await inbox.next_turn(db, accepted.conversation_id)
+        assert turn is not None
+        item = OutboxItem("whatsapp", binding.app, binding.account, message.reply_to, "Yes.", ())
+        await conversations.finish(db, turn.id, reply("Yes."), outbox=item, handoff=None)
+        return turn.id
+
+    turn = portal.call(answer)
+    until_sent = time.monotonic() + 10
+    while not door.count(sent_parts) and time.monotonic() < until_sent:
+        # The simulator listens at another address, so the reply waits: the test plays the platform.
+        (row,) = portal.call(rows, db, outbox_table)
+        told = _whatsapp_value(door, statuses=[{"id": "wamid.R", "status": "sent", "biz_opaque_callback_data": row.id}])
+        assert _signed(door, "whatsapp", told) == 200
+    reaction = {"id": "wamid.9", "type": "reaction", "from": "15550101234"}
+    thumb = reaction | {"reaction": {"message_id": "wamid.R", "emoji": "\N{THUMBS UP SIGN}"}}
+    assert _signed(door, "whatsapp", _whatsapp_value(door, messages=[thumb])) == 200
+    assert [(row.turn_id, row.value) for row in portal.call(rows, db, feedback)] == [(turn, "up")]
+    assert (
+        _signed(door, "whatsapp", _whatsapp_value(door, messages=[reaction | {"reaction": {"message_id": "wamid.R"}}]))
+        == 200
+    )
+    assert portal.call(rows, db, feedback) == []
+    late = {
+        "id": "wamid.10",
+        "type": "revoke",
+        "from": "15550101234",
+        "revoke": {"original_message_id": message.message_id},
+    }
+    assert _signed(door, "whatsapp", _whatsapp_value(door, messages=[late])) == 200
+    counted = door.client.get("/metrics").text
+    assert 'brandvoice_told_total{channel="whatsapp",what="edit_too_late"} 1.0' in counted
+    assert 'brandvoice_told_total{channel="whatsapp",what="reaction"} 2.0' in counted

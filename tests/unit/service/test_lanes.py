@@ -22,6 +22,7 @@ from service.database import Database
 from service.errors import ModelUnavailable
 from service.hub import Hub
 from service.lanes import MOST_TIMES_ANEW, Lanes
+from service.notices import Notices
 from service.outbox import Channels
 from service.pipeline import ChatPipeline
 from service.ports import Sampling
@@ -70,6 +71,7 @@ class Bench:
             metrics=Metrics(),
             engine_ready=self._ready,
             typing=Typing(channels or {}, self._send),
+            notices=Notices(db, channels or {}, self._send),
         )
 
     async def _ready(self) -> None:

@@ -216,6 +216,14 @@ async def test_a_question_that_names_nothing_is_asked_back_in_the_brands_words()
     assert generator.prompts == []
 
 
+async def test_a_message_of_nothing_but_a_picture_is_told_that_pictures_cannot_be_read() -> None:
+    generator = ScriptedGenerator(["Hello! How can I help?"])
+    for nothing in ("", " \n "):
+        _, reply = await run(generator, FixedRetriever((RETURNS,)), Turn(BRAND, nothing))
+        assert (reply.text, reply.outcome) == (BRAND.words.cannot_read, "refused")
+    assert generator.prompts == []
+
+
 async def test_the_same_question_after_a_matter_is_answered() -> None:
     generator = ScriptedGenerator(["An unopened item can be returned within 30 days of delivery."])
     history = (Message("user", "Can I return an item?"), Message("assistant", "Yes."))

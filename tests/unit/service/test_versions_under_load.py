@@ -185,8 +185,10 @@ async def test_an_engine_that_dies_while_versions_change_costs_no_turn_and_each_
         evidence = [await conversations.evidence(gateway.db, one.id) for one in told]
 
     models = models_of((one, two))
-    assert len(evidence) > 30
     assert {found["state"] for found in evidence} == {"done"}
+    # Where no engine was there at that moment, the brand's own words were said.
+    evidence = [found for found in evidence if "no_engine" not in found["evidence"]]
+    assert len(evidence) > 30
     for found in evidence:
         spoke = f"velmora@{found['adapter']['version']}"
         number = found["question"].rpartition("number ")[2].rstrip("?")

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Table, select
 
-from channels.base import Channel, InboundMessage, OutboundReply, Request
+from channels.base import Capabilities, Channel, InboundMessage, OutboundReply, Request
 from channels.errors import DeliveryFailed
 from service import conversations, inbox
 from service.database import Database
@@ -51,7 +51,7 @@ async def answered(db: Database, *, key: str = "thread-1", text: str = "one", ha
     accepted = await inbox.accept(db, BRAND, message(f"m{next(_numbers)}", key=key))
     turn = await inbox.next_turn(db, accepted.conversation_id)
     assert turn is not None
-    await conversations.finish(db, turn.id, reply(text), outbox=item(text), handoff=handoff)
+    await conversations.finish(db, turn.id, reply(text), outbox=item(text), handoff=handoff, waits=False)
     return turn.id
 
 
@@ -79,6 +79,7 @@ class LinesChannel:
     """Sends each line of a reply as a call of its own."""
 
     name = "slack"
+    capabilities = Capabilities(max_text_chars=4000, ack_deadline_s=3.0)
 
     def render(self, outbound: OutboundReply) -> Sequence[Request]:
         if outbound.text == "cannot be rendered":
@@ -123,4 +124,6 @@ class Platform:
         }
         if act in failures:
             raise failures[act]()
+        if act == "taken, and 500":
+            return 500, {}, b""
         return 200, {}, f"id-{text}".encode()

@@ -74,14 +74,14 @@ async def test_the_transcript_shows_what_is_done_runs_failed_and_waits(db: Datab
     running = await _turn(db, visitor.id)
     await _say(db, visitor, "client-5", "Hello?")
 
-    shown = [conversations.to_json(view) for view in await conversations.transcript(db, visitor.id)]
+    shown = [conversations.to_json(view) for view in (await conversations.transcript(db, visitor.id))[0]]
 
     times = [turn.pop("at") for turn in shown]
     assert times == sorted(times)
     assert all(time.endswith("+00:00") for time in times)
     blank: dict[str, object] = {
-        "question": "Returns?", "sentences": [], "text": "", "outcome": None, "citations": [], "feedback": None,
-        "error": None,
+        "question": "Returns?", "sentences": [], "text": "", "author": None, "outcome": None, "citations": [],
+        "feedback": None, "error": None,
     }  # fmt: skip
     assert shown == [
         blank
@@ -113,7 +113,7 @@ async def test_a_long_transcript_is_cut_at_its_beginning(db: Database) -> None:
         await _say(db, visitor, f"client-{number}", f"question {number}")
         turn = await _turn(db, visitor.id)
         await conversations.finish(db, turn.id, reply(), outbox=None, handoff=None)
-    shown = await conversations.transcript(db, visitor.id, 2)
+    shown, _ = await conversations.transcript(db, visitor.id, limit=2)
     assert [(view.question, view.client_ids) for view in shown] == [
         ("question 3", ("client-3",)),
         ("question 4", ("client-4",)),

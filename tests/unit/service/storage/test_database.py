@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy.exc
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, CursorResult, create_engine, text
 
 from service import conversations, inbox
 from service.database import MIGRATIONS, Database
@@ -38,6 +40,31 @@ async def test_opening_again_changes_nothing(db: Database, url: str) -> None:
     again = await Database.open(url)
     assert [row.message_id for row in await rows(again, inbox_table)] == ["m1"]
     await again.close()
+
+
+async def test_a_database_of_the_first_version_keeps_what_it_holds(url: str, sqlite_only: None) -> None:
+    engine = create_engine(url)
+    times = "'2026-11-01 10:00:00', '2026-11-01 10:00:00'"
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for row in (
+            "conversations VALUES ('c', 'harbor', 'slack', 'T1', 'k', NULL, '2026-11-01 10:00:00')",
+            f"turns VALUES ('t', 'c', 1, 'Q', 'done', 'A', NULL, '[]', NULL, NULL, NULL, NULL, NULL, NULL, {times})",
+            "inbox VALUES (1, 'slack', 'T1', 'm1', 'c', 'Q', '{}', '2026-11-01 10:00:00', 't')",
+            "inbox VALUES (2, 'slack', 'T1', 'm2', 'c', 'And?', '{}', '2026-11-01 10:00:00', NULL)",
+            "outbox VALUES ('o', 't', 'slack', 'main', 'T1', '{}', 'A', '[]', 'sent', 1, '2026-11-01', '[]', NULL)",
+        ):
+            connection.exec_driver_sql(f"INSERT INTO {row}")
+    engine.dispose()
+    db = await Database.open(url)
+    assert [(row.message_id, row.withdrawn) for row in await rows(db, inbox_table)] == [("m1", False), ("m2", False)]
+    turn = await inbox.next_turn(db, "c")
+    assert turn is not None
+    assert turn.question == "And?"
+    await db.close()
 
 
 async def test_gateways_that_start_at_once_migrate_once(url: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, cast
 
 import aiohttp
@@ -11,11 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from channels.base import Channel, OutboundReply, Request
+from channels.base import Capabilities, Channel, OutboundReply, Rate, Request, Template
+from channels.errors import DeliveryFailed
 from service import outbox
 from service.database import Database
 from service.errors import StorageUnavailable
+from service.pace import Pace
 from service.schedule import JITTER, SCHEDULE_S
+from service.tables import inbox as inbox_table
 from service.tables import outbox as outbox_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
 
@@ -120,6 +124,107 @@ async def test_what_is_refused_or_lost_otherwise_is_over(db: Database, second: s
     assert (await outbox.deliver_due(db, PUSHES_TOO, platform.send))[state] == 1
     assert sum((await outbox.deliver_due(db, PUSHES_TOO, platform.send, clock=Clock())).values()) == 0
     assert platform.script == []
+
+
+class _OneTimeToken(LinesChannel):
+    """Answers with a token that is good for one call; another way is open where it is refused."""
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        push = Request("POST", "https://platform.test", {}, {"text": "push"}, repeatable=True)
+        return [Request("POST", "https://platform.test", {}, {"text": "one"}, repeatable=True, otherwise=push)]
+
+
+ONE_TIME = {("slack", "main"): cast("Channel", _OneTimeToken())}
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "taken"),
+    [
+        pytest.param([400], "sent", ["push"], id="expired"),
+        pytest.param([503, "take"], "sent", ["one"], id="failed on their side"),
+        pytest.param(["taken, and 500", 400], "unknown", ["one"], id="taken, and its token is used"),
+        pytest.param(["answer lost", 400], "unknown", ["one"], id="taken, and the line broke"),
+        pytest.param([503, 400], "unknown", [], id="not taken, and expired meanwhile"),
+        pytest.param([429, 400], "sent", ["push"], id="too many, surely not taken"),
+        pytest.param(["no line", 400], "sent", ["push"], id="never reached"),
+        pytest.param([503, "no line", 400], "unknown", [], id="doubt outlives a broken line"),
+        pytest.param(["taken, and 500", 429, 400], "unknown", ["one"], id="doubt outlives a busy platform"),
+        pytest.param(["killed after", 400], "unknown", ["one"], id="taken, and the gateway died"),
+        pytest.param(["killed before", "take"], "sent", ["one"], id="the gateway died before"),
+    ],
+)
+async def test_after_a_call_that_may_have_been_taken_nothing_goes_out_otherwise(
+    db: Database, script: list[str | int], state: str, taken: list[str]
+) -> None:
+    await answered(db)
+    platform, clock = Platform(script=list(script)), Clock()
+    for _ in range(len(script)):
+        try:
+            await outbox.deliver_due(db, ONE_TIME, platform.send, clock=clock)
+        except Killed:
+            await outbox.recover(db)
+        clock.advance(1000)
+    assert ((await _only(db)).state, platform.taken, platform.script) == (state, taken, [])
+
+
+class _Windowed(LinesChannel):
+    """Takes free text for an hour, and then what its template says."""
+
+    capabilities = Capabilities(max_text_chars=100, ack_deadline_s=3.0, window_s=3600.0)
+
+    def render(self, outbound: OutboundReply) -> Sequence[Request]:
+        assert outbound.since_heard_s is not None
+        if outbound.since_heard_s <= 3600.0:
+            return super().render(outbound)
+        if outbound.template is None:
+            raise DeliveryFailed("too late", retryable=False)
+        return [Request("POST", "https://platform.test", {}, {"text": outbound.template.name})]
+
+
+@pytest.mark.parametrize("template", [None, Template("late_answer", "en")])
+async def test_a_reply_that_waited_too_long_goes_out_as_the_platform_lets_it(
+    db: Database, template: Template | None
+) -> None:
+    await answered(db)
+    windowed, platform, clock = {("slack", "main"): cast("Channel", _Windowed())}, Platform(script=[503]), Clock()
+    templates = {("slack", "main", "T1"): template} if template else {}
+    await outbox.deliver_due(db, windowed, platform.send, clock=clock, templates=templates)
+    clock.advance(3600)
+    await outbox.deliver_due(db, windowed, platform.send, clock=clock, templates=templates)
+    row = await _only(db)
+    assert (row.state, platform.taken) == (("sent", ["late_answer"]) if template else ("failed", []))
+    assert row.last_error == ("status 503" if template else "too late")
+
+
+async def test_a_later_message_of_the_person_opens_the_window_again(db: Database) -> None:
+    await answered(db)
+    clock = Clock()
+    clock.advance(7200)
+    await db.write(lambda connection: connection.execute(inbox_table.update().values(received_at=clock())))
+    windowed, platform = {("slack", "main"): cast("Channel", _Windowed())}, Platform()
+    assert (await outbox.deliver_due(db, windowed, platform.send, clock=clock))["sent"] == 1
+    assert platform.taken == ["one"]
+
+
+async def test_a_platforms_rate_is_kept_and_waiting_for_it_is_no_attempt(db: Database) -> None:
+    class Slow(LinesChannel):
+        capabilities = Capabilities(max_text_chars=100, ack_deadline_s=3.0, rates=(Rate(0.1, burst=2),))
+
+    for number in range(3):
+        await answered(db, key=f"k{number}", text="a\nb")
+    clock, platform = Clock(), Platform()
+    slow, pace = {("slack", "main"): cast("Channel", Slow())}, Pace(clock=lambda: clock().timestamp())
+    sent_at: list[float] = []
+    began = clock().timestamp()
+    while (await outbox.counts(db)).get("sent", 0) < 3:
+        before = len(platform.taken)
+        await outbox.deliver_due(db, slow, platform.send, clock=clock, pace=pace)
+        sent_at += [clock().timestamp() - began] * (len(platform.taken) - before)
+        clock.advance(1)
+    assert len(sent_at) == 6
+    assert all(later - sooner >= 10 for sooner, later in pairwise(sent_at[1:]))
+    assert sent_at[-1] <= 45
+    assert {row.attempts for row in await rows(db, outbox_table)} == {1}
 
 
 async def test_parts_already_sent_are_not_sent_again_after_a_failure(db: Database) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from channels.base import Channel, OutboundReply, Receipt, Request, part_mark, read_mark
@@ -242,6 +242,19 @@ async def test_a_message_that_failed_by_a_passing_limit_is_sent_anew_after_the_p
     assert (await _only(db)).state == "failed", "not for ever"
 
 
+async def test_what_was_told_of_a_message_that_was_sent_anew_says_nothing_of_the_new_one(db: Database) -> None:
+    await answered(db)
+    platform, clock = _Lossy(["take", "killed before"]), Clock()
+    await outbox.deliver_due(db, TELLS, platform.send, clock=clock)
+    await _told(db, platform.tells(PASSES))
+    clock.advance(60)
+    with pytest.raises(Killed):
+        await outbox.deliver_due(db, TELLS, platform.send, clock=clock)
+    await outbox.recover(db)
+    assert (await outbox.deliver_due(db, TELLS, platform.send, clock=clock))["unknown"] == 1
+    assert (await _only(db)).provider_ids == [receipts.UNKNOWN]
+
+
 async def test_an_earlier_part_that_fails_is_not_sent_after_the_later_one(db: Database) -> None:
     await answered(db, text="one\ntwo")
     platform = _Lossy()
@@ -320,6 +333,7 @@ HARD = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @HARD
+@example(parts=2, script=["killed after", "take", "killed after"])
 @given(parts=st.integers(1, 3), script=st.lists(ACTS, max_size=9))
 def test_on_a_platform_that_can_be_asked_nothing_is_lost_and_nothing_doubled(
     parts: int, script: list[str | int]

@@ -1,0 +1,205 @@
+"""People at work over HTTP: list conversations, read one, take it, write, give it back, close it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime, BaseModel, Field
+
+from service.bootstrap import Gateway
+from service.takeover import Change, State
+
+Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
+By = Annotated[
+    str, Field(min_length=1, max_length=100, description="The person's name; the customer reads it.", examples=["Anna"])
+]
+Force = Annotated[bool, Field(description="Also where another person has the conversation.")]
+Why = Annotated[str, Field(max_length=1000, description="For the record.")]
+
+
+class Listed(BaseModel):
+    """A conversation in a list."""
+
+    id: str
+    brand: str
+    channel: str
+    account: str
+    state: State = Field(description="Who has it: the bot, nobody yet, a person, or nobody any more.")
+    owner: str | None = Field(description="The person who has it.")
+    since: datetime = Field(description="Since when it is in this state.")
+    created_at: datetime
+
+
+class Line(BaseModel):
+    """Something that was said."""
+
+    from_: Literal["customer", "bot", "person"] = Field(alias="from")
+    name: str | None = Field(description="The person's.")
+    text: str
+    at: datetime
+    turn: str | None = Field(description="`/v1/turns/{turn}` explains a bot's; null for what waits to be taken up.")
+    state: str | None = Field(description="Of what was said to the customer: that of its delivery, or `withheld`.")
+    outcome: str | None
+    sources: list[str] = Field(description="What a bot's answer rests on.")
+
+
+class HandoffShown(BaseModel):
+    """A hand-over of this conversation."""
+
+    id: str
+    state: Literal["open", "taken", "closed"]
+    reason: str
+    taken_by: str | None
+    created_at: datetime
+    summary: dict[str, Any] | None = Field(description="What was asked, what was answered from which sources, and why.")
+
+
+class Moved(BaseModel):
+    """A change of hands."""
+
+    from_: State = Field(alias="from")
+    to: State
+    by: str = Field(description="The person's name, `bot` or `customer`.")
+    why: str
+    at: datetime
+
+
+class Note(BaseModel):
+    """A private remark."""
+
+    by: str
+    text: str
+    at: datetime
+
+
+class Shown(Listed):
+    """A conversation with all that was said."""
+
+    messages: list[Line]
+    handoffs: list[HandoffShown]
+    changes: list[Moved]
+    notes: list[Note]
+
+
+class Page(BaseModel):
+    """Conversations."""
+
+    conversations: list[Listed]
+
+
+class Act(BaseModel):
+    """Who does it, and why."""
+
+    by: By
+    force: Force = False
+    why: Why = ""
+
+
+class Words(BaseModel):
+    """A person's message."""
+
+    by: By
+    text: str = Field(description="Goes to the customer as it stands.")
+    id: str = Field(
+        min_length=1, max_length=100, description="The caller's own; a second message with the same id is dropped."
+    )
+    force: Force = False
+
+
+class Remark(BaseModel):
+    """A private remark, for the team alone."""
+
+    by: By
+    text: str = Field(min_length=1, max_length=4000)
+
+
+class Done(BaseModel):
+    """What it came to."""
+
+    conversation: str
+    state: State
+    owner: str | None
+    withheld: list[str] = Field(description="Turns of the bot whose words do not go out any more.")
+    turn: str | None = Field(default=None, description="Of the message that was said.")
+    repeated: bool = Field(default=False, description="The message was said before, under this id.")
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    error: dict[str, Any]
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "No valid API key."},
+    404: {"model": Problem, "description": "No such conversation."},
+    409: {"model": Problem, "description": "Another person has it; the message names them."},
+}
+
+
+def conversations_router(gateway: Gateway) -> APIRouter:
+    """The routes below `/v1/conversations`."""
+    router = APIRouter(
+        prefix="/v1/conversations", tags=["Conversations"], dependencies=[Depends(gateway.keys)], responses=ERRORS
+    )
+    desk = gateway.desk
+
+    @router.get("", response_model=Page)
+    async def listed(
+        brand: str | None = None,
+        state: State | None = None,
+        channel: str | None = None,
+        before: Annotated[
+            AwareDatetime | None, Query(description="For the next page: `since` of the last one.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> Any:
+        """Conversations, those that changed hands or began last first."""
+        found = await desk.listed(brand=brand, state=state, channel=channel, before=before, limit=limit)
+        return {"conversations": found}
+
+    @router.get("/{conversation}", response_model=Shown)
+    async def shown(conversation: Id) -> Any:
+        """A conversation: who said what, hand-overs with their summaries, changes of hands, notes."""
+        return await desk.shown(conversation)
+
+    @router.post("/{conversation}/take", response_model=Done)
+    async def take(conversation: Id, act: Act) -> Done:
+        """Take it over: the bot is silent from now on, and an answer in flight is withheld."""
+        return _done(await desk.take(conversation, by=act.by, force=act.force, why=act.why))
+
+    @router.post("/{conversation}/messages", response_model=Done)
+    async def say(conversation: Id, words: Words) -> Done:
+        """Write to the customer, where they write to us; whoever writes has taken it over."""
+        text = gateway.clean_text(words.text)
+        return _done(await desk.say(conversation, by=words.by, text=text, key=words.id, force=words.force))
+
+    @router.post("/{conversation}/return", response_model=Done)
+    async def give_back(conversation: Id, act: Act) -> Done:
+        """Give it back to the bot, which answers from the customer's next message on."""
+        return _done(await desk.give_back(conversation, by=act.by, force=act.force, why=act.why))
+
+    @router.post("/{conversation}/close", response_model=Done)
+    async def close(conversation: Id, act: Act) -> Done:
+        """Close it; the customer's next message opens it again, as the bot's."""
+        return _done(await desk.close(conversation, by=act.by, force=act.force, why=act.why))
+
+    @router.post("/{conversation}/notes", status_code=204)
+    async def note(conversation: Id, remark: Remark) -> None:
+        """Leave a private note; customers never see it, nor does the bot."""
+        await desk.note(conversation, by=remark.by, text=remark.text)
+
+    return router
+
+
+def _done(change: Change) -> Done:
+    return Done(
+        conversation=change.conversation,
+        state=cast("State", change.became),
+        owner=change.owner,
+        withheld=list(change.withheld),
+        turn=change.said.turn if change.said else None,
+        repeated=change.said.repeated if change.said else False,
+    )

@@ -1,0 +1,203 @@
+"""A person in the widget: waiting, their name and words, back to the assistant; by eye, keyboard and screen reader.
+
+The gateway is real; in place of vLLM stands an engine that says one sentence, since what it says plays no part here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from service.engine import free_port
+from tests.e2e.conftest import ROOT
+from tests.e2e.test_widget import Shops, ask, browser, field, launcher, panel, picture, pytestmark  # noqa: F401
+
+START_S = 120
+PERSON = "I would like to talk to a person"
+
+
+class House:
+    """A gateway in front of a stand-in engine, and the team's way to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, path: str, body: object | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def newest(self) -> str:
+        """The conversation that changed or began last."""
+        found: str = self.call("/v1/conversations")["conversations"][0]["id"]
+        return found
+
+    def act(self, act: str, conversation: str, **more: object) -> Any:
+        return self.call(f"/v1/conversations/{conversation}/{act}", {"by": "Anna Berg", **more})
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    models = Path(os.environ.get("BRANDVOICE_HOME", ROOT / "var")).resolve() / "models"
+    if not (models / "all-minilm-l6-v2").is_dir():
+        pytest.skip("the encoder is not prepared here; `brandvoice demo` does it")
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").symlink_to(models)
+    engine, port = free_port(), free_port()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BRANDVOICE_")}
+    environment |= {"FAKE_TOKENS": "12", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    words = (
+        ["-m", "uvicorn", "benchmarks.fake_engine:app", "--port", str(engine), "--log-level", "warning"],
+        [
+            *("-m", "benchmarks.gateway_under_test", "--engine", f"http://127.0.0.1:{engine}", "--port", str(port)),
+            *("--home", str(home), "--check", "before"),
+        ],
+    )
+    with (home / "log").open("wb") as log:
+        started = [
+            subprocess.Popen([sys.executable, *one], cwd=ROOT, env=environment, stdout=log, stderr=log) for one in words
+        ]
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait(url, started, home / "log")
+            yield House(url)
+        finally:
+            for process in reversed(started):
+                process.terminate()
+            for process in reversed(started):
+                process.wait(30)
+
+
+def _wait(url: str, started: list[subprocess.Popen[bytes]], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        assert all(process.poll() is None for process in started), log.read_text("utf-8", "replace")[-3000:]
+        try:
+            with urllib.request.urlopen(url + "/readyz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError(log.read_text("utf-8", "replace")[-3000:])
+
+
+@pytest.fixture
+def open_shop(browser: Any, house: House) -> Iterator[Shops]:  # noqa: F811
+    shops = Shops(browser, house.url)
+    yield shops
+    for context in shops.contexts:
+        context.close()
+    assert shops.strangers == [], "the page asked another host"
+    assert shops.errors == [], "the page threw"
+
+
+def strip(page: Page) -> Any:
+    return page.locator("brandvoice-chat .strip")
+
+
+def human(page: Page) -> Any:
+    return page.locator("brandvoice-chat .turns .message.human")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("brand", ["velmora", "dicehollow"])
+def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
+    open_shop: Shops, house: House, brand: str, scheme: str
+) -> None:
+    page = open_shop(brand, scheme=scheme, size="phone" if (brand, scheme) == ("velmora", "dark") else "desktop")
+    launcher(page).click()
+    heard: list[str] = []
+    page.expose_function("heard", lambda text: heard.append(text))
+    page.locator("brandvoice-chat [role=log]").evaluate(
+        "log => new MutationObserver(all => all.forEach(one => one.addedNodes.forEach(n => heard(n.textContent))))"
+        ".observe(log, {childList: true})"
+    )
+    page.get_by_role("button", name="Ask for a person").click()
+    expect(strip(page)).to_contain_text("Waiting for a person")
+    expect(page.get_by_role("button", name="Ask for a person")).to_be_hidden()
+    picture(page, f"person-{brand}-{scheme}-waiting")
+    assert Axe().run(page).violations_count == 0
+
+    ask(page, "Are you still there?")
+    expect(page.locator("brandvoice-chat .turns")).to_contain_text("Somebody will write to you here.")
+    ask(page, "Hello?")
+    expect(page.locator("brandvoice-chat .turns .message.user")).to_have_count(3)
+    conversation = house.newest()
+    house.act("messages", conversation, text="Hello, I am Anna. How may I **help**?", id="a-1")
+    expect(human(page)).to_contain_text("Anna Berg")
+    expect(human(page).locator("strong")).to_have_text("help")
+    expect(strip(page)).to_contain_text("Anna Berg is here")
+    said_once = page.locator("brandvoice-chat .turns .message", has_text="Somebody will write to you here.")
+    expect(said_once).to_have_count(1)
+    ask(page, "My parcel is late.")
+    house.act("messages", conversation, text="I look into it.", id="a-2")
+    expect(human(page)).to_have_count(2)
+    expect(page.locator("brandvoice-chat .typing")).to_have_count(0)
+    picture(page, f"person-{brand}-{scheme}")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+    before = page.locator("brandvoice-chat .turns").inner_text()
+    page.reload()
+    if not panel(page).is_visible():
+        launcher(page).click()
+    expect(strip(page)).to_contain_text("Anna Berg is here")
+    expect(human(page)).to_have_count(2)
+    assert page.locator("brandvoice-chat .turns").inner_text() == before, "the snapshot shows what the frames showed"
+
+    house.act("return", conversation)
+    expect(strip(page)).to_contain_text("You are talking to the assistant again.")
+    expect(page.get_by_role("button", name="Ask for a person")).to_be_visible()
+    ask(page, "How long do I have to return an unopened item?")
+    expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible(timeout=30_000)
+    expect(strip(page)).to_be_hidden()
+    told = " | ".join(heard)
+    for words in ("Waiting for a person", "Anna Berg said: Hello, I am Anna.", "Anna Berg is here"):
+        assert told.count(words) == 1, told
+
+
+def test_who_does_not_want_to_wait_goes_back_by_keyboard(open_shop: Shops) -> None:
+    page = open_shop("velmora")
+    launcher(page).click()
+    ask(page, PERSON)
+    back = page.get_by_role("button", name="Back to the assistant")
+    expect(back).to_be_visible()
+    for _ in range(12):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("document.querySelector('brandvoice-chat').shadowRoot.activeElement?.textContent") == (
+            "Back to the assistant"
+        ):
+            break
+    page.keyboard.press("Enter")
+    expect(strip(page)).to_contain_text("You are talking to the assistant again.")
+    expect(field(page)).to_be_focused()
+
+
+def test_a_person_writes_while_the_panel_is_closed_and_a_closed_conversation_opens_again(
+    open_shop: Shops, house: House
+) -> None:
+    page = open_shop("dicehollow")
+    launcher(page).click()
+    ask(page, PERSON)
+    expect(strip(page)).to_be_visible()
+    conversation = house.newest()
+    page.keyboard.press("Escape")
+    house.act("messages", conversation, text="Here I am.", id="b-1")
+    expect(page.locator("brandvoice-chat .badge")).to_have_text("1")
+    house.act("close", conversation)
+    launcher(page).click()
+    expect(strip(page)).to_contain_text("This conversation was closed.")
+    ask(page, "How long do I have to return an unopened item?")
+    expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible(timeout=30_000)
+    expect(strip(page)).to_be_hidden()

@@ -1,0 +1,66 @@
+"""A database of the first version that holds data comes to states and owners without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from service.database import MIGRATIONS, Database
+from service.desk import Desk
+from service.house import House
+from service.tables import conversations, handoffs, turns
+from tests.unit.service.storage.support import rows
+
+OLD = (
+    "INSERT INTO conversations (id, brand, channel, account, external_key, created_at) "
+    "VALUES ('c', 'harbor', 'web', 'harbor', 'c', '2026-11-01 10:00:00')",
+    "INSERT INTO turns (id, conversation_id, number, question, state, text, citations, created_at) "
+    "VALUES ('t', 'c', 1, 'Hello?', 'done', 'Hello.', '[]', '2026-11-01 10:00:00')",
+    "INSERT INTO handoffs (id, brand, conversation_id, turn_id, reason, state, created_at, attempts) "
+    "VALUES ('h', 'harbor', 'c', 't', 'asked', 'open', '2026-11-01 10:00:00', 0)",
+)
+
+
+def _first_version(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0001")
+    for statement in OLD:
+        connection.execute(text(statement))
+
+
+def _make(url: str) -> None:
+    if url.startswith("sqlite"):
+        with create_engine(url).begin() as connection:
+            _first_version(connection)
+        return
+
+    async def on_server() -> None:
+        engine = create_async_engine(url)
+        async with engine.begin() as connection:
+            await connection.run_sync(_first_version)
+        await engine.dispose()
+
+    asyncio.run(on_server())
+
+
+async def test_what_was_there_is_the_bots_and_can_be_taken(url: str) -> None:
+    await asyncio.to_thread(_make, url)
+    db = await Database.open(url)
+    try:
+        (old,) = await rows(db, conversations)
+        assert (old.state, old.owner, old.told, old.rules_from) == ("bot", None, 0, 0)
+        desk = Desk(db, House())
+        await desk.say("c", by="Anna", text="Hello, I am Anna.", key="1")
+        shown: dict[str, Any] = await desk.shown("c")
+        assert [one["text"] for one in shown["messages"]] == ["Hello?", "Hello.", "Hello, I am Anna."]
+        assert [row.author for row in await rows(db, turns) if row.author] == ["Anna"]
+        assert [(row.state, row.taken_by, row.summary) for row in await rows(db, handoffs)] == [("taken", "Anna", None)]
+    finally:
+        await db.close()
