@@ -214,6 +214,8 @@ async def open_gateway(
             intents=intents,
         )
         outside = await stack.enter_async_context(outside_session())
+        # Nobody minds a sign of writing that is lost, and a connection for each costs more than what goes over it.
+        signals = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         send = sender(outside)
         fetcher = Fetcher(send)
         gateway: Gateway
@@ -226,7 +228,7 @@ async def open_gateway(
             settings=settings.service,
             metrics=metrics,
             engine_ready=lambda: answering(engine.ready, breakers),
-            typing=Typing(platform, send, ready=fetcher.ready),
+            typing=Typing(platform, sender(signals), ready=fetcher.ready),
             growing=Growing(db, platform, send, ready=fetcher.ready, sure=member.sure),
             notices=Notices(db, platform, send, ready=fetcher.ready),
             apart={name for (name, _), one in platform.items() if one.capabilities.answers_each},
