@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from channels.base import Request
+from channels.base import InboundMessage, Request
 from channels.registry import build_channel
 from channels.slack.stand_in import SlackStandIn
 from channels.testing import FakePlatform
 from configs.handover import Handover, SlackTeam
-from service import forgetting
+from service import forgetting, inbox
 from service.database import Database
 from service.desk import Desk
 from service.errors import StorageUnavailable
@@ -63,20 +63,25 @@ class Team(Bench):
 
     async def deliver(self) -> None:
         """As housekeeping does, started again whenever it is killed."""
-        for _ in range(8):
+        while True:
             try:
                 await self.team.tell_failures()
                 await deliver_due(self.db, {("slack", "main"): self.channel}, self.call, clock=self.clock)
+                return
             except (Killed, BaseExceptionGroup):
                 await asyncio.sleep(0)
                 await recover(self.db)
                 self.clock.advance(40_000)
 
-    async def customer(self, number: int, text: str) -> str:
-        conversation = await self.hear(number, text, ended=False)
+    async def customer(self, number: int, text: str, *, deliver: bool = True) -> str:
+        reply_to = {"channel": CUSTOMER, "asked": f"{number}.0"}
+        said = InboundMessage("slack", self.account, f"m{number}", "thread-1", "U1", text, reply_to)
+        accepted = await inbox.accept(self.db, "velmora", said)
+        self.lanes.submit(accepted.conversation_id)
         await until(lambda: not self.lanes._lanes)
-        await self.deliver()
-        return conversation
+        if deliver:
+            await self.deliver()
+        return accepted.conversation_id
 
     async def write(self, ts: str, text: str, *, user: str = "U0ANNA", thread: str = "", **event: Any) -> bool:
         """A person writes in the thread; returns whether a bot would see it."""
@@ -93,19 +98,23 @@ class Team(Bench):
         await self.deliver()
         return bool(bots)
 
+    def posted(self, channel: str) -> list[tuple[int, Mapping[str, Any]]]:
+        """Messages with the numbers of their calls; look-ups are none."""
+        made = enumerate((one.fields for one in self.platform.taken), start=1)
+        return [(number, one) for number, one in made if one.get("channel") == channel and "text" in one]
+
     def posts(self) -> list[Mapping[str, Any]]:
-        return [one.fields for one in self.platform.taken if one.fields.get("channel") == ROOM]
+        return [one for _, one in self.posted(ROOM)]
 
     @property
     def root_ts(self) -> str:
-        number = next(n for n, one in enumerate(self.platform.taken, 1) if one.fields.get("channel") == ROOM)
-        return f"1700000000.{number:06d}"
+        return f"1700000000.{self.posted(ROOM)[0][0]:06d}"
 
     def thread(self) -> list[str]:
         return [str(one["text"]) for one in self.posts()]
 
     def customers(self) -> list[str]:
-        return [str(one.fields["text"]) for one in self.platform.taken if one.fields.get("channel") == CUSTOMER]
+        return [str(one["text"]) for _, one in self.posted(CUSTOMER)]
 
 
 @pytest.fixture
@@ -127,7 +136,7 @@ async def test_a_hand_over_is_a_thread_in_which_a_person_answers_and_the_bot_spe
     assert "*Customer:*" in second["text"]
     await team.customer(2, "Are you there?")
     await team.customer(3, "Hello?")
-    assert [one for one in team.thread()[2:]] == ["*Customer:* Are you there?", "*Customer:* Hello?"]
+    assert team.thread()[2:] == ["*Customer:* Are you there?", "*Customer:* Hello?"]
 
     assert not await team.write("1.1", "Hello &amp; welcome, I am Anna &lt;3")
     assert team.customers()[-1].endswith("Hello &amp; welcome, I am Anna &lt;3")
@@ -245,9 +254,8 @@ async def test_whenever_we_are_killed_each_post_is_there_once_and_in_order(team:
 
 
 async def test_an_answer_before_the_thread_is_known_is_asked_for_again(team: Team) -> None:
-    await team.hear(1, WISH, ended=False)
-    await until(lambda: not team.lanes._lanes)
-    team.broken = {number: "after" for number in range(2, 30)}
+    await team.customer(1, WISH, deliver=False)
+    team.broken = dict.fromkeys(range(2, 30), "after")
     for _ in range(3):
         try:
             await deliver_due(team.db, {("slack", "main"): team.channel}, team.call, clock=team.clock)
