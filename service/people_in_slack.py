@@ -132,7 +132,12 @@ class Threads:
         handoff = connection.execute(found).one()
         about = connection.execute(select(conversations).where(conversations.c.id == event.conversation)).one()
         wrote = select(inbox.c.sender).where(inbox.c.conversation_id == about.id).order_by(inbox.c.id.desc()).limit(1)
-        row = {"id": secrets.token_urlsafe(12), "brand": event.brand, "channel": "slack", "account": team.team_id}
+        row: dict[str, Any] = {
+            "id": secrets.token_urlsafe(12),
+            "brand": event.brand,
+            "channel": "slack",
+            "account": team.team_id,
+        }
         row |= {"external_key": f"handoff:{event.handoff}", "created_at": now(), "state": "closed", "about": about.id}
         connection.execute(conversations.insert(), row)
         thread = connection.execute(select(conversations).where(conversations.c.id == row["id"])).one()
@@ -184,8 +189,14 @@ class TeamInSlack:
 
     async def edited(self, edits: Sequence[Edit]) -> None:
         """Say in the thread that a changed or deleted message is with the customer as it was."""
-        if self._places and edits:
-            await self._db.write(lambda connection: [self._edited(connection, one) for one in edits])
+        if not self._places or not edits:
+            return
+
+        def work(connection: Connection) -> None:
+            for one in edits:
+                self._edited(connection, one)
+
+        await self._db.write(work)
 
     async def tell_failures(self) -> int:
         """Say in the thread which of a person's words a customer does not have, once each; returns how many."""

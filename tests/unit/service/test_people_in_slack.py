@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from channels.base import InboundMessage, Request
 from channels.registry import build_channel
 from channels.slack.stand_in import SlackStandIn
+from channels.stand_in import PlatformAnswer
 from channels.testing import FakePlatform
 from configs.handover import Handover, SlackTeam
 from service import forgetting, inbox
@@ -27,6 +28,7 @@ from service.tables import conversations, outbox
 from service.testing import ScriptedGenerator
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import Clock, Killed, rows
+from tests.unit.service.test_gateway import Door, door, home  # noqa: F401
 from tests.unit.service.test_lanes import SAYS, Bench
 
 TEAM, ROOM, CUSTOMER = "T0TEAM", "C0TEAM", "D1"
@@ -88,7 +90,7 @@ class Team(Bench):
         kind = event.pop("type", "message")
         inner = {"type": kind, "user": user, "text": text, "ts": ts, "channel": ROOM, "channel_type": "channel"}
         inner |= {"thread_ts": thread or self.root_ts} | event
-        body = {"type": "event_callback", "team_id": TEAM, "event_id": f"Ev{ts}", "event": inner}
+        body: dict[str, Any] = {"type": "event_callback", "team_id": TEAM, "event_id": f"Ev{ts}", "event": inner}
         body["authorizations"] = [{"team_id": TEAM, "user_id": "U0BOT", "is_bot": True}]
         inbound = self.channel.parse(json.dumps(body).encode())
         bots = [one for one in inbound.messages if not await self.team.take("main", one)]
@@ -214,7 +216,10 @@ async def test_an_edit_is_not_sent_again_and_said_so(team: Team) -> None:
     await team.customer(1, WISH)
     await team.write("1.1", "Monday.")
     for _ in range(2):
-        changed = {"subtype": "message_changed", "message": {"user": "U0ANNA", "ts": "1.1", "text": "Tuesday."}}
+        changed: dict[str, Any] = {
+            "subtype": "message_changed",
+            "message": {"user": "U0ANNA", "ts": "1.1", "text": "Tuesday."},
+        }
         await team.write("1.2", "", **changed, previous_message={"user": "U0ANNA", "ts": "1.1", "text": "Monday."})
     assert not any("Tuesday" in one for one in team.customers())
     assert sum("An edit here" in one for one in team.thread()) == 1
@@ -222,7 +227,7 @@ async def test_an_edit_is_not_sent_again_and_said_so(team: Team) -> None:
 
 async def test_words_that_do_not_arrive_are_told_in_the_thread_once(team: Team) -> None:
     await team.customer(1, WISH)
-    gone = 200, {}, b'{"ok": false, "error": "is_archived"}'
+    gone: PlatformAnswer = 200, {}, b'{"ok": false, "error": "is_archived"}'
     # The customer's reply is planned first, and refused; what is posted to the team is not.
     team.platform.refuse_next(gone)
     await team.write("1.1", "Nobody reads this.")
@@ -287,3 +292,17 @@ async def test_who_is_forgotten_is_forgotten_in_the_thread_too(team: Team) -> No
 def test_a_name_in_place_of_an_id_is_refused(key: str, value: str) -> None:
     with pytest.raises(ValidationError, match=key):
         SlackTeam.model_validate({"app": "main", "team_id": TEAM, "channel": ROOM, key: value})
+
+
+def test_the_webhook_hands_the_teams_channel_to_the_team(door: Door) -> None:  # noqa: F811
+    gateway, platform = door.gateway, door.platform("slack")
+    account, app = door.binding("slack").account, door.binding("slack").app
+    brand = gateway.config.brands["velmora"]
+    slack = SlackTeam(app=app, team_id=account, channel=ROOM)
+    brands = {"velmora": brand.model_copy(update={"handover": Handover(slack=slack)})}
+    gateway.team = TeamInSlack(gateway.db, House(brands), gateway.desk)
+    for channel, found in ((ROOM, 0), ("C0OTHER", 1)):
+        event = {"type": "app_mention", "user": "U0ANNA", "text": "<@U0BOT> hi", "ts": "1.5", "channel": channel}
+        body = json.dumps({"type": "event_callback", "team_id": account, "event": event}).encode()
+        assert door.post("slack", body, platform.sign(body)).status_code == 200
+        assert door.count(conversations) == found
