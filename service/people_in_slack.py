@@ -302,7 +302,7 @@ def _newest(connection: Connection, conversation: str, handoff: str | None = Non
     return connection.execute(query.order_by(conversations.c.created_at.desc()).limit(1)).one_or_none()
 
 
-def threads_about(found: Collection[str]) -> Select[tuple[str]]:
+def threads_about(found: Collection[str]) -> Select[str]:
     """Ids of the threads that tell of these conversations: they go with them."""
     return select(conversations.c.id).where(conversations.c.about.in_(found))
 
