@@ -28,6 +28,8 @@ class InboundMessage:
     """Plain text with the platform's escapes undone; empty for what we cannot read (a picture)."""
     reply_to: Mapping[str, str] = field(default_factory=dict)
     """What `send` needs to answer: plain strings, stored as JSON (Slack: channel, thread_ts; WhatsApp: to)."""
+    name: str = ""
+    """The person's, where the platform tells it along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Inbound:
     """Everything in one verified webhook body."""
 
     messages: tuple[InboundMessage, ...] = ()
+    overheard: tuple[InboundMessage, ...] = ()
+    """Said in a thread, and not to us; a team may work there, and nobody else's is read."""
     answer: Answer | None = None
     """To a check of our address, or to a person's command; given once the messages are stored."""
     ignored: tuple[str, ...] = ()

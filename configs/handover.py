@@ -126,6 +126,20 @@ class HandoverWords(_Strict):
     )
 
 
+class SlackTeam(_Strict):
+    """A channel in Slack in which the team answers: a thread for each hand-over."""
+
+    app: str = Field(description="As in `apps.slack` of service.yaml.")
+    team_id: str = Field(pattern="^[TE][A-Z0-9]{2,}$", description="Of the team's workspace, such as T0123456789.")
+    channel: str = Field(
+        pattern="^[CG][A-Z0-9]{2,}$",
+        description="The channel's id, such as C0123456789 (its details in Slack end with it); not its name.",
+    )
+    people: dict[str, Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]] = Field(
+        default={}, description="Names that customers read, by Slack user id; else the name in Slack."
+    )
+
+
 class Handover(_Strict):
     """When a person must take over, and what happens until one does."""
 
@@ -152,3 +166,4 @@ class Handover(_Strict):
         "bot answers again. The hand-over stays open either way.",
     )
     words: HandoverWords = HandoverWords()
+    slack: SlackTeam | None = Field(default=None, description="Where the team answers in Slack.")

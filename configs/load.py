@@ -271,6 +271,12 @@ def _check_unique(brands: Mapping[str, Brand], folder: Path) -> None:
 def _check_apps(brands: Mapping[str, Brand], service: ServiceConfig, folder: Path) -> None:
     apps: dict[str, list[str]] = {channel: [*named] for channel, named in service.apps}
     for brand in brands.values():
+        team = brand.handover.slack
+        if team and team.app not in apps["slack"]:
+            raise ConfigError(
+                f"{folder / 'brands' / brand.name}.yaml: handover.slack names the slack app {team.app!r}, which is not "
+                f"there{did_you_mean(team.app, apps['slack'])}; add apps.slack.{team.app} to {folder / 'service.yaml'}"
+            )
         for binding in brand.channels:
             if binding.app not in apps[binding.channel]:
                 known = apps[binding.channel]

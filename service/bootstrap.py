@@ -52,6 +52,7 @@ from service.lanes import Lanes
 from service.limits import RateLimits
 from service.notices import Notices
 from service.pace import Pace
+from service.people_in_slack import TeamInSlack, Threads
 from service.pipeline import ChatPipeline
 from service.ports import Generator, Sampling
 from service.ratings import Ratings
@@ -103,6 +104,8 @@ class Gateway:
     send: outbox.Send
     """Makes one call of a channel."""
     ratings: Ratings
+    team: TeamInSlack
+    """People who answer in Slack."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -219,7 +222,8 @@ async def open_gateway(
         send = sender(outside)
         fetcher = Fetcher(send)
         gateway: Gateway
-        house = House(config.brands, (hooks.plan,) if settings.handoff.webhook_url else ())
+        tells = (*((hooks.plan,) if settings.handoff.webhook_url else ()), Threads(config.brands).plan)
+        house = House(config.brands, tells)
         lanes = Lanes(
             db=db,
             pipeline=pipeline,
@@ -240,7 +244,8 @@ async def open_gateway(
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
-            fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready), tuple(problems),
+            fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
+            TeamInSlack(db, house, desk), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -383,6 +388,7 @@ async def _housekeeping(
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
                 await hooks.notify_due(gateway.db, settings.webhook_url, secret, post, words=settings.webhook_words)
             await gateway.desk.nobody_came()
+            await gateway.team.tell_failures()
             gateway.metrics.sockets.set(gateway.hub.sockets)
         except (ServiceError, RetrievalError) as error:
             log.warning("housekeeping_failed", extra={"reason": str(error)})

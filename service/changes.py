@@ -106,5 +106,7 @@ _ANSWERED = (
     .where(
         *(sent_parts.c[name] == bindparam(name) for name in ("channel", "account", "message_id")),
         outbox.c.app == bindparam("app"),
+        # A team's thumb on what is told to them is none on an answer.
+        conversations.c.about.is_(None),
     )
 )

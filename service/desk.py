@@ -103,7 +103,7 @@ class Desk:
                 continue
             change = await self._db.write(lambda c, row=row: takeover.nobody_came(c, row.id, house=self._house))  # type: ignore[misc]
             if change is not None:
-                self._after(change)
+                self.announce(change)
                 told += 1
         return told
 
@@ -126,7 +126,8 @@ class Desk:
             limit: At most so many.
         """
         changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
-        query = select(conversations, changed.label("changed_at")).order_by(changed.desc()).limit(limit)
+        query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
+        query = query.order_by(changed.desc()).limit(limit)
         for column, wanted in ((conversations.c.brand, brand), (conversations.c.channel, channel)):
             if wanted:
                 query = query.where(column == wanted)
@@ -152,11 +153,11 @@ class Desk:
 
     async def _do(self, work: Callable[[Connection], Change]) -> Change:
         change = await self._db.write(work)
-        self._after(change)
+        self.announce(change)
         return change
 
-    def _after(self, change: Change) -> None:
-        """What follows once it is on disk."""
+    def announce(self, change: Change) -> None:
+        """What follows a change once it is on disk; for whoever made it in a transaction of their own."""
         if change.became in ("person", "closed"):
             self._hush(change.conversation)
         for turn in change.withheld:

@@ -37,6 +37,7 @@ from service import tombstones
 from service.belonging import add, count_with_all, delete_with_all
 from service.database import Database, server_engine
 from service.errors import StorageError
+from service.people_in_slack import threads_about
 from service.tables import conversations, handoffs, inbox, metadata, turns, unbound_events
 from service.traces import MIN_ID, Needles
 
@@ -153,6 +154,7 @@ def _scrub_file(path: str) -> bool:
 def _find(connection: Connection, ways: Sequence[str], channel: str | None) -> Person:
     person = Person()
     person.whole = list(connection.execute(_conversations(ways, channel)).scalars().all())
+    person.whole += connection.execute(threads_about(person.whole)).scalars().all()
     mine = _messages(ways, channel)
     rows = connection.execute(select(inbox).where(mine, inbox.c.conversation_id.not_in(person.whole))).all()
     for conversation in dict.fromkeys(row.conversation_id for row in rows):

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def plan(connection: Connection, event: Event) -> None:
     """Note a call; `handoff.opened` is told by `service.handoffs`, which keeps it beside the hand-over itself."""
-    if event.kind == "handoff.opened":
+    if event.kind in ("handoff.opened", "message.heard"):
         return
     data = {"brand": event.brand, "handoff": event.handoff, "by": event.by}
     row: dict[str, Any] = {"id": secrets.token_urlsafe(12), "kind": event.kind, "conversation_id": event.conversation}

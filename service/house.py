@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from configs.brand import Brand
 
-EventKind = Literal["handoff.opened", "handoff.taken", "handoff.closed", "message.received"]
+EventKind = Literal["handoff.opened", "handoff.taken", "handoff.closed", "message.received", "message.heard"]
+"""`message.heard`: a customer wrote, and no person has the conversation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,12 @@ def is_open() -> ColumnElement[bool]:
     waits = exists().where(handoffs.c.conversation_id == turns.c.conversation_id, handoffs.c.state != "closed")
     asked = exists().where(handoffs.c.turn_id == turns.c.id, handoffs.c.state != "closed")
     attended = exists().where(conversations.c.id == turns.c.conversation_id, conversations.c.state == "person")
-    return or_(is_running, unsent, waits, asked, attended)
+    told_of = exists().where(
+        conversations.c.id == turns.c.conversation_id,
+        handoffs.c.conversation_id == conversations.c.about,
+        handoffs.c.state != "closed",
+    )
+    return or_(is_running, unsent, waits, asked, attended, told_of)
 
 
 def is_empty() -> ColumnElement[bool]:

@@ -80,6 +80,9 @@ conversations = Table(
     # The gateway that answers what is unanswered, and how often that has changed; see `service.leases`.
     Column("gateway", String(32)),
     Column("fence", Integer, nullable=False, server_default="0"),
+    # Of a thread in which a team speaks: the customer's conversation; see `service.people_in_slack`.
+    Column("about", String(64)),
+    Index("ix_conversations_about", "about"),
     Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, select, update
 from service import transcript
 from service.database import now, storable
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid, TakenByAnother
-from service.house import Event, House
+from service.house import Event, EventKind, House
 from service.tables import conversations, handoffs, inbox, is_running, outbox, transitions, turns
 from service.transcript import Said
 
@@ -291,8 +291,8 @@ def heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house
         The turn that holds them, and the line that a waiting customer is told once.
     """
     turn = transcript.heard_turn(connection, about.id, waiting)
-    if about.state == "person":
-        house.tell(connection, Event("message.received", about.id, about.brand, turn=turn, by=about.owner))
+    kind: EventKind = "message.received" if about.state == "person" else "message.heard"
+    house.tell(connection, Event(kind, about.id, about.brand, turn=turn, by=about.owner))
     brand = house.brands.get(about.brand)
     if about.state != "waiting" or about.told or brand is None:
         return turn, None
@@ -422,8 +422,8 @@ def _hear(connection: Connection, about: Row[Any], house: House, *, now_with: st
     )
     if waiting := connection.execute(query).all():
         turn = transcript.heard_turn(connection, about.id, waiting)
-        if now_with:
-            house.tell(connection, Event("message.received", about.id, about.brand, turn=turn, by=now_with))
+        kind: EventKind = "message.received" if now_with else "message.heard"
+        house.tell(connection, Event(kind, about.id, about.brand, turn=turn, by=now_with))
 
 
 def _handoffs(connection: Connection, conversation: str, states: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ class Said:
 def heard_turn(connection: Connection, conversation: str, waiting: Sequence[Any]) -> str:
     """A turn of a customer's messages that no bot answers; returns its id."""
     question = "\n".join(row.text for row in waiting if row.text)
-    turn = _new_turn(connection, conversation, question=question, state="heard")
+    turn = new_turn(connection, conversation, question=question, state="heard")
     ids = [row.id for row in waiting]
     connection.execute(update(inbox).where(inbox.c.id.in_(ids)).values(turn_id=turn))
     return turn
@@ -46,7 +46,7 @@ def say(
     connection: Connection, about: Row[Any], text: str, *, author: str | None, key: str | None, house: House
 ) -> Said:
     """Words into the transcript, and to the platform where the conversation is on one."""
-    turn = _new_turn(connection, about.id, text=storable(text), state="done", author=author, key=key)
+    turn = new_turn(connection, about.id, text=storable(text), state="done", author=author, key=key)
     if about.channel != "web":
         item = OutboxItem(
             channel=about.channel,
@@ -81,7 +81,7 @@ def app_of(brand: Brand | None, channel: str, account: str) -> str:
     return next((one.app for one in bound if (one.channel, one.account) == (channel, account)), "")
 
 
-def _new_turn(
+def new_turn(
     connection: Connection,
     conversation: str,
     *,
@@ -91,6 +91,7 @@ def _new_turn(
     author: str | None = None,
     key: str | None = None,
 ) -> str:
+    """A turn that is over already; returns its id."""
     turn = secrets.token_urlsafe(12)
     row = {"id": turn, "conversation_id": conversation, "number": last_number(connection, conversation) + 1}
     row |= {"question": question, "text": text, "state": state, "citations": [], "author": author}

@@ -9,14 +9,17 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, select
 
 from channels.base import Channel, OutboundReply, Source, Template
+from channels.errors import DeliveryFailed
 from configs.brand import Brand
 from service.database import Database
-from service.tables import inbox, turns
+from service.tables import inbox, outbox, turns
 
 Templates = Mapping[tuple[str, str, str], Template]
 """By channel, app and account."""
 
 NO_TEMPLATES: Templates = {}
+THREAD_OF = "thread_of"
+"""In `reply_to`: the outbox row whose message began the thread of a reply; see `service.people_in_slack`."""
 RATEABLE = ("answered", "refused")
 """Outcomes of turns under whose replies thumbs are offered: what the bot itself said to a question."""
 
@@ -38,14 +41,18 @@ async def outbound(
 
     When the person wrote is asked for only where the platform sets a time. It is when we heard of it, which is never
     earlier than when it was written: what the platform still refuses, it says by itself.
+
+    Raises:
+        DeliveryFailed: It belongs to a thread that is not begun yet.
     """
+    reply_to = await _in_thread(db, row.reply_to)
     since_s = None
     if channel.capabilities.window_s is not None:
         heard = await db.read(lambda connection: connection.execute(_HEARD, {"turn": row.turn_id}).scalar_one())
         since_s = (clock() - heard).total_seconds() if heard else None
     return OutboundReply(
         row.account,
-        row.reply_to,
+        reply_to,
         row.text,
         row.id,
         tuple(Source(**source) for source in row.sources),
@@ -56,6 +63,18 @@ async def outbound(
     )
 
 
+async def _in_thread(db: Database, reply_to: Mapping[str, str]) -> Mapping[str, str]:
+    """With the id of the thread, which Slack gives only once its first message is posted."""
+    if THREAD_OF not in reply_to:
+        return reply_to
+    found = await db.read(lambda c: c.execute(_BEGAN, {"item": reply_to[THREAD_OF]}).scalar_one_or_none())
+    _, _, ts = (found or [""])[0].partition(":")
+    if not ts:
+        raise DeliveryFailed("The thread's first message is not posted.", retryable=True)
+    return {**{key: value for key, value in reply_to.items() if key != THREAD_OF}, "thread_ts": ts}
+
+
+_BEGAN = select(outbox.c.provider_ids).where(outbox.c.id == bindparam("item"))
 _HEARD = select(func.max(inbox.c.received_at)).where(
     inbox.c.conversation_id == select(turns.c.conversation_id).where(turns.c.id == bindparam("turn")).scalar_subquery()
 )

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from sqlalchemy import select
 
-from channels.base import Channel, InboundMessage, OutboundReply, Request
+from channels.base import Capabilities, Channel, InboundMessage, OutboundReply, Request
 from channels.errors import DeliveryFailed
 from service import conversations, inbox, outbox
 from service.database import Database, now
@@ -46,6 +46,8 @@ class _Killed(BaseException):
 
 class _Lines:
     """A channel that sends each line as a call of its own; `edit` calls show once however often they are made."""
+
+    capabilities = Capabilities(max_text_chars=4000, ack_deadline_s=3.0)
 
     def __init__(self, name: str) -> None:
         self.name = name

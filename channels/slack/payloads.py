@@ -190,6 +190,14 @@ class MessageEvent(EventHead):
     thread_ts: Id | None = None
     text: str | None = None
     edited: dict[str, Any] | None = None
+    user_profile: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The author's, which Slack sends along with some messages only."""
+        profile = self.user_profile or {}
+        names = (profile.get(key) for key in ("display_name", "real_name", "name"))
+        return next((one.strip() for one in names if isinstance(one, str) and one.strip()), "")
 
     @property
     def is_direct(self) -> bool:
@@ -312,7 +320,13 @@ def _event(payload: dict[str, Any]) -> Inbound:
         event = MessageEvent.model_validate(callback.event)
     except ValidationError as error:
         raise _misshapen(error) from error
+    return _post(callback, event)
+
+
+def _post(callback: Callback, event: MessageEvent) -> Inbound:
     reason = _why_ignored(callback, event)
+    if reason == "not_addressed" and event.thread_ts and event.user:
+        return Inbound(overheard=(_message(callback, event),), ignored=(reason,))
     if reason:
         return Inbound(ignored=(reason,))
     message = _message(callback, event)
@@ -391,4 +405,5 @@ def _message(callback: Callback, event: MessageEvent) -> InboundMessage:
         sender=event.user,
         text=plain_text(event.text or "", own_ids=_own_ids(callback), addressed=event.type == "app_mention"),
         reply_to=reply_to,
+        name=event.name,
     )

@@ -144,9 +144,11 @@ def _either(
         from service import hooks
         from service.desk import Desk
         from service.house import House
+        from service.people_in_slack import Threads
 
-        tells = (hooks.plan,) if deployment.config.service.handoff.webhook_url else ()
-        return await stored(Desk(db, House(deployment.config.brands, tells)))
+        brands = deployment.config.brands
+        hook = (hooks.plan,) if deployment.config.service.handoff.webhook_url else ()
+        return await stored(Desk(db, House(brands, (*hook, Threads(brands).plan))))
 
     found = in_database(deployment, work, nothing)
     if found is None:

@@ -99,7 +99,10 @@ class _Intake:
         for reason in inbound.ignored:
             gateway.metrics.ignored.labels(channel, reason).inc()
         for message in inbound.messages:
-            await self._accept(channel, app, message, body)
+            if not await gateway.team.take(app, message):
+                await self._accept(channel, app, message, body)
+        for message in inbound.overheard:
+            await gateway.team.take(app, message)
         await self._take_rest(platform, channel, app, inbound)
         gateway.metrics.webhooks.labels(channel, "taken").inc()
         if inbound.answer is not None:
@@ -119,6 +122,8 @@ class _Intake:
             if brand_name:
                 gateway.metrics.feedback.labels(brand_name, rating.value).inc()
         await take_told(gateway, channel, app, inbound, gateway.installations.accounts(channel, app))
+        if channel == "slack":
+            await gateway.team.edited(inbound.edits)
 
     async def _accept(self, channel: str, app: str, message: InboundMessage, body: bytes) -> None:
         gateway, account = self._gateway, message.account

@@ -61,7 +61,8 @@ async def test_a_gateway_that_is_killed_or_sleeps_loses_nothing_and_doubles_noth
         assert (doubled, unknown) == (0, 0)
         assert not lost
         turns = await run.rows(
-            "SELECT question, state FROM turns JOIN conversations c ON c.id = conversation_id WHERE channel = 'slack'"
+            "SELECT question, t.state FROM turns t JOIN conversations c ON c.id = t.conversation_id "
+            "WHERE channel = 'slack'"
         )
         assert [(row[0].count("\n"), row[1]) for row in turns] == [(1, "done")], "one turn took both messages"
         # It goes on under another id, and serves.

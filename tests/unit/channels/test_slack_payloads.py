@@ -108,6 +108,22 @@ def test_an_event_without_any_team_is_kept_aside() -> None:
         parse_body(body(outer={"authorizations": [], "team_id": None}))
 
 
+def test_what_people_say_in_a_thread_is_overheard_with_their_name() -> None:
+    place: dict[str, Any] = {"channel": "C111", "channel_type": "channel", "thread_ts": "1.1"}
+    inbound = parse_body(body(**place, user_profile={"display_name": " ", "real_name": "Anna B"}))
+    (said,) = inbound.overheard
+    assert inbound.messages == ()
+    assert (said.name, said.reply_to["thread_ts"]) == ("Anna B", "1.1")
+    others: list[dict[str, Any]] = [
+        {"thread_ts": None},
+        {"bot_id": "B1"},
+        {"user": "UBOT"},
+        {"subtype": "channel_join"},
+    ]
+    for more in others:
+        assert parse_body(body(**{**place, **more})).overheard == ()
+
+
 @pytest.mark.parametrize(
     ("reason", "event"),
     [

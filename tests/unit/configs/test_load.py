@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -198,6 +199,20 @@ def test_a_binding_to_an_app_that_is_not_there_is_refused(folder: Path) -> None:
     message = refusal(folder)
     assert "no slack app 'mian'" in message
     assert "did you mean 'main'?" in message
+
+
+def test_a_team_in_slack_needs_an_app_that_is_there(folder: Path) -> None:
+    path = folder / "brands/velmora.yaml"
+    text = re.sub(r"(?ms)^handover:.*?(?=^\S|\Z)", "", path.read_text())
+    team = "handover: {{slack: {{app: {app}, team_id: T0TEAM, channel: C0TEAM}}}}\n"
+    path.write_text(text + team.format(app="mian"))
+    message = refusal(folder)
+    assert "handover.slack names the slack app 'mian'" in message
+    assert "did you mean 'main'?" in message
+    path.write_text(text + team.format(app="main"))
+    slack = load_config(folder, {}).brands["velmora"].handover.slack
+    assert slack is not None
+    assert slack.channel == "C0TEAM"
 
 
 def test_the_simulator_is_refused_beyond_loopback(folder: Path) -> None:
