@@ -32,7 +32,7 @@ async def ack(*, rate: int, seconds: float, engine_s: float, limits: bool = True
     watch = Stopwatch()
     async with rig() as one:
         one.engine.first_token_s = engine_s
-        await one.begin(settings={"max_turns": 256})
+        await one.begin(settings={"max_turns": 256, "max_unanswered": 100_000})
         apps = one.apps()
         chosen = [apps[number % len(apps)] for number in range(int(rate * seconds))]
         bodies = [(app, one.body(app, f"k{number:05d}x00")) for number, app in enumerate(chosen)]
