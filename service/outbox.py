@@ -16,7 +16,7 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -160,16 +160,15 @@ async def deliver_due(
         How many replies are now `sent`, `put_off`, `failed` and `unknown`.
     """
     totals = Counter({"sent": 0, "put_off": 0, "failed": 0, "unknown": 0})
-    stop = asyncio.Event()
+    courier = _Courier(db, channels, send, ready, clock, templates, pace, member)
     if await db.read(lambda connection: connection.execute(_ANY_LEFT_BEHIND).first()):
         await db.write(lambda connection: connection.execute(_LEFT_BEHIND, {"at": now()}))
     while due := await _due(db, clock()):
-        each = [_deliver(db, row, channels, send, ready, clock, stop, templates, pace, member) for row in due]
-        work = asyncio.gather(*each, return_exceptions=True)
+        work = asyncio.gather(*(courier.deliver(row) for row in due), return_exceptions=True)
         try:
             results = await asyncio.shield(work)
         except asyncio.CancelledError:
-            stop.set()
+            courier.stop.set()
             await work
             raise
         if broken := [result for result in results if isinstance(result, BaseException)]:
@@ -261,103 +260,145 @@ async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     return await db.read(lambda connection: connection.execute(_DUE, {"at": at}).all())
 
 
-async def _deliver(
-    db: Database,
-    row: Row[Any],
-    channels: Channels,
-    send: Send,
-    ready: Ready,
-    clock: Callable[[], datetime],
-    stop: asyncio.Event,
-    templates: Templates,
-    pace: Pace | None,
-    member: Membership,
-) -> str | None:
-    """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
-    done: list[str] | None = None
-    # Who speaks of it must find it as they left it: nobody took it meanwhile.
-    ours = (outbox.c.state == "planned") & (outbox.c.attempts == row.attempts)
-    try:
-        channel = _channel(channels, row)
-        await ready(channel)
-        reply = await _with_its_beginning(db, row, await outbound(db, row, channel, templates, clock), channel, send)
-        calls = _render(channel, reply)
-        send = _watched(send, pace, channel, row)
-        while not stop.is_set():
-            me = member.id
-            held_back = await _held_back(db, row, channel, pace, clock)
-            claimed = None if held_back else await _claim(db, row, me, clock())
-            if claimed is None:
+@dataclass(frozen=True, slots=True)
+class _Courier:
+    """Who delivers, and with what; see `deliver_due`."""
+
+    db: Database
+    channels: Channels
+    send: Send
+    ready: Ready
+    clock: Callable[[], datetime]
+    templates: Templates
+    pace: Pace | None
+    member: Membership
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing new shall begin."""
+
+    async def deliver(self, row: Row[Any]) -> str | None:
+        """Send the parts of one reply that are not sent yet; returns its new state, None when it is left for later."""
+        done: list[str] | None = None
+        # Who speaks of it must find it as they left it: nobody took it meanwhile.
+        ours = (outbox.c.state == "planned") & (outbox.c.attempts == row.attempts)
+        try:
+            channel = self._channel(row)
+            await self.ready(channel)
+            reply = await self._with_its_beginning(row, channel)
+            calls = _render(channel, reply)
+            send = self._watched(row, channel)
+            while not self.stop.is_set():
+                me = self.member.id
+                held_back = await self._held_back(row, channel)
+                claimed = None if held_back else await _claim(self.db, row, me, self.clock())
+                if claimed is None:
+                    return None
+                ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
+                done, told = claimed
+                # Until it is settled, a part in doubt stays in doubt: the platform may not be there to be asked.
+                over, doubted = await receipts.settled(channel, reply, calls, done, told, send)
+                if over != done and not doubted:
+                    # Else a crash in the next call would leave the doubt with the wrong part.
+                    await self._set(row, ours, state="sending", provider_ids=over)
+                done = [*over, IN_DOUBT] if doubted else over
+                if len(over) < len(calls) and not self.member.sure():
+                    # We slept, and others may have taken it for broken off: nothing is sent before that is known.
+                    await self._set(row, ours, state="planned", provider_ids=done)
+                    return None
+                if len(over) < len(calls):
+                    done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
+                if len(done) >= len(calls):
+                    state = "unknown" if UNKNOWN in done else "sent"
+                    return await self._set(row, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
+                if await self._set(row, ours, state="planned", provider_ids=done) is None:
+                    return None
+        except _InDoubt as error:
+            return await self._put_off(row, error, ours, done=_doubtful(done or []))
+        except DeliveryFailed as error:
+            return await self._put_off(row, error, ours, done=done)
+        return None
+
+    def _channel(self, row: Row[Any]) -> Channel:
+        channel = self.channels.get((row.channel, row.app))
+        if channel is None:
+            # Left in the queue: an operator who puts the app back gets its replies delivered.
+            raise DeliveryFailed(f"The app {row.channel}/{row.app} is off or no longer configured.", retryable=True)
+        return channel
+
+    async def _with_its_beginning(self, row: Row[Any], channel: Channel) -> OutboundReply:
+        """The reply, and the message in whose place it goes; where nobody knows whether that is there, it is asked for.
+
+        Raises:
+            DeliveryFailed: The platform could not be asked.
+        """
+        reply = await outbound(self.db, row, channel, self.templates, self.clock)
+        if row.begun != IN_DOUBT:
+            return replace(reply, begun=row.begun or "")
+        found = await receipts.asked(channel, reply, self.send)
+        begun = (found or {}).get(0, "")
+        change = update(outbox).where(outbox.c.id == row.id).values(begun=begun)
+        await self.db.write(lambda connection: connection.execute(change))
+        return replace(reply, begun=begun)
+
+    def _watched(self, row: Row[Any], channel: Channel) -> Send:
+        pace = self.pace
+        return pace.watching(self.send, channel, row.app, row.account, row.reply_to) if pace else self.send
+
+    async def _held_back(self, row: Row[Any], channel: Channel) -> bool:
+        """Whether the platform would not take a reply yet; it is left for later then, which is no attempt."""
+        held_s = await self.pace.turn(channel, row.app, row.account, row.reply_to) if self.pace else 0.0
+        if not held_s:
+            return False
+        until = self.clock() + timedelta(seconds=held_s)
+        later = update(outbox).where(outbox.c.id == row.id, outbox.c.state == "planned").values(next_attempt_at=until)
+        await self.db.write(lambda connection: connection.execute(later))
+        return True
+
+    async def _put_off(
+        self, row: Row[Any], error: DeliveryFailed, ours: ColumnElement[bool], *, done: list[str] | None
+    ) -> str | None:
+        attempts = row.attempts + 1
+        reason = storable(str(error))
+        values: dict[str, Any] = {"attempts": attempts, "last_error": reason}
+        if done is not None:  # else nothing was claimed, and another gateway may have sent more
+            values["provider_ids"] = done
+        if not error.retryable or attempts > len(SCHEDULE_S):
+            told_of = {"outbox": row.id, "channel": row.channel, "reason": reason[:300]}
+            log.error("account_needs_operator" if error.needs_operator else "delivery_failed", extra=told_of)
+            state = "unknown" if IN_DOUBT in (row.provider_ids if done is None else done) else "failed"
+            return await self._set(row, ours, state=state, **values)
+        later = self.clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s, error.backoff_base))
+        noted = await self._set(row, ours, state="planned", next_attempt_at=later, **values)
+        return None if noted is None else "put_off"
+
+    async def _set(self, row: Row[Any], ours: ColumnElement[bool], **values: Any) -> str | None:
+        """Record what became of a call; a full disk must not turn a known result into an unknown one: again, then.
+
+        Returns:
+            The state that the reply is in now; None where it is not `ours` to speak of any more.
+        """
+        found = select(outbox.c.id).where(outbox.c.id == row.id, ours).with_for_update()
+
+        def change(connection: Connection) -> str | None:
+            if connection.execute(found).one_or_none() is None:
+                log.warning("delivery_taken_over", extra={"outbox": row.id})
                 return None
-            ours = (outbox.c.state == "sending") & (outbox.c.gateway == me)
-            done, told = claimed
-            # Until it is settled, a part in doubt stays in doubt: the platform may not be there to be asked.
-            over, doubted = await receipts.settled(channel, reply, calls, done, told, send)
-            if over != done and not doubted:
-                # Else a crash in the next call would leave the doubt with the wrong part.
-                await _set(db, row, stop, ours, state="sending", provider_ids=over)
-            done = [*over, IN_DOUBT] if doubted else over
-            if len(over) < len(calls) and not member.sure():
-                # We slept, and others may have taken it for broken off: nothing is sent before that is known.
-                await _set(db, row, stop, ours, state="planned", provider_ids=done)
-                return None
-            if len(over) < len(calls):
-                done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
-            if len(done) >= len(calls):
-                return await _close(db, row, done, stop, ours)
-            if await _set(db, row, stop, ours, state="planned", provider_ids=done) is None:
-                return None
-    except _InDoubt as error:
-        return await _put_off(db, row, error, clock, stop, ours, done=_doubtful(done or []))
-    except DeliveryFailed as error:
-        return await _put_off(db, row, error, clock, stop, ours, done=done)
-    return None
+            kept = receipts.recorded(connection, row, dict(values)) if "provider_ids" in values else values
+            connection.execute(update(outbox).where(outbox.c.id == row.id).values(**kept))
+            return str(kept["state"])
+
+        while True:
+            try:
+                return await self.db.write(change)
+            except StorageUnavailable as error:
+                if self.stop.is_set():
+                    raise
+                log.error("delivery_not_recorded", extra={"outbox": row.id, "reason": str(error)[:300]})  # noqa: TRY400
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.stop.wait(), RECORD_AGAIN_S)
 
 
 class _InDoubt(DeliveryFailed):
     """The platform may have it, and will be asked, or told again, before anybody gives up."""
-
-
-def _channel(channels: Channels, row: Row[Any]) -> Channel:
-    channel = channels.get((row.channel, row.app))
-    if channel is None:
-        # Left in the queue: an operator who puts the app back gets its replies delivered.
-        raise DeliveryFailed(f"The app {row.channel}/{row.app} is off or no longer configured.", retryable=True)
-    return channel
-
-
-async def _with_its_beginning(
-    db: Database, row: Row[Any], reply: OutboundReply, channel: Channel, send: Send
-) -> OutboundReply:
-    """The reply, and the message in whose place it goes; where nobody knows whether that is there, it is asked for.
-
-    Raises:
-        DeliveryFailed: The platform could not be asked.
-    """
-    if row.begun != IN_DOUBT:
-        return replace(reply, begun=row.begun or "")
-    found = await receipts.asked(channel, reply, send)
-    begun = (found or {}).get(0, "")
-    change = update(outbox).where(outbox.c.id == row.id).values(begun=begun)
-    await db.write(lambda connection: connection.execute(change))
-    return replace(reply, begun=begun)
-
-
-def _watched(send: Send, pace: Pace | None, channel: Channel, row: Row[Any]) -> Send:
-    return pace.watching(send, channel, row.app, row.account, row.reply_to) if pace else send
-
-
-async def _held_back(
-    db: Database, row: Row[Any], channel: Channel, pace: Pace | None, clock: Callable[[], datetime]
-) -> bool:
-    """Whether the platform would not take a reply yet; it is left for later then, which is no attempt."""
-    held_s = await pace.turn(channel, row.app, row.account, row.reply_to) if pace else 0.0
-    if not held_s:
-        return False
-    until = clock() + timedelta(seconds=held_s)
-    later = update(outbox).where(outbox.c.id == row.id, outbox.c.state == "planned").values(next_attempt_at=until)
-    await db.write(lambda connection: connection.execute(later))
-    return True
 
 
 def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
@@ -462,69 +503,8 @@ def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
     )
 
 
-async def _close(
-    db: Database, row: Row[Any], done: list[str], stop: asyncio.Event, ours: ColumnElement[bool]
-) -> str | None:
-    state = "unknown" if UNKNOWN in done else "sent"
-    return await _set(db, row, stop, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
-
-
-async def _put_off(
-    db: Database,
-    row: Row[Any],
-    error: DeliveryFailed,
-    clock: Callable[[], datetime],
-    stop: asyncio.Event,
-    ours: ColumnElement[bool],
-    *,
-    done: list[str] | None,
-) -> str | None:
-    attempts = row.attempts + 1
-    reason = storable(str(error))
-    values: dict[str, Any] = {"attempts": attempts, "last_error": reason}
-    if done is not None:  # else nothing was claimed, and another gateway may have sent more
-        values["provider_ids"] = done
-    if not error.retryable or attempts > len(SCHEDULE_S):
-        told_of = {"outbox": row.id, "channel": row.channel, "reason": reason[:300]}
-        log.error("account_needs_operator" if error.needs_operator else "delivery_failed", extra=told_of)
-        state = "unknown" if IN_DOUBT in (row.provider_ids if done is None else done) else "failed"
-        return await _set(db, row, stop, ours, state=state, **values)
-    later = clock() + timedelta(seconds=wait_s(attempts, error.retry_after_s, error.backoff_base))
-    noted = await _set(db, row, stop, ours, state="planned", next_attempt_at=later, **values)
-    return None if noted is None else "put_off"
-
-
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-async def _set(
-    db: Database, row: Row[Any], stop: asyncio.Event, ours: ColumnElement[bool], **values: Any
-) -> str | None:
-    """Record what became of a call. A full disk must not turn a known result into an unknown one: it is tried again.
-
-    Returns:
-        The state that the reply is in now; None where it is not `ours` to speak of any more.
-    """
-    found = select(outbox.c.id).where(outbox.c.id == row.id, ours).with_for_update()
-
-    def change(connection: Connection) -> str | None:
-        if connection.execute(found).one_or_none() is None:
-            log.warning("delivery_taken_over", extra={"outbox": row.id})
-            return None
-        kept = receipts.recorded(connection, row, dict(values)) if "provider_ids" in values else values
-        connection.execute(update(outbox).where(outbox.c.id == row.id).values(**kept))
-        return str(kept["state"])
-
-    while True:
-        try:
-            return await db.write(change)
-        except StorageUnavailable as error:
-            if stop.is_set():
-                raise
-            log.error("delivery_not_recorded", extra={"outbox": row.id, "reason": str(error)[:300]})  # noqa: TRY400
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RECORD_AGAIN_S)
 
 
 _EARLIER, _ITS_TURN = outbox.alias("earlier"), turns.alias("its_turn")
