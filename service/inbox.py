@@ -17,7 +17,7 @@ from service.house import NO_HOUSE, House
 from service.leases import NOBODY, Lease
 from service.line import tell
 from service.tables import conversations, inbox, is_running, turns
-from service.transcript import Said
+from service.transcript import Said, last_number
 
 MOST_ROWS = 4
 """Rows that are read for each exchange wanted: people write several messages in a row."""
@@ -238,7 +238,7 @@ def _next_turn(
 
 def _begin(connection: Connection, conversation: str, question: str) -> str:
     turn = secrets.token_urlsafe(12)
-    number = connection.execute(_LAST_NUMBER, {"conversation": conversation}).scalar_one() + 1
+    number = last_number(connection, conversation) + 1
     fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
     connection.execute(turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()})
     return turn
@@ -326,9 +326,6 @@ _MESSAGES = (
 )
 _WAITING = _MESSAGES.where(inbox.c.turn_id.is_(None))
 _MESSAGES_OF = _MESSAGES.where(inbox.c.turn_id == bindparam("turn"))
-_LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(
-    turns.c.conversation_id == bindparam("conversation")
-)
 _TAKE = update(inbox).where(inbox.c.id == bindparam("message")).values(turn_id=bindparam("turn"))
 _ASK_MORE = update(turns).where(turns.c.id == bindparam("of_turn")).values(question=bindparam("question"))
 _PAST = (

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
 from channels.base import OutboundReply, Template
-from service.database import Database, now
+from service.database import Database
 from service.outbox import OutboxItem, insert_item
-from service.tables import conversations, inbox, outbox, turns
+from service.tables import conversations, inbox, outbox
+from service.transcript import new_turn
 
 ASIDE = "aside"
 """State of the turn that carries such a message: it answers no question, and no later prompt holds it."""
@@ -73,19 +73,14 @@ async def plan(db: Database, whom: Whom, *, channel: str, app: str, text: str) -
     Returns:
         The id of its turn.
     """
-    turn = secrets.token_urlsafe(12)
 
-    def store(connection: Connection) -> None:
-        mine = {"conversation": whom.conversation}
-        connection.execute(_LOCKED, mine)
-        fresh = {"id": turn, "conversation_id": whom.conversation, "question": "", "text": text, "state": ASIDE}
-        number = connection.execute(_LAST_NUMBER, mine).scalar_one() + 1
-        times = {"created_at": now(), "finished_at": now()}
-        connection.execute(turns.insert(), fresh | {"number": number, "citations": []} | times)
+    def store(connection: Connection) -> str:
+        connection.execute(_LOCKED, {"conversation": whom.conversation})
+        turn = new_turn(connection, whom.conversation, text=text, state=ASIDE)
         connection.execute(insert_item(turn, OutboxItem(channel, app, whom.account, whom.reply_to, text, ())))
+        return turn
 
-    await db.write(store)
-    return turn
+    return await db.write(store)
 
 
 async def outcome(db: Database, turn: str) -> tuple[str, str, list[str]]:
@@ -104,6 +99,3 @@ _NEWEST = (
 )
 _NEWEST_OF = _NEWEST.where(conversations.c.external_key == bindparam("who"))
 _LOCKED = select(conversations.c.id).where(conversations.c.id == bindparam("conversation")).with_for_update()
-_LAST_NUMBER = select(func.coalesce(func.max(turns.c.number), 0)).where(
-    turns.c.conversation_id == bindparam("conversation")
-)

@@ -118,9 +118,7 @@ def give_back(
         ConversationUnknown: There is none.
         TakenByAnother: Somebody else has it, and `force` is not given.
     """
-    about = lock(connection, conversation)
-    by = _name(by)
-    _own(about, by, force=force)
+    about, by = _owned(connection, conversation, by, force=force)
     return _give_back(connection, about, by, house, why or "gives it back")
 
 
@@ -144,9 +142,7 @@ def close(
         ConversationUnknown: There is none.
         TakenByAnother: Somebody else has it, and `force` is not given.
     """
-    about = lock(connection, conversation)
-    by = _name(by)
-    _own(about, by, force=force)
+    about, by = _owned(connection, conversation, by, force=force)
     if about.state == "closed":
         return Change(about.id, "closed", "closed", None)
     withheld = _silence(connection, about.id)
@@ -341,6 +337,13 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _owned(connection: Connection, conversation: str, by: str, *, force: bool) -> tuple[Row[Any], str]:
+    """The conversation, locked, where this person may do something with it, and their name."""
+    about, name = lock(connection, conversation), _name(by)
+    _own(about, name, force=force)
+    return about, name
 
 
 def _own(about: Row[Any], by: str, *, force: bool) -> None:
