@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, select
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Table, create_engine, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from channels.base import Capabilities, Channel, InboundMessage, OutboundReply, Request
 from channels.errors import DeliveryFailed
+from channels.registry import build_channel
+from channels.slack.stand_in import SlackStandIn
+from channels.testing import FakePlatform
 from service import conversations, inbox
-from service.database import Database
+from service.database import MIGRATIONS, Database
 from service.events import Citation, Outcome, Reply
 from service.outbox import OutboxItem
 
@@ -73,6 +80,72 @@ class Clock:
 
 class Killed(BaseException):
     """Stands for kill -9: nothing of ours gets to run after it."""
+
+
+BREAKS = ("killed before", "killed after", "line cut", "answer lost", "fails after it was taken", "no line")
+
+
+class BreakingSlack(FakePlatform):
+    """Slack, which breaks in one way at one call."""
+
+    def __init__(self, at: int = 0, way: str = "") -> None:
+        self.slack = SlackStandIn()
+        super().__init__(self.slack)
+        self.at, self.way = at, way
+        self.calls: list[Request] = []
+        self.killed = False
+
+    async def send(self, call: Request) -> tuple[int, Mapping[str, str], bytes]:
+        self.calls.append(call)
+        broken = self.way if len(self.calls) == self.at else ""
+        self.killed = broken.startswith("killed")
+        if broken == "no line":
+            raise ConnectionRefusedError(111, "refused")
+        if broken == "killed before":
+            raise Killed
+        answer = self(call)
+        match broken:
+            case "killed after":
+                raise Killed
+            case "line cut":
+                raise ConnectionResetError(104, "reset")
+            case "answer lost":
+                raise TimeoutError
+            case "fails after it was taken":
+                return 502, {}, b"<html>"
+        return answer
+
+
+def slack_channel() -> Channel:
+    secrets = {"signing_secret": "s", "bot_token": "xoxb-1"}
+    return build_channel("slack", app="main", secrets=secrets, api_url="https://slack.com/api")
+
+
+async def at_first_version(url: str, statements: Sequence[str]) -> None:
+    """A database as the first migration made it, with what these statements put into it."""
+
+    def make(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in statements:
+            connection.execute(text(statement))
+
+    async def on_server() -> None:
+        server = create_async_engine(url)
+        async with server.begin() as connection:
+            await connection.run_sync(make)
+        await server.dispose()
+
+    def in_file() -> None:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            make(connection)
+        engine.dispose()
+
+    # In a thread, with a loop of its own: alembic blocks.
+    await asyncio.to_thread(in_file if url.startswith("sqlite") else lambda: asyncio.run(on_server()))
 
 
 class LinesChannel:

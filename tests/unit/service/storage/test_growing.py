@@ -10,60 +10,36 @@ import pytest
 from sqlalchemy import update
 
 from channels.base import Channel, Request
-from channels.registry import build_channel
-from channels.slack.stand_in import SlackStandIn
-from channels.testing import FakePlatform
 from service import conversations, inbox
 from service.database import Database
 from service.growing import Growing, Place
 from service.outbox import OutboxItem, as_it_is, deliver_due, recover
 from service.tables import outbox, turns
-from tests.unit.service.storage.support import BRAND, Clock, Killed, message, reply, rows
+from tests.unit.service.storage.support import (
+    BRAND,
+    BREAKS,
+    BreakingSlack,
+    Clock,
+    Killed,
+    message,
+    reply,
+    rows,
+    slack_channel,
+)
 
-BREAKS = ("nothing", "killed before", "killed after", "line cut", "answer lost", "fails after it was taken", "no line")
 LONG = " ".join(f"Sentence number {number} holds a few words." for number in range(100))
 REPLY_TO = {"channel": "C1", "thread_ts": "1.1", "asked": "1.2"}
 Ending = Literal["whole", "long", "withdrawn"]
 
 
-class Slack(FakePlatform):
-    """Breaks in one way at one call."""
-
-    def __init__(self, at: int = 0, way: str = "nothing") -> None:
-        self.slack = SlackStandIn()
-        super().__init__(self.slack)
-        self.at, self.way = at, way
-        self.calls: list[Request] = []
-        self.killed = False
-
-    async def send(self, call: Request) -> tuple[int, Mapping[str, str], bytes]:
-        self.calls.append(call)
-        broken = self.way if len(self.calls) == self.at else ""
-        self.killed = broken.startswith("killed")
-        if broken == "no line":
-            raise ConnectionRefusedError(111, "refused")
-        if broken == "killed before":
-            raise Killed
-        answer = self(call)
-        match broken:
-            case "killed after":
-                raise Killed
-            case "line cut":
-                raise ConnectionResetError(104, "reset")
-            case "answer lost":
-                raise TimeoutError
-            case "fails after it was taken":
-                return 502, {}, b"<html>"
-        return answer
-
+class Slack(BreakingSlack):
     @property
     def methods(self) -> list[str]:
         return [call.url.rpartition("/")[2] for call in self.calls]
 
 
 def app() -> Mapping[tuple[str, str], Channel]:
-    secrets = {"signing_secret": "s", "bot_token": "xoxb-1"}
-    built: Any = build_channel("slack", app="main", secrets=secrets, api_url="https://slack.com/api")
+    built: Any = slack_channel()
     built.grow_every_s = 0.0
     return {("slack", "main"): built}
 
@@ -112,7 +88,7 @@ async def a_life(db: Database, slack: Slack, conversation: str, ending: Ending) 
 
 
 @pytest.mark.parametrize("ending", ["whole", "long", "withdrawn"])
-@pytest.mark.parametrize("way", BREAKS)
+@pytest.mark.parametrize("way", ["nothing", *BREAKS])
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 async def test_in_the_end_the_whole_is_there_once(db: Database, at: int, way: str, ending: Ending) -> None:
     accepted = await inbox.accept(db, BRAND, message("m1"))

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.ext.asyncio import create_async_engine
-
 from service import inbox, outbox
-from service.database import MIGRATIONS, Database
+from service.database import Database
 from service.leases import Lease
 from service.receipts import IN_DOUBT
 from service.tables import conversations
 from service.tables import outbox as outbox_table
-from tests.unit.service.storage.support import rows
+from tests.unit.service.storage.support import at_first_version, rows
 
 OLD = (
     "INSERT INTO conversations (id, brand, channel, account, external_key, created_at) "
@@ -32,34 +25,8 @@ OLD = (
 )
 
 
-def _old(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "0001")
-    for statement in OLD:
-        connection.execute(text(statement))
-
-
-def _make(url: str) -> None:
-    if url.startswith("sqlite"):
-        engine = create_engine(url)
-        with engine.begin() as connection:
-            _old(connection)
-        engine.dispose()
-        return
-
-    async def on_server() -> None:
-        server = create_async_engine(url)
-        async with server.begin() as connection:
-            await connection.run_sync(_old)
-        await server.dispose()
-
-    asyncio.run(on_server())
-
-
 async def test_what_was_cut_off_before_is_taken_up_by_the_first_who_comes(url: str) -> None:
-    await asyncio.to_thread(_make, url)
+    await at_first_version(url, OLD)
     db = await Database.open(url)
     try:
         assert [(row.gateway, row.fence) for row in await rows(db, conversations)] == [(None, 0)]

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.ext.asyncio import create_async_engine
-
-from service.database import MIGRATIONS, Database
+from service.database import Database
 from service.desk import Desk
 from service.house import House
 from service.tables import conversations, handoffs, turns
-from tests.unit.service.storage.support import rows
+from tests.unit.service.storage.support import at_first_version, rows
 
 OLD = (
     "INSERT INTO conversations (id, brand, channel, account, external_key, created_at) "
@@ -26,32 +20,8 @@ OLD = (
 )
 
 
-def _first_version(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "0001")
-    for statement in OLD:
-        connection.execute(text(statement))
-
-
-def _make(url: str) -> None:
-    if url.startswith("sqlite"):
-        with create_engine(url).begin() as connection:
-            _first_version(connection)
-        return
-
-    async def on_server() -> None:
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.run_sync(_first_version)
-        await engine.dispose()
-
-    asyncio.run(on_server())
-
-
 async def test_what_was_there_is_the_bots_and_can_be_taken(url: str) -> None:
-    await asyncio.to_thread(_make, url)
+    await at_first_version(url, OLD)
     db = await Database.open(url)
     try:
         (old,) = await rows(db, conversations)
