@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from channels.base import Edit, Reaction
+from service import feedback
 from service.database import Database, now, storable
-from service.tables import conversations, feedback, inbox, outbox, sent_parts, turns
+from service.tables import conversations, inbox, outbox, sent_parts, turns
 
 
 async def take_edits(db: Database, channel: str, edits: Sequence[Edit]) -> tuple[list[str], int]:
@@ -80,9 +81,7 @@ def _react(connection: Connection, channel: str, app: str, reaction: Reaction) -
     found = connection.execute(_ANSWERED, key).one_or_none()
     if found is None:
         return None
-    connection.execute(delete(feedback).where(feedback.c.turn_id == found.turn_id))
-    if reaction.value:
-        connection.execute(feedback.insert(), {"turn_id": found.turn_id, "value": reaction.value, "at": now()})
+    feedback.keep(connection, found.turn_id, reaction.value)
     return str(found.brand)
 
 

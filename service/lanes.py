@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -471,16 +471,7 @@ class Lanes:
 
     async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
         reply, handoff, waits = handover_rules.concluded(brand, reply, turn.past)
-        item = None
-        if turn.channel != "web":
-            item = OutboxItem(
-                channel=turn.channel,
-                app=_app(turn, brand),
-                account=turn.account,
-                reply_to=turn.reply_to,
-                text=reply.text,
-                sources=tuple(Source(c.number, c.title, c.document) for c in reply.citations),
-            )
+        item = _item(turn, brand, reply.text, [Source(c.number, c.title, c.document) for c in reply.citations])
         out = await conversations.finish(
             self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house, lease=turn.lease
         )
@@ -514,9 +505,7 @@ class Lanes:
     async def _end_unanswered(
         self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError, text: str
     ) -> None:
-        item = None
-        if turn.channel != "web" and brand is not None:
-            item = OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, ())
+        item = _item(turn, brand, text) if brand else None
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
         if not await conversations.fail(
@@ -532,6 +521,13 @@ class Lanes:
 
     def _publish_status(self, turn: inbox.PendingTurn, state: str) -> None:
         self._hub.publish(turn.conversation_id, {"type": "status", "turn": turn.id, "state": state})
+
+
+def _item(turn: inbox.PendingTurn, brand: Brand, text: str, sources: Sequence[Source] = ()) -> OutboxItem | None:
+    """What goes to the turn's platform; the widget has no outbox."""
+    if turn.channel == "web":
+        return None
+    return OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, sources)
 
 
 def _app(turn: inbox.PendingTurn, brand: Brand) -> str:
