@@ -79,7 +79,7 @@ COPY --from=cpu-packages /opt/venv /opt/venv
 USER 10001:10001
 VOLUME /state
 EXPOSE 8001
-ENTRYPOINT ["python", "-m", "service.engine_server"]
+ENTRYPOINT ["python", "-m", "service.starting.engine_server"]
 CMD ["--host", "0.0.0.0", "--port", "8001"]
 
 FROM engine-files AS engine-gpu
@@ -91,5 +91,5 @@ ENV BRANDVOICE_ENGINE__DEVICE=cuda
 USER 10001:10001
 VOLUME /state
 EXPOSE 8001
-ENTRYPOINT ["python", "-m", "service.engine_server"]
+ENTRYPOINT ["python", "-m", "service.starting.engine_server"]
 CMD ["--host", "0.0.0.0", "--port", "8001"]

@@ -35,7 +35,7 @@ import aiohttp
 
 from benchmarks.goals import Goal, at_most, goal_table
 from configs.load import load_config
-from service.engine import free_port
+from service.engines.process import free_port
 
 BRAND = "velmora"
 QUESTION = "How long do I have to return an unopened item, if this is number {}?"

@@ -56,14 +56,14 @@ async def ours(arguments: argparse.Namespace, effects: Effects) -> list[float]:
     from channels.base import InboundMessage
     from configs.load import load_config
     from configs.service import Service
-    from service import inbox
-    from service.database import Database
-    from service.events import Reply
-    from service.hub import Hub
-    from service.lanes import Lanes
-    from service.notices import Notices
+    from service.conversation import inbox
+    from service.conversation.events import Reply
+    from service.delivery.typing import Typing
+    from service.storage.database import Database
     from service.telemetry import Metrics
-    from service.typing import Typing
+    from service.turns.hub import Hub
+    from service.turns.lanes import Lanes
+    from service.turns.notices import Notices
 
     class TwoSteps:
         """Stands where the pipeline stands."""

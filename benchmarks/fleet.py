@@ -24,9 +24,9 @@ from benchmarks.postgres import emptied
 from channels.base import Channel
 from configs.home import Home
 from configs.load import load_config
-from service.apps import open_app
-from service.database import Database
-from service.engine import free_port
+from service.bindings.apps import open_app
+from service.engines.process import free_port
+from service.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 BRAND = "velmora"

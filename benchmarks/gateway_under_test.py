@@ -18,8 +18,8 @@ from retrieval.encoder import Encoder
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
 from service import bootstrap
-from service.serve import run, serve
-from service.simulator import simulated_apps
+from service.bindings.simulator import simulated_apps
+from service.starting.serve import run, serve
 from service.telemetry import configure_logging
 from service.testing import FixedRetriever
 

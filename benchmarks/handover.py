@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from service.handover_rules import frustration
+from service.turns.handover_rules import frustration
 
 Case = tuple[str, tuple[str, ...]]
 """A message, and what the customer said before it."""

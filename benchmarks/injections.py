@@ -26,7 +26,7 @@ from retrieval.grounding.check import split_sentences
 from retrieval.grounding.fence import fence
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
-from service.grounded import GroundedText
+from service.turns.grounded import GroundedText
 from training.judging.evaluation import generate
 
 DATA = Path("../shared/data/safety/indirect_injection.jsonl")

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.engine import free_port
+from service.engines.process import free_port
 
 FOLDERS = ("/usr/lib/postgresql", "/usr/local/pgsql/bin", "/opt/homebrew/bin")
 UNSAFE = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")

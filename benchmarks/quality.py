@@ -34,9 +34,9 @@ from configs.verdict import BASE_VERSION
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 from service.bootstrap import Gateway, open_gateway
-from service.events import Reply
-from service.pipeline import Turn
+from service.conversation.events import Reply
 from service.ports import Sampling
+from service.turns.pipeline import Turn
 from training.voice import Accuracy, VoiceClassifier, mask
 
 CONDITIONS = ("base, no guide", "base, voice guide", "adapter")

@@ -33,7 +33,7 @@ import aiohttp
 import orjson
 
 from benchmarks.goals import Goal, at_least, at_most, goal_table
-from service.engine import free_port
+from service.engines.process import free_port
 
 SITE_KEY_BRAND = "velmora"
 LOGS = tempfile.mkdtemp(prefix="brandvoice-bench-")

@@ -32,8 +32,8 @@ from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder, read_base
 from configs.home import Home
 from configs.load import Config, load_config
-from service.adapters import serving_adapters
-from service.engine import EngineProcess, free_port
+from service.engines.adapters import serving_adapters
+from service.engines.process import EngineProcess, free_port
 
 AT_ONCE = (1, 4, 8)
 QUESTIONS_EACH = 6

@@ -26,7 +26,7 @@ import aiohttp
 from benchmarks.goals import Goal, at_most, goal_table
 from benchmarks.serving import QUESTION, SITE_KEY_BRAND, Server, Widget, running
 from configs.load import load_config
-from service.engine import free_port
+from service.engines.process import free_port
 
 STREAMS, SEARCHES = 16, 32
 REPLY_TOKENS = 150

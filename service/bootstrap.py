@@ -32,37 +32,39 @@ from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
 from retrieval.search.knowledge_base import KnowledgeBase
-from service import handoffs, hooks, outbox, retention
-from service.adapters import serving_adapters
-from service.apps import open_app
-from service.breaker import Breaker, GuardedGenerator, answering
-from service.database import Database
-from service.desk import Desk
-from service.engine import EngineProcess, EngineState, RemoteEngine
-from service.engines import EnginePool, Member
+from service.bindings.apps import open_app
+from service.bindings.installations import FOLLOW_S, Installations
+from service.conversation.house import House
+from service.conversation.ratings import Ratings
+from service.delivery import outbox
+from service.delivery.fetching import Fetcher
+from service.delivery.growing import Growing
+from service.delivery.pace import Pace
+from service.delivery.typing import Typing
+from service.delivery.windows import late_templates
+from service.engines.adapters import serving_adapters
+from service.engines.breaker import Breaker, GuardedGenerator, answering
+from service.engines.generation import VllmGenerator
+from service.engines.pool import EnginePool, Member
+from service.engines.process import EngineProcess, EngineState, RemoteEngine
+from service.engines.voices import Adapters, EngineAdapters, EngineVoices
 from service.errors import RequestInvalid, ServiceError
-from service.fetching import Fetcher
 from service.gateways import Place, place
-from service.generation import VllmGenerator
-from service.growing import Growing
-from service.house import House
-from service.hub import Hub
-from service.installations import FOLLOW_S, Installations
-from service.lanes import Lanes
+from service.keeping import retention
+from service.keeping.restoring import finish_cut
 from service.limits import RateLimits
-from service.notices import Notices
-from service.pace import Pace
-from service.people_in_slack import TeamInSlack, Threads
-from service.pipeline import ChatPipeline
+from service.people import handoffs, hooks
+from service.people.desk import Desk
+from service.people.slack import TeamInSlack, Threads
 from service.ports import Generator, Sampling
-from service.ratings import Ratings
-from service.restoring import finish_cut
 from service.sealing import Sealer
 from service.security import ApiKeys, check_exposure
+from service.storage.database import Database
 from service.telemetry import Metrics
-from service.typing import Typing
-from service.voices import Adapters, EngineAdapters, EngineVoices
-from service.windows import late_templates
+from service.turns.hub import Hub
+from service.turns.lanes import Lanes
+from service.turns.notices import Notices
+from service.turns.pipeline import ChatPipeline
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +149,7 @@ async def open_gateway(
     """
     environment = os.environ if environment is None else environment
     finish_cut(home)
-    # Bindings come and go while the gateway runs: see `service.installations`.
+    # Bindings come and go while the gateway runs: see `service.bindings.installations`.
     brands = dict(config.brands)
     config = replace(config, brands=brands)
     settings = config.service

@@ -26,15 +26,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from configs.errors import ConfigError
-from service import leases, outbox
-from service.database import Database, now
+from service.delivery import outbox
 from service.errors import ServiceError, StorageUnavailable
-from service.hub import Hub
-from service.leases import Membership, Unshared
-from service.line import EVERYONE, Line, Message
-from service.shared_hub import SharedHub
-from service.tables import gateways
+from service.storage import leases
+from service.storage.database import Database, now
+from service.storage.leases import Membership, Unshared
+from service.storage.line import EVERYONE, Line, Message
+from service.storage.tables import gateways
 from service.telemetry import Metrics
+from service.turns.hub import Hub
+from service.turns.shared_hub import SharedHub
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ _BEAT = "UPDATE gateways SET beat = beat + 1 WHERE id = $1 RETURNING beat"
 
 
 class Runs(Protocol):
-    """What a gateway does for its conversations; see `service.lanes`."""
+    """What a gateway does for its conversations; see `service.turns.lanes`."""
 
     def submit(self, conversation: str, *, wait_s: float = 0.0, news: bool = True) -> None:
         """Something was said in a conversation that is ours."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.events import Reply
+from service.conversation.events import Reply
 
 log = logging.getLogger("service.turns")
 

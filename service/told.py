@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from channels.base import Inbound
-from service import changes, receipts
 from service.bootstrap import Gateway
+from service.conversation import changes
+from service.delivery import receipts
 from service.errors import RequestInvalid
 
 

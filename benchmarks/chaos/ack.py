@@ -17,7 +17,7 @@ from websockets.typing import Origin
 from benchmarks.chaos.delivery import post
 from benchmarks.chaos.rig import Rig, rig
 from benchmarks.chaos.table import Row, Stopwatch
-from service.tables import inbox
+from service.storage.tables import inbox
 
 
 async def ack(*, rate: int, seconds: float, engine_s: float, limits: bool = True) -> list[Row]:

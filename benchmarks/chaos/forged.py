@@ -20,7 +20,7 @@ from benchmarks.chaos.rig import Rig, rig
 from benchmarks.chaos.table import Row, Stopwatch
 from channels.base import Channel
 from channels.errors import PayloadInvalid
-from service.tables import inbox, unbound_events
+from service.storage.tables import inbox, unbound_events
 
 WEBHOOKS = Path(__file__).parents[2].parent / "shared" / "data" / "webhooks"
 SLACK_FORMS = frozenset({"block_actions", "message_shortcut", "view_submission"})

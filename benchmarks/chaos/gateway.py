@@ -21,9 +21,10 @@ from benchmarks.gateway_under_test import NO_LIMITS, PASSAGES
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
-from service import bootstrap, schedule
-from service.serve import run, serve
-from service.simulator import simulated_apps
+from service import bootstrap
+from service.bindings.simulator import simulated_apps
+from service.delivery import schedule
+from service.starting.serve import run, serve
 from service.testing import FixedRetriever
 
 FORKS = multiprocessing.get_context("forkserver")

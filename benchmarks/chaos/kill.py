@@ -15,7 +15,7 @@ from benchmarks.chaos.points import MOST_PASSINGS, PLACES, Point
 from benchmarks.chaos.rig import Rig, rig, until
 from benchmarks.chaos.table import Row, Stopwatch
 from channels.registry import PLATFORMS
-from service.tables import inbox, outbox
+from service.storage.tables import inbox, outbox
 
 LIFE_S = 4.0
 """Longest life: one that did not come to its point by then is killed where it is."""

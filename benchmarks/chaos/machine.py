@@ -23,13 +23,15 @@ from sqlalchemy import select
 
 from channels.base import Capabilities, Channel, InboundMessage, OutboundReply, Request
 from channels.errors import DeliveryFailed
-from service import conversations, inbox, outbox
-from service.database import Database, now
-from service.events import Reply
-from service.outbox import OutboxItem
-from service.tables import inbox as inbox_table
-from service.tables import outbox as outbox_table
-from service.tables import turns as turns_table
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.conversation.events import Reply
+from service.delivery import outbox
+from service.delivery.outbox import OutboxItem
+from service.storage.database import Database, now
+from service.storage.tables import inbox as inbox_table
+from service.storage.tables import outbox as outbox_table
+from service.storage.tables import turns as turns_table
 
 T = TypeVar("T")
 PEOPLE = st.sampled_from(["a", "b", "c"])

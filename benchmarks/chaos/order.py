@@ -14,7 +14,7 @@ from benchmarks.chaos.delivery import App, post
 from benchmarks.chaos.engine import MARK
 from benchmarks.chaos.rig import Rig, rig
 from benchmarks.chaos.table import Row, Stopwatch
-from service.tables import inbox, turns, unbound_events
+from service.storage.tables import inbox, turns, unbound_events
 
 LANE_CHANNELS = ("slack", "whatsapp", "telegram", "messenger")
 

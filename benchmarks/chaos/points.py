@@ -17,10 +17,11 @@ from sqlalchemy import Connection
 
 from channels.base import Request
 from retrieval.prompt import Message
-from service import bootstrap, outbox
-from service.database import Database
-from service.generation import VllmGenerator
+from service import bootstrap
+from service.delivery import outbox
+from service.engines.generation import VllmGenerator
 from service.ports import Piece, Sampling
+from service.storage.database import Database
 
 T = TypeVar("T")
 

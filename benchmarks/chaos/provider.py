@@ -16,7 +16,7 @@ from aiohttp import web
 from channels.base import Request
 from channels.registry import PLATFORMS
 from channels.stand_in import PlatformAnswer, headers_of
-from service.simulator import PATH
+from service.bindings.simulator import PATH
 
 SENTENCE = re.compile(r"k\d{5}x\d{2}p\d{3}")
 _ANY = ("POST", "PUT", "PATCH", "GET", "DELETE")

@@ -28,10 +28,10 @@ from benchmarks.chaos.provider import Provider
 from channels.registry import PLATFORMS
 from channels.testing import learn_all
 from configs.load import Config
-from service.apps import open_app
-from service.database import Database
-from service.engine import free_port
-from service.tables import inbox, outbox, turns
+from service.bindings.apps import open_app
+from service.engines.process import free_port
+from service.storage.database import Database
+from service.storage.tables import inbox, outbox, turns
 
 BEGIN_S = 60.0
 """How long a life may take to begin, on a busy machine."""

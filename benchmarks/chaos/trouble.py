@@ -16,7 +16,7 @@ from benchmarks.chaos.delivery import App, Delivered, post
 from benchmarks.chaos.forgeries import STAMP, Target
 from benchmarks.chaos.rig import Rig, rig, until
 from benchmarks.chaos.table import Row, Stopwatch
-from service.engine import free_port
+from service.engines.process import free_port
 
 NO_CLOCK = frozenset({"instagram", "line", "messenger", "telegram", "twilio", "whatsapp"})
 """Platforms whose requests carry no time that is checked."""

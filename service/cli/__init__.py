@@ -1,7 +1,8 @@
 """The command line, `brandvoice`: data on stdout, progress on stderr, errors as what, why and what to try.
 
 Commands import what they need when they run, so that `brandvoice --help` is there at once; torch is never imported.
-Start reading in `service.cli.app`, then `service.cli.commands`; `service.demo` holds what `brandvoice demo` does.
+Start reading in `service.cli.app`, then `service.cli.commands`; what `brandvoice demo` does is in
+`service.starting.demo`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from service.cli.failures import REFUSED, WRONG_USE, Failure
 
 def run_list(brand: str | None, *, as_json: bool) -> None:
     """List adapters."""
-    from service.adapters import list_adapters
+    from service.engines.adapters import list_adapters
 
     deployment = open_deployment()
     brands = {brand: deployment.brand(brand)} if brand else deployment.config.brands
@@ -46,7 +46,7 @@ def run_list(brand: str | None, *, as_json: bool) -> None:
 def run_show(named: str, *, as_json: bool) -> None:
     """Show one manifest."""
     from configs.adapter_manifest import read_adapter
-    from service.adapters import active_version
+    from service.engines.adapters import active_version
 
     deployment = open_deployment()
     brand, version = _split(deployment, named)
@@ -64,8 +64,8 @@ def run_show(named: str, *, as_json: bool) -> None:
 
 def run_promote(named: str, *, override: str | None, by: str | None, as_json: bool) -> None:
     """Move the pointer, where the gate lets it or somebody answers for it."""
-    from service.adapters import promote
-    from service.promotion import Override
+    from service.engines.adapters import promote
+    from service.engines.promotion import Override
 
     deployment = open_deployment()
     brand, version = _split(deployment, named)
@@ -91,7 +91,7 @@ def run_promote(named: str, *, override: str | None, by: str | None, as_json: bo
 
 def run_rollback(brand: str, *, as_json: bool) -> None:
     """Move the pointer back."""
-    from service.adapters import rollback
+    from service.engines.adapters import rollback
 
     deployment = open_deployment()
     deployment.brand(brand)
@@ -103,7 +103,7 @@ def run_sign(named: str | None, *, every: bool, as_json: bool) -> None:
     """Sign one adapter that the operator trusts, or all that nothing speaks against."""
     from configs.adapter_signature import key_name, sign_adapter
     from configs.errors import AdapterInvalid
-    from service.adapters import list_adapters
+    from service.engines.adapters import list_adapters
 
     deployment = open_deployment()
     keys = deployment.terms.keys
@@ -247,7 +247,7 @@ def _split(deployment: Deployment, named: str) -> tuple[str, str]:
 
 def _must_exist(deployment: Deployment, brand: str, version: str) -> None:
     from configs.yaml_file import did_you_mean
-    from service.adapters import list_adapters
+    from service.engines.adapters import list_adapters
 
     known = [one.version for one in list_adapters(deployment.home, {brand: deployment.brand(brand)})]
     if version not in known:

@@ -12,15 +12,15 @@ from channels.errors import ChannelError, DeliveryFailed
 from channels.registry import PLATFORMS
 from configs.service import App
 from configs.yaml_file import did_you_mean
-from service.apps import open_app
+from service.bindings.apps import open_app
 from service.cli import output
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import FAILED, WRONG_USE, Failure
 from service.cli.settings import unset_secrets
 
 if TYPE_CHECKING:
-    from service.database import Database
-    from service.installations import Known
+    from service.bindings.installations import Known
+    from service.storage.database import Database
 
 STRANGER = "nobody"
 """The account that is tried where no brand is bound to an app."""
@@ -101,7 +101,7 @@ def _installed(deployment: Deployment) -> list[Known]:
     from service.cli.waiting import in_database
 
     async def all_of(db: Database) -> list[Known]:
-        from service.installations import known
+        from service.bindings.installations import known
 
         return await known(db)
 

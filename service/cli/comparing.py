@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.verdict import BASE_VERSION
-from service import demo
 from service.cli import output
 from service.cli.deployment import open_deployment, run_module
 from service.cli.failures import REFUSED, Failure
 from service.cli.gateway import Gateway
+from service.starting import demo
 
 MODULE = "training.judging.comparison"
 

@@ -156,7 +156,7 @@ def _knowledge(deployment: Deployment, brand: str) -> Finding:
 
 def _adapter(deployment: Deployment, brand: str) -> Finding:
     from configs.adapter_terms import verified
-    from service.adapters import active_version
+    from service.engines.adapters import active_version
 
     version = active_version(deployment.home, brand)
     if version is None:
@@ -168,7 +168,7 @@ def _adapter(deployment: Deployment, brand: str) -> Finding:
 
 def _gateway(deployment: Deployment) -> Finding:
     from service.cli.gateway import Gateway
-    from service.demo import check_port
+    from service.starting.demo import check_port
 
     with Gateway.of(deployment.config, None) as gateway:
         if gateway.alive():

@@ -14,13 +14,13 @@ from service.cli.moving import database_in_use
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from service.erasure import Receipt
-    from service.retention import Pass
+    from service.keeping.erasure import Receipt
+    from service.keeping.retention import Pass
 
 
 def run_forget(contact: str, *, channel: str | None, dry_run: bool, as_json: bool) -> None:
     """Take a person out of everything, and print the receipt."""
-    from service.erasure import erase
+    from service.keeping.erasure import erase
 
     if not contact.strip():
         raise Failure("there is no contact", "--contact is empty", "name a phone number or a user id", code=WRONG_USE)
@@ -67,8 +67,8 @@ def run_retention(*, dry_run: bool, as_json: bool) -> None:
 
 
 async def _pass(deployment: Deployment, url: URL, *, dry_run: bool) -> Pass:
-    from service import retention
-    from service.database import Database
+    from service.keeping import retention
+    from service.storage.database import Database
 
     db = await Database.open(url.render_as_string(hide_password=False))
     try:
@@ -78,7 +78,7 @@ async def _pass(deployment: Deployment, url: URL, *, dry_run: bool) -> Pass:
 
 
 def _there(deployment: Deployment) -> URL:
-    from service.copying import shown
+    from service.keeping.copying import shown
 
     url = database_in_use(deployment)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():

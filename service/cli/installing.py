@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 from configs.errors import ConfigError
 from configs.secrets import read_secret
+from service.bindings.install_links import Link, make_link
+from service.bindings.installations import BINDINGS
 from service.cli import output
 from service.cli.channels import check_name
 from service.cli.deployment import open_deployment
 from service.cli.failures import WRONG_USE, Failure
-from service.install_links import Link, make_link
-from service.installations import BINDINGS
 from service.sealing import Sealer
 
 DAY_S = 86_400.0

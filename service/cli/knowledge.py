@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from service.cli import output
 from service.cli.deployment import open_deployment
 from service.cli.failures import WRONG_USE, Failure
-from service.stages import bar
+from service.starting.stages import bar
 
 if TYPE_CHECKING:
     from retrieval.knowledge.store import Change

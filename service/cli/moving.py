@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run_migrate(to: str, *, as_json: bool) -> None:
     """Copy everything, compare, and say what to change in the configuration."""
-    from service.copying import copy_database, database_url, shown
+    from service.keeping.copying import copy_database, database_url, shown
 
     deployment = open_deployment()
     source, target = database_in_use(deployment), database_url(to)
@@ -53,6 +53,6 @@ def run_migrate(to: str, *, as_json: bool) -> None:
 
 def database_in_use(deployment: Deployment) -> URL:
     """The database that the configuration names, or the file in the state folder."""
-    from service.copying import database_url
+    from service.keeping.copying import database_url
 
     return database_url(deployment.config.service.database.url or f"sqlite:///{deployment.home.database}")

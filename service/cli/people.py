@@ -15,9 +15,9 @@ from service.cli.gateway import Gateway, NotRunning
 from service.cli.waiting import in_database
 
 if TYPE_CHECKING:
-    from service.database import Database
-    from service.desk import Desk
-    from service.takeover import State
+    from service.conversation.takeover import State
+    from service.people.desk import Desk
+    from service.storage.database import Database
 
 PATH = "/v1/conversations"
 Act = Literal["take", "return", "close"]
@@ -141,10 +141,10 @@ def _either(
             raise
 
     async def work(db: Database) -> Any:
-        from service import hooks
-        from service.desk import Desk
-        from service.house import House
-        from service.people_in_slack import Threads
+        from service.conversation.house import House
+        from service.people import hooks
+        from service.people.desk import Desk
+        from service.people.slack import Threads
 
         brands = deployment.config.brands
         hook = (hooks.plan,) if deployment.config.service.handoff.webhook_url else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from service.stages import bar
+from service.starting.stages import bar
 
 
 class Bar:

@@ -12,14 +12,14 @@ from service.cli.moving import database_in_use
 from service.cli.progress import Bar
 
 if TYPE_CHECKING:
-    from service.archive import Manifest
+    from service.keeping.archive import Manifest
 
 MIB = 1024 * 1024
 
 
 def run_backup(file: Path, *, with_models: bool, force: bool, as_json: bool) -> None:
     """Write one archive, and read it back."""
-    from service.backups import make_backup
+    from service.keeping.backups import make_backup
 
     deployment = open_deployment()
     path = file.absolute()
@@ -45,8 +45,8 @@ def run_backup(file: Path, *, with_models: bool, force: bool, as_json: bool) -> 
 
 def run_restore(file: Path, *, force: bool, as_json: bool) -> None:
     """Check an archive, and bring it back."""
-    from service.demo import only_one
-    from service.restoring import restore
+    from service.keeping.restoring import restore
+    from service.starting.demo import only_one
 
     deployment = open_deployment()
     with only_one(deployment.home):

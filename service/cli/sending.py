@@ -14,17 +14,17 @@ from channels.errors import DeliveryFailed
 from configs.brand import Binding
 from configs.secrets import read_secret
 from configs.service import App
-from service import sending
-from service.apps import open_app
+from service.bindings.apps import open_app
+from service.bindings.simulator import simulated_apps
 from service.cli import output
 from service.cli.channels import check_name
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import FAILED, WRONG_USE, Failure
 from service.cli.gateway import Gateway
 from service.cli.settings import unset_secrets
-from service.database import Database, now
-from service.simulator import simulated_apps
-from service.windows import late_templates
+from service.delivery.windows import late_templates
+from service.people import sending
+from service.storage.database import Database, now
 
 POLL_S = 0.2
 MASK = "***"

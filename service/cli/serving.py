@@ -9,12 +9,12 @@ from typing import Any
 
 from configs.home import Home
 from configs.load import Config, configs_folder, load_config
-from service import demo
+from service.bindings.simulator import simulated_apps
 from service.cli import output
 from service.cli.asking import PATH, request_body, result
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.gateway import Gateway, NotRunning, address
-from service.simulator import simulated_apps
+from service.starting import demo
 
 
 def run_demo(*, train: bool, once: str | None) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 from channels.base import Channel, InboundMessage, Request
 from channels.registry import PLATFORMS
 from configs.brand import Binding
-from service.apps import open_app
+from service.bindings.apps import open_app
+from service.bindings.simulator import PATH, simulated_apps
 from service.cli import output
 from service.cli.channels import check_name
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import WRONG_USE, Failure
 from service.cli.gateway import Gateway
-from service.simulator import PATH, simulated_apps
 
 POLL_S = 0.2
 QUIET_S = 1.0

@@ -38,7 +38,7 @@ def run_synthesize(
         raise Failure(
             "no model is named",
             "engine.url is not set, and the engine of `brandvoice demo` is for its gateway alone",
-            "name one with --engine, such as one that `python -m service.engine_server` starts",
+            "name one with --engine, such as one that `python -m service.starting.engine_server` starts",
             code=WRONG_USE,
         )
     wanted = [one.strip() for one in kinds.split(",") if one.strip()]

@@ -13,8 +13,8 @@ from service.cli.failures import FAILED, WRONG_USE, Failure
 from service.cli.gateway import Gateway, NotRunning
 
 if TYPE_CHECKING:
-    from service.database import Database
-    from service.outbox import Stuck
+    from service.delivery.outbox import Stuck
+    from service.storage.database import Database
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def run_handoffs(brand: str | None, *, url: str | None, as_json: bool) -> None:
             raise
 
         async def stored(db: Database) -> list[dict[str, Any]]:
-            from service import handoffs
+            from service.people import handoffs
 
             return [handoffs.to_json(one) for one in await handoffs.list_handoffs(db, brand=brand)]
 
@@ -73,7 +73,7 @@ def run_replay(items: Sequence[str], *, every: bool, as_json: bool) -> None:
         )
 
     async def again(db: Database) -> list[str]:
-        from service import outbox
+        from service.delivery import outbox
 
         wanted = items or [one.id for one in await outbox.stuck(db, limit=10_000) if one.state == "failed"]
         return await outbox.send_again(db, wanted)
@@ -95,7 +95,7 @@ def run_replay(items: Sequence[str], *, every: bool, as_json: bool) -> None:
 
 async def outbox_of(db: Database) -> list[Stuck]:
     """What is stuck there."""
-    from service import outbox
+    from service.delivery import outbox
 
     return await outbox.stuck(db)
 
@@ -104,7 +104,7 @@ def in_database(deployment: Deployment, work: Callable[[Database], Awaitable[T]]
     """The result of this work; `nothing` where no gateway has ever run."""
 
     async def run() -> T:
-        from service.database import Database
+        from service.storage.database import Database
 
         url = deployment.config.service.database.url
         if url is None and not deployment.home.database.exists():

@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 
 from configs.brand import Brand
 from configs.verdict import read_verdict
-from service.adapters import list_adapters, promote, rollback
 from service.bootstrap import Gateway
+from service.engines.adapters import list_adapters, promote, rollback
+from service.engines.promotion import Override, evaluation_folder
 from service.errors import AdapterUnknown, BrandUnknown
-from service.promotion import Override, evaluation_folder
 
 
 class OverrideRequest(BaseModel):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from configs.verdict import BASE_VERSION
 from service.bootstrap import Gateway
 from service.errors import BrandUnknown
-from service.pipeline import Turn
+from service.turns.pipeline import Turn
 
 
 class BenchRequest(BaseModel):

@@ -20,16 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from configs.brand import Brand
 from retrieval.prompt import Message
-from service import handoffs
-from service.adapters import active_version, list_adapters
 from service.bootstrap import Gateway
+from service.conversation.events import Reply, Sentence, Token
+from service.conversation.wire import reply_json
+from service.engines.adapters import active_version, list_adapters
 from service.errors import BrandUnknown, RequestInvalid, ServiceError
-from service.events import Reply, Sentence, Token
-from service.grounded import strip_marks
-from service.pipeline import Turn
+from service.people import handoffs
 from service.problems import openai_error
 from service.telemetry import short_hash
-from service.wire import reply_json
+from service.turns.grounded import strip_marks
+from service.turns.pipeline import Turn
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from channels.base import InboundMessage
 from configs.brand import Brand
-from service import conversations, feedback
 from service.bootstrap import Gateway
+from service.conversation import feedback
+from service.conversation import store as conversations
 from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
-from service.hub import Subscription
 from service.security import brand_of_site, origin_allowed
+from service.turns.hub import Subscription
 
 MAX_FRAME_BYTES = 64 * 1024
 HELLO_S = 10.0

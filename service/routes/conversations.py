@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from service.bootstrap import Gateway
-from service.takeover import Change, State
+from service.conversation.takeover import Change, State
 
 Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
 By = Annotated[

@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from retrieval.search.knowledge_base import KnowledgeBase
-from service import conversations, handoffs
-from service.adapters import active_version
 from service.bootstrap import Gateway
+from service.conversation import store as conversations
+from service.engines.adapters import active_version
+from service.people import handoffs
 
 
 def evidence_router(gateway: Gateway) -> APIRouter:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.bootstrap import Gateway
-from service.breaker import best
+from service.engines.breaker import best
 from service.errors import StorageError
 
 PING_S = 3.0

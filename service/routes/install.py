@@ -18,12 +18,12 @@ from channels.errors import ChannelMisconfigured, InstallRefused
 from channels.installs import Installs
 from configs.brand import Brand
 from configs.service import is_loopback
+from service.bindings.install_links import STATE_S, Link, begin, came_back, read_link
+from service.bindings.installations import BINDINGS
 from service.bootstrap import Gateway
 from service.browser import HEADERS, WEB
+from service.delivery.outbox import NOT_SENT, UNSURE
 from service.errors import StorageUnavailable
-from service.install_links import STATE_S, Link, begin, came_back, read_link
-from service.installations import BINDINGS
-from service.outbox import NOT_SENT, UNSURE
 from service.sealing import SealBroken, Sealer
 
 log = logging.getLogger(__name__)

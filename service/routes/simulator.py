@@ -12,13 +12,13 @@ from fastapi.responses import Response
 
 from channels.base import Request as Call
 from channels.registry import PLATFORMS
-from service.simulator import PATH
+from service.bindings.simulator import PATH
 
 KEPT_CALLS = 1000
 
 
 def simulator_router() -> APIRouter:
-    """The routes `/simulator/<channel>/...`; mounted only where `service.simulator` is on."""
+    """The routes `/simulator/<channel>/...`; mounted only where `service.bindings.simulator` is on."""
     router = APIRouter(prefix=PATH, tags=["Simulator"])
     calls: deque[dict[str, Any]] = deque(maxlen=KEPT_CALLS)
     numbers = itertools.count(1)

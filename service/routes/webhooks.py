@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from channels.base import Channel, Inbound, InboundMessage
 from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
-from service import unbound
+from service.bindings import unbound
 from service.bootstrap import Gateway
 from service.errors import RequestInvalid
 from service.told import readable, take_told

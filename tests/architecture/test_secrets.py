@@ -15,10 +15,10 @@ PUBLIC = re.compile(r"token_index|tokens|max_|completion|prompt|_chars|first_tok
 """Names that hold such a word and no secret: counts of tokens, addresses, limits."""
 NO_SECRET = {
     "channels/slack/installing.py": ("access.token_type",),  # says what kind of token it is
-    "service/archive.py": ("digest.hexdigest()",),  # of a file, written beside it
-    "service/erasure.py": ("manifest.data_sha256",),  # of training data, as its manifest says
-    "service/installations.py": ("before.secrets", "installations.c.secrets"),  # reads of one row, both sealed
-    "service/tombstones.py": ("tombstones.c.digest",),  # a look-up in the database, of a message's public ids
+    "service/keeping/archive.py": ("digest.hexdigest()",),  # of a file, written beside it
+    "service/keeping/erasure.py": ("manifest.data_sha256",),  # of training data, as its manifest says
+    "service/bindings/installations.py": ("before.secrets", "installations.c.secrets"),  # reads of one row, both sealed
+    "service/storage/tombstones.py": ("tombstones.c.digest",),  # a look-up in the database, of a message's public ids
 }
 """Comparisons by file whose names only look so, each with why nobody can learn from their time."""
 FILES = [

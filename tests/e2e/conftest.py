@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from service.engine import free_port
+from service.engines.process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BRANDS = ("velmora", "dicehollow")

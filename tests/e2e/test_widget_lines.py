@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from service.engine import free_port
+from service.engines.process import free_port
 from tests.e2e.test_widget import QUIET, ask, launcher
 
 CHROMIUM = shutil.which("chromium")
@@ -33,7 +33,7 @@ import pytest
 from tests.unit.service import standing
 from configs.home import Home
 from configs.service import Limits
-from service.serve import run, serve
+from service.starting.serve import run, serve
 standing.furnish(pytest.MonkeyPatch())
 folder, engine, port = sys.argv[1:]
 limits = Limits(visitor_per_minute=60)

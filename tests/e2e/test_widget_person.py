@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from service.engine import free_port
+from service.engines.process import free_port
 from tests.e2e.conftest import ROOT
 from tests.e2e.test_widget import Shops, ask, browser, field, launcher, panel, picture, pytestmark  # noqa: F401
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service import conversations, inbox
-from service.database import Database
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.storage.database import Database
 from tests.unit.cli.conftest import Cli
 from tests.unit.service.storage.support import BRAND, item, message, reply
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from configs.home import Home
-from service.children import Children
 from service.cli.failures import Failure
-from service.demo import LastError, check_port, only_one, training_line
-from service.stages import Stages, bar
+from service.starting.children import Children
+from service.starting.demo import LastError, check_port, only_one, training_line
+from service.starting.stages import Stages, bar
 
 
 def test_a_second_start_on_the_same_state_folder_is_refused_with_the_holders_process(tmp_path: Path) -> None:

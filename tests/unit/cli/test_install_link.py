@@ -10,10 +10,10 @@ import pytest
 
 from channels.installs import Grant
 from configs.load import load_config
-from service.database import Database
-from service.install_links import Link, read_link
-from service.installations import Installations
+from service.bindings.install_links import Link, read_link
+from service.bindings.installations import Installations
 from service.sealing import Sealer
+from service.storage.database import Database
 from tests.unit.cli.conftest import Cli
 
 KEY = "a-key-of-more-than-thirty-two-characters"

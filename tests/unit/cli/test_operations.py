@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from channels.base import InboundMessage
-from service import conversations, inbox
-from service.database import Database
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.storage.database import Database
 from tests.unit.cli.conftest import Cli
 from tests.unit.service.storage.support import message, reply
 
@@ -63,7 +64,7 @@ def test_a_backup_comes_back_and_a_full_home_is_not_overwritten(
 
 def test_a_backup_is_not_restored_under_a_running_gateway(cli: Cli, used: Path, tmp_path: Path) -> None:
     from configs.home import Home
-    from service.demo import only_one
+    from service.starting.demo import only_one
 
     cli("backup", str(tmp_path / "a.tar.gz"))
     with only_one(Home(used)):

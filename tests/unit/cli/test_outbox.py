@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service import outbox
-from service.database import Database
+from service.delivery import outbox
+from service.storage.database import Database
 from tests.unit.cli.conftest import Cli
 from tests.unit.service.storage.support import CHANNELS, Platform, answered
 

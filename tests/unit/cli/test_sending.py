@@ -14,11 +14,13 @@ from channels.base import InboundMessage, Request
 from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
 from configs.load import load_config
-from service import inbox, outbox, sending
 from service.cli.gateway import Gateway
-from service.database import Database, now
-from service.tables import inbox as inbox_table
-from service.tables import turns
+from service.conversation import inbox
+from service.delivery import outbox
+from service.people import sending
+from service.storage.database import Database, now
+from service.storage.tables import inbox as inbox_table
+from service.storage.tables import turns
 from tests.unit.cli.conftest import Cli
 from tests.unit.service.storage.support import rows
 

@@ -11,8 +11,8 @@ from configs.adapter_signature import SIGNATURE_FILE, key_name, sign_adapter, si
 from configs.adapter_terms import Terms
 from configs.home import Home
 from configs.load import load_config
-from service.adapters import install_shipped, promote
-from service.promotion import Override
+from service.engines.adapters import install_shipped, promote
+from service.engines.promotion import Override
 from tests.unit.cli.conftest import Cli
 from tests.unit.made_adapters import make_adapter
 

@@ -22,12 +22,12 @@ from configs.home import Home
 from configs.load import load_config
 from configs.secrets import read_secret
 from configs.service import ServiceConfig
-from service.apps import open_app
+from service.bindings.apps import open_app
+from service.bindings.simulator import simulated_apps
 from service.bootstrap import outside_session, sender
-from service.engine import free_port
-from service.fetching import Fetcher
+from service.delivery.fetching import Fetcher
+from service.engines.process import free_port
 from service.routes.simulator import simulator_router
-from service.simulator import simulated_apps
 from tests.unit.cli.conftest import Cli
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"

@@ -20,8 +20,8 @@ from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
 from service import bootstrap
 from service.bootstrap import Gateway
-from service.engine import free_port
-from service.serve import serve
+from service.engines.process import free_port
+from service.starting.serve import serve
 from service.testing import FixedRetriever
 
 SENTENCE = "An unopened item can be returned within 30 days of delivery."

@@ -12,11 +12,11 @@ from sqlalchemy.engine import make_url
 
 from benchmarks.fleet import until
 from benchmarks.postgres import binaries, emptied, server
-from service import inbox
-from service.database import Database
+from service.conversation import inbox
 from service.gateways import Among
-from service.line import EVERYONE, Line
-from service.tables import gateways
+from service.storage.database import Database
+from service.storage.line import EVERYONE, Line
+from service.storage.tables import gateways
 from service.telemetry import Metrics
 from tests.unit.service.storage.support import BRAND, message, rows
 

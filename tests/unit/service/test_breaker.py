@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import pytest
 
 from retrieval.prompt import Message
-from service.breaker import FAILURES, MOST_REST_S, REST_S, Breaker, BreakerState, GuardedGenerator, answering, best
+from service.engines.breaker import (
+    FAILURES,
+    MOST_REST_S,
+    REST_S,
+    Breaker,
+    BreakerState,
+    GuardedGenerator,
+    answering,
+    best,
+)
 from service.errors import ContextTooLong, EngineLost, EngineResting
 from service.ports import Sampling
 from service.testing import ScriptedGenerator

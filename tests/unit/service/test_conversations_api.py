@@ -67,7 +67,7 @@ def test_the_routes_stand_in_the_api_description(door: Door) -> None:  # noqa: F
 
 
 def test_a_person_takes_writes_gives_back_and_closes(door: Door) -> None:  # noqa: F811
-    from service.tables import outbox
+    from service.storage.tables import outbox
 
     conversation = write(door)
     assert act(door, conversation, "take")["state"] == "person"
@@ -150,7 +150,7 @@ def test_a_widget_sees_a_person_come_write_and_go(door: Door) -> None:  # noqa: 
 def test_a_person_is_heard_by_the_outside(home: Any, tmp_path: Path) -> None:  # noqa: F811
     """Only where a webhook is configured is anything planned for it."""
     from configs.service import Secret
-    from service.tables import hooks
+    from service.storage.tables import hooks
     from tests.unit.service.storage.test_handoffs import SECRET
     from tests.unit.service.test_gateway import NOBODY_LISTENS, _config, _open
 

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.chaos_sockets import Line, Visitor, compare, storm
 from configs.service import Limits
-from service.engine import free_port
+from service.engines.process import free_port
 from tests.unit.service.fake_engines import FakeEngine, running
 from tests.unit.service.standing import SITE_KEY, furnish, standing
 

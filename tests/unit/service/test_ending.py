@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.database import Database
-from service.engine import free_port
-from service.tables import turns
+from service.engines.process import free_port
+from service.storage.database import Database
+from service.storage.tables import turns
 from tests.unit.service.fake_engines import FakeEngine, running, until
 from tests.unit.service.standing import QUESTION, SITE_KEY
 from tests.unit.service.storage.support import rows
@@ -31,7 +31,7 @@ from pathlib import Path
 import pytest
 from tests.unit.service import standing
 from configs.home import Home
-from service.serve import run, serve
+from service.starting.serve import run, serve
 patches = pytest.MonkeyPatch()
 standing.furnish(patches)
 folder, engine, port = sys.argv[1:]

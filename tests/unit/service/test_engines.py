@@ -15,15 +15,15 @@ from configs.home import Home
 from configs.load import load_config
 from configs.service import Engine
 from retrieval.prompt import Message
-from service import engine as engine_module
-from service.breaker import FAILURES, REST_S, GuardedGenerator
-from service.engine import EngineState, RemoteEngine
-from service.engine_server import itself
-from service.engines import EnginePool, Member
+from service.engines import process as engine_module
+from service.engines.breaker import FAILURES, REST_S, GuardedGenerator
+from service.engines.generation import VllmGenerator
+from service.engines.pool import EnginePool, Member
+from service.engines.process import EngineState, RemoteEngine
+from service.engines.voices import EngineAdapters, EngineVoices
 from service.errors import AdapterUnknown, EngineLost, EngineResting, ModelUnavailable
-from service.generation import VllmGenerator
 from service.ports import Piece, Sampling
-from service.voices import EngineAdapters, EngineVoices
+from service.starting.engine_server import itself
 from tests.unit.made_adapters import activate, make_adapter
 from tests.unit.service.fake_engines import WORDS, FakeEngine, running, until
 

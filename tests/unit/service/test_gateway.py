@@ -18,15 +18,17 @@ from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import Config, load_config
 from retrieval.testing import HashEncoder
-from service import bootstrap, conversations, inbox
+from service import bootstrap
 from service.app import create_app
+from service.bindings.simulator import simulated_apps
 from service.bootstrap import Gateway
-from service.lanes import Lanes
-from service.outbox import OutboxItem
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.delivery.outbox import OutboxItem
 from service.security import check_exposure, origin_allowed
-from service.simulator import simulated_apps
-from service.tables import feedback, sent_parts
-from service.tables import outbox as outbox_table
+from service.storage.tables import feedback, sent_parts
+from service.storage.tables import outbox as outbox_table
+from service.turns.lanes import Lanes
 from tests.unit.service.storage.support import reply, rows
 
 KEY = "a-key-of-more-than-sixteen"
@@ -166,7 +168,7 @@ def test_only_listed_origins_and_our_own_may_open_a_chat(door: Door) -> None:
 
 @pytest.mark.parametrize("channel", sorted(PLATFORMS))
 def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str) -> None:
-    from service.tables import inbox
+    from service.storage.tables import inbox
 
     platform = door.platform(channel)
     somebody = PLATFORMS[channel].stand_in.somebody()
@@ -179,7 +181,7 @@ def test_a_signed_message_is_stored_once_before_its_200(door: Door, channel: str
 
 
 def test_a_command_reads_its_answer_once_it_is_stored(door: Door) -> None:
-    from service.tables import inbox
+    from service.storage.tables import inbox
 
     platform = door.platform("discord")
     body = platform.simulate("Hello?", account=door.binding("discord").account, message_id="1", sender="1")
@@ -190,7 +192,7 @@ def test_a_command_reads_its_answer_once_it_is_stored(door: Door) -> None:
 
 @pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, channel: str) -> None:
-    from service.tables import inbox, unbound_events
+    from service.storage.tables import inbox, unbound_events
 
     platform = door.platform(channel)
     body = platform.simulate(
@@ -207,7 +209,7 @@ def test_a_message_with_a_wrong_signature_leaves_nothing_behind(door: Door, chan
 
 @pytest.mark.parametrize("channel", sorted(SENDERS))
 def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: Door, channel: str) -> None:
-    from service.tables import inbox, unbound_events
+    from service.storage.tables import inbox, unbound_events
 
     platform = door.platform(channel)
     body = door.event(channel, account="NOBODY99")
@@ -217,7 +219,7 @@ def test_a_signed_event_of_nobody_gets_its_200_is_counted_and_kept_aside(door: D
 
 
 def test_twilio_is_told_nothing_that_it_would_send_to_the_person(door: Door) -> None:
-    from service.tables import inbox, unbound_events
+    from service.storage.tables import inbox, unbound_events
 
     platform, body = door.platform("twilio"), door.event("twilio")
     taken = door.post("twilio", body, platform.sign(body))
@@ -260,7 +262,7 @@ def test_a_database_that_takes_nothing_makes_the_platform_come_again(
 def test_where_more_wait_than_can_be_answered_in_time_the_platform_keeps_what_it_has(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.tables import inbox
+    from service.storage.tables import inbox
 
     lanes, platform = door.gateway.lanes, door.platform("slack")
     full = lanes._settings.model_copy(update={"max_unanswered": 1})

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from retrieval.prompt import Message
+from service.engines.generation import VllmGenerator
 from service.errors import AdapterUnknown, ContextTooLong, EngineRefused, ModelUnavailable
-from service.generation import VllmGenerator
 from service.ports import Piece, Sampling
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

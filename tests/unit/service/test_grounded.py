@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.grounded import strip_marks, with_mark
+from service.turns.grounded import strip_marks, with_mark
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from configs.handover import DAYS, Handover, Hours, IntentRule, Unsure
 from retrieval.routing.route import Route
-from service.handover_rules import (
+from service.conversation.inbox import PastTurn
+from service.turns.handover_rules import (
     amounts,
     applied,
     frustration,
@@ -23,7 +24,6 @@ from service.handover_rules import (
     open_minutes,
     unsure,
 )
-from service.inbox import PastTurn
 
 WEEK = Hours(
     timezone="Europe/Paris",

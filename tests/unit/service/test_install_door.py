@@ -14,13 +14,15 @@ from channels.base import Request
 from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
 from configs.home import Home
-from service import conversations, outbox, tables
-from service.inbox import next_turn
-from service.install_links import Link, make_link
-from service.outbox import OutboxItem
-from service.ratings import Ratings
+from service.bindings.install_links import Link, make_link
+from service.conversation import store as conversations
+from service.conversation.inbox import next_turn
+from service.conversation.ratings import Ratings
+from service.delivery import outbox
+from service.delivery.outbox import OutboxItem
 from service.sealing import Sealer
-from service.tables import feedback, inbox, installations, unbound_events
+from service.storage import tables
+from service.storage.tables import feedback, inbox, installations, unbound_events
 from tests.unit.service.storage.support import reply
 from tests.unit.service.test_gateway import Door, _config, _open
 from tests.unit.service.test_gateway import home as home

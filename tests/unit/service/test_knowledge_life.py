@@ -12,7 +12,7 @@ import pytest
 from configs.home import Home
 from retrieval.knowledge import store
 from retrieval.testing import PAGES, HashEncoder, write_pages
-from service import conversations
+from service.conversation import store as conversations
 from tests.unit.service.storage.support import answered
 from tests.unit.service.test_gateway import Door, door, home
 

@@ -16,20 +16,21 @@ from configs.load import load_config
 from configs.service import Service
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
-from service import bursts, inbox
-from service.bursts import ENDED_S, LONGEST_S, OPEN_S, Bursts, patience_s
-from service.database import Database
+from service.conversation import inbox
+from service.delivery.outbox import Channels
+from service.delivery.typing import Typing
 from service.errors import ModelUnavailable
-from service.hub import Hub
-from service.lanes import MOST_TIMES_ANEW, Lanes
-from service.notices import Notices
-from service.outbox import Channels
-from service.pipeline import ChatPipeline
 from service.ports import Sampling
-from service.tables import turns
+from service.storage.database import Database
+from service.storage.tables import turns
 from service.telemetry import Metrics
 from service.testing import FixedRetriever, FixedVoices, ScriptedGenerator
-from service.typing import Typing
+from service.turns import bursts
+from service.turns.bursts import ENDED_S, LONGEST_S, OPEN_S, Bursts, patience_s
+from service.turns.hub import Hub
+from service.turns.lanes import MOST_TIMES_ANEW, Lanes
+from service.turns.notices import Notices
+from service.turns.pipeline import ChatPipeline
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows
 

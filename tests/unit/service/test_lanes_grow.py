@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.database import Database
-from service.growing import Growing
-from service.outbox import as_it_is, deliver_due
-from service.tables import outbox
+from service.delivery.growing import Growing
+from service.delivery.outbox import as_it_is, deliver_due
+from service.storage.database import Database
+from service.storage.tables import outbox
 from service.testing import ScriptedGenerator
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import Clock, rows

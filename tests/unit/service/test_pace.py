@@ -10,8 +10,8 @@ import pytest
 
 from channels.base import Capabilities, Channel, Rate, Request
 from channels.registry import PLATFORMS
-from service import pace as pace_module
-from service.pace import Pace
+from service.delivery import pace as pace_module
+from service.delivery.pace import Pace
 
 
 class _Clock:

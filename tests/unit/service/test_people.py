@@ -11,14 +11,14 @@ import pytest
 
 from channels.base import InboundMessage
 from configs.handover import Handover, Unsure
-from service import inbox
-from service.database import Database
-from service.desk import Desk
-from service.house import House
-from service.hub import Frame, Subscription
-from service.tables import handoffs, outbox, turns
-from service.takeover import Change
+from service.conversation import inbox
+from service.conversation.house import House
+from service.conversation.takeover import Change
+from service.people.desk import Desk
+from service.storage.database import Database
+from service.storage.tables import handoffs, outbox, turns
 from service.testing import ScriptedGenerator
+from service.turns.hub import Frame, Subscription
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows
 from tests.unit.service.test_lanes import SAYS, Bench

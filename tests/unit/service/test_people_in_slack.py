@@ -17,14 +17,15 @@ from channels.slack.stand_in import SlackStandIn
 from channels.stand_in import PlatformAnswer
 from channels.testing import FakePlatform
 from configs.handover import Handover, SlackTeam
-from service import forgetting, inbox
-from service.database import Database
-from service.desk import Desk
+from service.conversation import inbox
+from service.conversation.house import House
+from service.delivery.outbox import deliver_due, recover
 from service.errors import StorageUnavailable
-from service.house import House
-from service.outbox import deliver_due, recover
-from service.people_in_slack import TeamInSlack, Threads
-from service.tables import conversations, outbox
+from service.keeping import forgetting
+from service.people.desk import Desk
+from service.people.slack import TeamInSlack, Threads
+from service.storage.database import Database
+from service.storage.tables import conversations, outbox
 from service.testing import ScriptedGenerator
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import Clock, Killed, rows

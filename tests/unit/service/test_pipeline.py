@@ -16,11 +16,11 @@ from retrieval.passages import Noted, Passage, SearchResult
 from retrieval.prompt import Message
 from retrieval.routing.intents import Intent
 from retrieval.testing import HashEncoder
+from service.conversation.events import Reply, Sentence, Status, Token
 from service.errors import ModelUnavailable
-from service.events import Reply, Sentence, Status, Token
-from service.pipeline import REFRESH_S, ChatPipeline, Turn
 from service.ports import IntentReader, Sampling
 from service.testing import FixedIntents, FixedRetriever, FixedVoices, ScriptedGenerator
+from service.turns.pipeline import REFRESH_S, ChatPipeline, Turn
 
 RETURNS = Passage(
     "returns.md",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from service.database import Database
+from service.conversation.inbox import accept, unfinished
 from service.errors import StorageUnavailable
 from service.gateways import Place, place
-from service.inbox import accept, unfinished
+from service.storage.database import Database
 from service.telemetry import Metrics
 from tests.unit.service.storage.support import BRAND, message
 
@@ -52,7 +52,7 @@ async def test_the_file_is_free_again_after_a_kill(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/brandvoice.db"
     program = f"""
 import asyncio
-from service.database import Database
+from service.storage.database import Database
 from tests.unit.service.test_places import Idle, at
 async def main():
     db = await Database.open({url!r})

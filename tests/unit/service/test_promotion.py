@@ -16,9 +16,9 @@ from configs.brand import Brand, Gate
 from configs.home import Home
 from configs.load import load_config
 from configs.verdict import Conditions, Judged, RecordedVerdict, gate_sha256, questions_sha256
-from service.adapters import active_version, install_shipped, promote, rollback
+from service.engines.adapters import active_version, install_shipped, promote, rollback
+from service.engines.promotion import Override, evaluation_folder
 from service.errors import AdapterUnknown, PromotionRefused, RequestInvalid
-from service.promotion import Override, evaluation_folder
 
 BASE = "f" * 64
 SHIPPED = read_adapter(Path("samples/velmora/adapter")).version

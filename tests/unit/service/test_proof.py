@@ -17,9 +17,9 @@ from configs.adapter_signature import sign_adapter
 from configs.adapter_terms import Terms
 from configs.errors import AdapterInvalid
 from configs.home import Home
+from service.engines.proof import prove
+from service.engines.voices import EngineAdapters, EngineVoices
 from service.errors import AdapterUnknown, ModelUnavailable
-from service.proof import prove
-from service.voices import EngineAdapters, EngineVoices
 from tests.unit.made_adapters import CANARY, activate, make_adapter
 
 WEIGHTS = "a" * 64

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from service import shared_hub
-from service.events import Sentence
-from service.hub import Hub, LiveTurn, Subscription
-from service.line import EVERYONE
-from service.shared_hub import SharedHub
+from service.conversation.events import Sentence
+from service.storage.line import EVERYONE
+from service.turns import shared_hub
+from service.turns.hub import Hub, LiveTurn, Subscription
+from service.turns.shared_hub import SharedHub
 
 C = "conversation"
 

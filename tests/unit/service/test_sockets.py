@@ -15,8 +15,8 @@ import orjson
 import pytest
 
 from configs.service import Limits
-from service.hub import MAX_BEHIND
-from service.tables import inbox, turns
+from service.storage.tables import inbox, turns
+from service.turns.hub import MAX_BEHIND
 from tests.unit.service.fake_engines import FakeEngine, running, until
 from tests.unit.service.standing import QUESTION, SITE_KEY, Visitor, furnish, standing, visiting
 from tests.unit.service.storage.support import rows

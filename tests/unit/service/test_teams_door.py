@@ -23,16 +23,16 @@ from channels.base import Channel, Request
 from channels.registry import build_channel
 from configs.home import Home
 from configs.load import load_config
-from service import fetching, outbox
 from service.app import create_app
+from service.bindings.simulator import simulated_apps
 from service.bootstrap import Gateway, outside_session, sender
-from service.conversations import finish
-from service.engine import free_port
-from service.fetching import AGAIN_AFTER_S, Fetcher
-from service.inbox import accept, next_turn
-from service.outbox import OutboxItem
-from service.simulator import simulated_apps
-from service.tables import inbox, unbound_events
+from service.conversation.inbox import accept, next_turn
+from service.conversation.store import finish
+from service.delivery import fetching, outbox
+from service.delivery.fetching import AGAIN_AFTER_S, Fetcher
+from service.delivery.outbox import OutboxItem
+from service.engines.process import free_port
+from service.storage.tables import inbox, unbound_events
 from tests.unit.service.storage.support import reply
 from tests.unit.service.test_gateway import Door
 from tests.unit.service.test_gateway import door as door

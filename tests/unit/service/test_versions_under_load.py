@@ -22,18 +22,20 @@ from configs.home import Home
 from configs.load import load_config
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
-from service import bootstrap, conversations, tables
-from service import engine as engine_module
-from service.adapters import active_version, promote, rollback
+from service import bootstrap
 from service.bootstrap import Gateway, open_gateway
-from service.engine import EngineProcess
-from service.events import Reply
-from service.generation import VllmGenerator
-from service.pipeline import ChatPipeline, Turn
+from service.conversation import store as conversations
+from service.conversation.events import Reply
+from service.engines import process as engine_module
+from service.engines.adapters import active_version, promote, rollback
+from service.engines.generation import VllmGenerator
+from service.engines.process import EngineProcess
+from service.engines.promotion import Override
+from service.engines.voices import EngineAdapters, EngineVoices
 from service.ports import Sampling
-from service.promotion import Override
+from service.storage import tables
 from service.testing import FixedRetriever
-from service.voices import EngineAdapters, EngineVoices
+from service.turns.pipeline import ChatPipeline, Turn
 from tests.unit.made_adapters import activate, make_adapter
 from tests.unit.service.fake_engines import WORDS, FakeEngine, running, until
 from tests.unit.service.storage.support import rows

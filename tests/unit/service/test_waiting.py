@@ -14,13 +14,14 @@ from sqlalchemy import update
 from channels.base import InboundMessage
 from channels.registry import build_channel
 from configs.service import Service
-from service import inbox, lanes, notices
-from service.database import Database, now
+from service.conversation import inbox
 from service.errors import EngineAway, ModelUnavailable
-from service.notices import Notices
-from service.tables import handoffs, outbox, turns
-from service.tables import inbox as inbox_table
+from service.storage.database import Database, now
+from service.storage.tables import handoffs, outbox, turns
+from service.storage.tables import inbox as inbox_table
 from service.testing import ScriptedGenerator
+from service.turns import lanes, notices
+from service.turns.notices import Notices
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows
 from tests.unit.service.test_lanes import SAYS, Bench

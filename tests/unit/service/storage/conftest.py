@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.database import Database
+from service.storage.database import Database
 
 
 @pytest.fixture

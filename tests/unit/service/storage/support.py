@@ -19,10 +19,11 @@ from channels.errors import DeliveryFailed
 from channels.registry import build_channel
 from channels.slack.stand_in import SlackStandIn
 from channels.testing import FakePlatform
-from service import conversations, inbox
-from service.database import MIGRATIONS, Database
-from service.events import Citation, Outcome, Reply
-from service.outbox import OutboxItem
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.conversation.events import Citation, Outcome, Reply
+from service.delivery.outbox import OutboxItem
+from service.storage.database import MIGRATIONS, Database
 
 BRAND = "harbor"
 CITATION = Citation(1, "returns.md", "Returns", "You have 30 days.", 0.8)

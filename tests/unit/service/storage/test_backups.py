@@ -24,14 +24,15 @@ from sqlalchemy.engine import make_url
 
 from configs.errors import ConfigError
 from configs.home import Home
-from service import inbox, restoring
-from service import tables as t
-from service.archive import read_manifest
-from service.backups import make_backup
-from service.copying import Held, look, opened, together
-from service.database import Database
+from service.conversation import inbox
 from service.errors import ArchiveInvalid, HomeInUse, StorageError
-from service.restoring import finish_cut, restore
+from service.keeping import restoring
+from service.keeping.archive import read_manifest
+from service.keeping.backups import make_backup
+from service.keeping.copying import Held, look, opened, together
+from service.keeping.restoring import finish_cut, restore
+from service.storage import tables as t
+from service.storage.database import Database
 from tests.unit.service.storage.support import BRAND, answered, message, rows
 from tests.unit.service.storage.test_copying import filled
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from channels.base import Edit, Reaction
-from service import changes, conversations, inbox, outbox
-from service.conversations import transcript
-from service.database import Database
-from service.tables import feedback, turns
+from service.conversation import changes, inbox
+from service.conversation import store as conversations
+from service.conversation.store import transcript
+from service.delivery import outbox
+from service.storage.database import Database
+from service.storage.tables import feedback, turns
 from tests.unit.service.storage.support import BRAND, CHANNELS, Platform, answered, item, message, reply, rows
 
 

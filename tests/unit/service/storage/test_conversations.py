@@ -3,14 +3,15 @@ from __future__ import annotations
 import pytest
 
 from channels.base import InboundMessage
-from service import conversations, feedback, inbox
-from service.conversations import VisitorConversation, open_visitor_conversation
-from service.database import Database
+from service.conversation import feedback, inbox
+from service.conversation import store as conversations
+from service.conversation.store import VisitorConversation, open_visitor_conversation
+from service.conversation.wire import citation_json
 from service.errors import ConversationUnknown
-from service.tables import conversations as conversations_table
-from service.tables import handoffs as handoffs_table
-from service.tables import outbox as outbox_table
-from service.wire import citation_json
+from service.storage.database import Database
+from service.storage.tables import conversations as conversations_table
+from service.storage.tables import handoffs as handoffs_table
+from service.storage.tables import outbox as outbox_table
 from tests.unit.service.storage.support import BRAND, CITATION, item, message, reply, rows
 
 

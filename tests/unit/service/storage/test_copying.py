@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.engine import make_url
 
-from service import conversations, feedback, inbox, unbound
-from service import tables as t
-from service.copying import Held, copy_database, database_url, look, opened, together
-from service.database import Database, storable
+from service.bindings import unbound
+from service.conversation import feedback, inbox
+from service.conversation import store as conversations
 from service.errors import StorageError, StorageUnavailable
+from service.keeping.copying import Held, copy_database, database_url, look, opened, together
+from service.storage import tables as t
+from service.storage.database import Database, storable
 from tests.unit.service.storage.support import BRAND, answered, message, reply, rows
 
 ODD = ["é 🙂 \u202eשלום", 'quote " back \\ slash', "line\nbreak\ttab", "\x7f\x01", ""]
@@ -97,7 +99,7 @@ async def test_another_process_is_seen_too(source: URL, file: URL) -> None:
     if source.get_backend_name() != "sqlite":
         pytest.skip("about SQLite")
     code = (
-        "import asyncio, sys\nfrom service.database import Database\n"
+        "import asyncio, sys\nfrom service.storage.database import Database\n"
         "async def main():\n"
         f"    db = await Database.open({source.render_as_string()!r})\n"
         "    await db.ping()\n    print('open', flush=True)\n    sys.stdin.read()\n"

@@ -17,11 +17,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, CursorResult, create_engine, text
 
-from service import conversations, inbox
-from service.database import MIGRATIONS, Database
+from service.conversation import inbox
+from service.conversation import store as conversations
 from service.errors import ServiceError, StorageError, StorageUnavailable
-from service.tables import inbox as inbox_table
-from service.tables import metadata
+from service.storage.database import MIGRATIONS, Database
+from service.storage.tables import inbox as inbox_table
+from service.storage.tables import metadata
 from tests.unit.service.storage.support import BRAND, message, reply, rows
 
 ROOT = MIGRATIONS.parents[1]
@@ -151,8 +152,8 @@ async def test_what_was_acknowledged_survives_kill_nine(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/brandvoice.db"
     program = f"""
 import asyncio
-from service import inbox
-from service.database import Database
+from service.conversation import inbox
+from service.storage.database import Database
 from tests.unit.service.storage.support import BRAND, message
 async def main():
     db = await Database.open({url!r})

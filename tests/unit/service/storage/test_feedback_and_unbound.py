@@ -4,11 +4,12 @@ from typing import Literal
 
 import pytest
 
-from service import feedback, unbound
-from service.database import Database
+from service.bindings import unbound
+from service.conversation import feedback
 from service.errors import ConversationUnknown
-from service.tables import conversations, unbound_events
-from service.tables import feedback as feedback_table
+from service.storage.database import Database
+from service.storage.tables import conversations, unbound_events
+from service.storage.tables import feedback as feedback_table
 from tests.unit.service.storage.support import answered, rows
 
 

@@ -12,12 +12,12 @@ from aiohttp import web
 
 from channels.base import Capabilities, Channel, OutboundReply, Request
 from channels.errors import DeliveryFailed, NotReady
-from service import outbox
 from service.bootstrap import outside_session, sender
-from service.database import Database
-from service.fetching import Fetcher
-from service.tables import outbox as outbox_table
-from service.typing import Typing
+from service.delivery import outbox
+from service.delivery.fetching import Fetcher
+from service.delivery.typing import Typing
+from service.storage.database import Database
+from service.storage.tables import outbox as outbox_table
 from tests.unit.service.storage.support import Clock, LinesChannel, answered, rows
 
 

@@ -17,11 +17,13 @@ from sqlalchemy.engine import make_url
 from channels.base import InboundMessage
 from configs.brand import Brand
 from configs.home import Home
-from service import conversations, feedback, inbox, unbound
-from service import tables as t
-from service.database import Database
-from service.erasure import Receipt, erase
-from service.forgetting import find, forget, written_as
+from service.bindings import unbound
+from service.conversation import feedback, inbox
+from service.conversation import store as conversations
+from service.keeping.erasure import Receipt, erase
+from service.keeping.forgetting import find, forget, written_as
+from service.storage import tables as t
+from service.storage.database import Database
 from tests.unit.service.storage.support import BRAND, item, reply, rows
 
 PERSON = "15550100123"

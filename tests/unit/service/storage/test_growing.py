@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import update
 
 from channels.base import Channel, Request
-from service import conversations, inbox
-from service.database import Database
-from service.growing import Growing, Place
-from service.outbox import OutboxItem, as_it_is, deliver_due, recover
-from service.tables import outbox, turns
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.delivery.growing import Growing, Place
+from service.delivery.outbox import OutboxItem, as_it_is, deliver_due, recover
+from service.storage.database import Database
+from service.storage.tables import outbox, turns
 from tests.unit.service.storage.support import (
     BRAND,
     BREAKS,

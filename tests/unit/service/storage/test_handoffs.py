@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 
 from configs.errors import ConfigError
-from service import handoffs
-from service.database import Database
+from service.delivery.schedule import JITTER, SCHEDULE_S
 from service.errors import ConversationUnknown
-from service.schedule import JITTER, SCHEDULE_S
-from service.tables import handoffs as handoffs_table
+from service.people import handoffs
+from service.storage.database import Database
+from service.storage.tables import handoffs as handoffs_table
 from tests.unit.service.storage.support import BRAND, Clock, answered, rows
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

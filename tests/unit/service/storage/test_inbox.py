@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from service import conversations, inbox
-from service.database import Database
-from service.tables import conversations as conversations_table
-from service.tables import inbox as inbox_table
-from service.tables import turns
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.storage.database import Database
+from service.storage.tables import conversations as conversations_table
+from service.storage.tables import inbox as inbox_table
+from service.storage.tables import turns
 from tests.unit.service.storage.support import BRAND, message, reply, rows
 
 

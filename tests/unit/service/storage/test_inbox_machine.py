@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from service import conversations, inbox
-from service.database import Database
-from service.tables import inbox as inbox_table
-from service.tables import outbox as outbox_table
-from service.tables import turns as turns_table
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.storage.database import Database
+from service.storage.tables import inbox as inbox_table
+from service.storage.tables import outbox as outbox_table
+from service.storage.tables import turns as turns_table
 from tests.unit.service.storage.support import BRAND, item, message, reply, rows
 
 T = TypeVar("T")

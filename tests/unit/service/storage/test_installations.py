@@ -18,11 +18,11 @@ from channels.registry import build_channel
 from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.load import load_config
-from service.database import Database, now
-from service.install_links import STATE_S, Link, begin, came_back, make_link, read_link
-from service.installations import Installations, known
+from service.bindings.install_links import STATE_S, Link, begin, came_back, make_link, read_link
+from service.bindings.installations import Installations, known
 from service.sealing import SealBroken, Sealer
-from service.tables import installations
+from service.storage.database import Database, now
+from service.storage.tables import installations
 from tests.unit.service.storage.support import rows
 
 OLD, NEW = "an-older-key-of-thirty-two-characters", "a-newer-key-of-thirty-two-characters"

@@ -12,15 +12,18 @@ from sqlalchemy import Connection, delete, insert, text
 
 from benchmarks.postgres import binaries, emptied, server
 from channels.base import Request
-from service import conversations, inbox, leases, outbox
-from service.database import Database, now
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.delivery import outbox
+from service.delivery.receipts import UNKNOWN
 from service.errors import LeaseLost
 from service.gateways import BEAT_S, Watch
-from service.leases import Unshared
-from service.receipts import UNKNOWN
-from service.tables import conversations as conversations_table
-from service.tables import gateways, turns
-from service.tables import outbox as outbox_table
+from service.storage import leases
+from service.storage.database import Database, now
+from service.storage.leases import Unshared
+from service.storage.tables import conversations as conversations_table
+from service.storage.tables import gateways, turns
+from service.storage.tables import outbox as outbox_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Platform, answered, item, message, reply, rows
 
 A, B = "gateway-a", "gateway-b"

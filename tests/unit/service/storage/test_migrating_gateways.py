@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from service import inbox, outbox
-from service.database import Database
-from service.leases import Lease
-from service.receipts import IN_DOUBT
-from service.tables import conversations
-from service.tables import outbox as outbox_table
+from service.conversation import inbox
+from service.delivery import outbox
+from service.delivery.receipts import IN_DOUBT
+from service.storage.database import Database
+from service.storage.leases import Lease
+from service.storage.tables import conversations
+from service.storage.tables import outbox as outbox_table
 from tests.unit.service.storage.support import at_first_version, rows
 
 OLD = (

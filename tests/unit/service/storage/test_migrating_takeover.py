@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.database import Database
-from service.desk import Desk
-from service.house import House
-from service.tables import conversations, handoffs, turns
+from service.conversation.house import House
+from service.people.desk import Desk
+from service.storage.database import Database
+from service.storage.tables import conversations, handoffs, turns
 from tests.unit.service.storage.support import at_first_version, rows
 
 OLD = (

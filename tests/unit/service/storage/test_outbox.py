@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from channels.base import Capabilities, Channel, OutboundReply, Rate, Request, Template
 from channels.errors import DeliveryFailed
-from service import outbox
-from service.database import Database
+from service.delivery import outbox
+from service.delivery.pace import Pace
+from service.delivery.schedule import JITTER, SCHEDULE_S
 from service.errors import StorageUnavailable
-from service.pace import Pace
-from service.schedule import JITTER, SCHEDULE_S
-from service.tables import inbox as inbox_table
-from service.tables import outbox as outbox_table
+from service.storage.database import Database
+from service.storage.tables import inbox as inbox_table
+from service.storage.tables import outbox as outbox_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
 
 

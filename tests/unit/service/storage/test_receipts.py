@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from channels.base import Channel, OutboundReply, Receipt, Request, part_mark, read_mark
 from channels.errors import DeliveryFailed
-from service import outbox, receipts
-from service.database import Database
-from service.schedule import JITTER
-from service.tables import outbox as outbox_table
-from service.tables import sent_parts
+from service.delivery import outbox, receipts
+from service.delivery.schedule import JITTER
+from service.storage.database import Database
+from service.storage.tables import outbox as outbox_table
+from service.storage.tables import sent_parts
 from tests.unit.service.storage.support import Clock, Killed, LinesChannel, answered, rows
 
 PASSES = DeliveryFailed("Too much to one person.", retryable=True, code="131056", backoff_base=4.0)

@@ -8,10 +8,15 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from configs.brand import Brand, Retention
-from service import conversations, feedback, handoffs, inbox, retention, tombstones, unbound
-from service import tables as t
-from service.belonging import belonging, delete_with_all
-from service.database import Database, now
+from service.bindings import unbound
+from service.conversation import feedback, inbox
+from service.conversation import store as conversations
+from service.keeping import retention
+from service.people import handoffs
+from service.storage import tables as t
+from service.storage import tombstones
+from service.storage.belonging import belonging, delete_with_all
+from service.storage.database import Database, now
 from tests.unit.service.storage.support import BRAND, answered, message, rows
 
 LATER = datetime.now(UTC) + timedelta(days=40)

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from service import conversations, inbox
-from service.database import Database
-from service.outbox import OutboxItem, deliver_due, recover
-from service.tables import outbox
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.delivery.outbox import OutboxItem, deliver_due, recover
+from service.storage.database import Database
+from service.storage.tables import outbox
 from tests.unit.service.storage.support import (
     BRAND,
     BREAKS,

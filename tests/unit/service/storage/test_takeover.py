@@ -12,18 +12,21 @@ import pytest
 from channels.base import FURTHER
 from configs.brand import SlackBinding
 from configs.load import load_config
-from service import conversations, hooks, inbox, outbox, takeover
-from service.database import Database
-from service.desk import Desk
+from service.conversation import inbox, takeover
+from service.conversation import store as conversations
+from service.conversation.events import Outcome
+from service.conversation.house import House
+from service.conversation.takeover import ALLOWED, STATES
+from service.delivery import outbox
 from service.errors import ConversationUnknown, RequestInvalid, TakenByAnother
-from service.events import Outcome
-from service.handoffs import list_handoffs
-from service.house import House
-from service.tables import conversations as conversations_table
-from service.tables import hooks as hooks_table
-from service.tables import outbox as outbox_table
-from service.tables import transitions, turns
-from service.takeover import ALLOWED, STATES
+from service.people import hooks
+from service.people.desk import Desk
+from service.people.handoffs import list_handoffs
+from service.storage.database import Database
+from service.storage.tables import conversations as conversations_table
+from service.storage.tables import hooks as hooks_table
+from service.storage.tables import outbox as outbox_table
+from service.storage.tables import transitions, turns
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Platform, item, message, reply, rows
 from tests.unit.service.storage.test_handoffs import SECRET, URL
 from tests.unit.service.storage.test_handoffs import Desk as Outside

@@ -19,14 +19,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service import conversations, inbox, outbox
-from service.database import Database
-from service.desk import Desk
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.conversation.takeover import Change
+from service.delivery import outbox
 from service.errors import TakenByAnother
-from service.tables import conversations as conversations_table
-from service.tables import outbox as outbox_table
-from service.tables import turns as turns_table
-from service.takeover import Change
+from service.people.desk import Desk
+from service.storage.database import Database
+from service.storage.tables import conversations as conversations_table
+from service.storage.tables import outbox as outbox_table
+from service.storage.tables import turns as turns_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Platform, item, message, reply, rows
 from tests.unit.service.storage.test_inbox_machine import _template
 from tests.unit.service.storage.test_takeover import VELMORA, house

@@ -1,0 +1,342 @@
+"""Conversations and their turns: opened, shown, finished, explained."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, select, update
+
+from service.conversation import takeover
+from service.conversation.events import Reply
+from service.conversation.house import NO_HOUSE, House
+from service.conversation.wire import citations_json
+from service.delivery.outbox import OutboxItem, plan_item
+from service.errors import ConversationUnknown
+from service.storage import leases
+from service.storage.database import Database, now
+from service.storage.leases import Lease
+from service.storage.tables import conversations, feedback, inbox, turns
+
+TRANSCRIPT_TURNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorConversation:
+    """A widget's conversation, with the token that opens it again."""
+
+    id: str
+    visitor_token: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn as a widget shows it."""
+
+    id: str
+    """Empty while its message waits for the turn before it."""
+    client_ids: tuple[str, ...]
+    question: str
+    state: str
+    text: str
+    outcome: str | None
+    citations: Sequence[Mapping[str, Any]]
+    feedback: str | None
+    error_code: str | None
+    at: datetime
+    author: str | None = None
+    """The person who said the text; None for the bot."""
+
+
+async def open_visitor_conversation(
+    db: Database, brand: str, conversation: str | None, visitor_token: str | None
+) -> VisitorConversation:
+    """Open a visitor's conversation; a wrong token or an unknown id gives a new one, never somebody else's."""
+    if conversation and visitor_token:
+        query = select(conversations.c.visitor_hash).where(
+            conversations.c.id == conversation, conversations.c.channel == "web", conversations.c.brand == brand
+        )
+        known = await db.read(lambda connection: connection.execute(query).scalar_one_or_none())
+        if known and hmac.compare_digest(known, _hash(visitor_token)):
+            return VisitorConversation(conversation, visitor_token, created=False)
+    # 128 bits from the system: ids cannot be guessed (OWASP ASVS 5.0, 11.5.1).
+    fresh = secrets.token_urlsafe(16)
+    token = secrets.token_urlsafe(16)
+    row = {
+        "id": fresh,
+        "brand": brand,
+        "channel": "web",
+        "account": brand,
+        "external_key": fresh,
+        "visitor_hash": _hash(token),
+        "created_at": now(),
+    }
+    await db.write(lambda connection: connection.execute(conversations.insert(), row))
+    return VisitorConversation(fresh, token, created=True)
+
+
+async def transcript(
+    db: Database, conversation: str, *, after: str | None = None, limit: int = TRANSCRIPT_TURNS
+) -> tuple[list[TurnView], bool]:
+    """The last turns, oldest first, then messages that wait.
+
+    Args:
+        db: Holds them.
+        conversation: Whose.
+        after: The newest turn that the reader has, with all before it, each to its end. Turns begin one after the other
+            and never change once they ended, so what comes after its number is all that is new: also after a restart.
+        limit: At most so many turns.
+
+    Returns:
+        The turns, and whether they are only those after `after`. They are all of the last ones where that turn is not
+        here, still runs, or lies too far back.
+    """
+    rows, messages, resumed = await db.read(lambda connection: _last_turns(connection, conversation, after, limit))
+    client_ids: dict[str | None, list[str]] = {}
+    for message in messages:
+        client_ids.setdefault(message.turn_id, []).append(message.message_id.rpartition(":")[2])
+    views = [
+        TurnView(
+            row.id,
+            tuple(client_ids.get(row.id, ())),
+            row.question,
+            row.state,
+            row.text,
+            row.outcome,
+            row.citations or (),
+            row.thumb,
+            row.error_code,
+            row.created_at,
+            row.author,
+        )
+        for row in rows
+    ]
+    views += [
+        TurnView(
+            "", (message.message_id.rpartition(":")[2],), message.text, "pending", "", None, (), None, None,
+            message.received_at,
+        )
+        for message in messages
+        if message.turn_id is None
+    ]  # fmt: skip
+    return views, resumed
+
+
+def _last_turns(
+    connection: Connection, conversation: str, after: str | None, limit: int
+) -> tuple[Sequence[Any], Sequence[Any], bool]:
+    """Turns with their thumbs, oldest first, the messages of these turns and of none, and whether it is a rest."""
+    known = connection.execute(_ENDED, {"conversation": conversation, "turn": after}).one_or_none() if after else None
+    resumed = known is not None and known.last - known.number <= limit
+    query = (
+        select(turns, feedback.c.value.label("thumb"))
+        .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
+        .where(turns.c.conversation_id == conversation)
+        .order_by(turns.c.number.desc())
+        .limit(limit)
+    )
+    if known is not None and resumed:
+        query = query.where(turns.c.number > known.number)
+    rows = list(reversed(connection.execute(query).all()))
+    theirs = (
+        select(inbox.c.message_id, inbox.c.turn_id, inbox.c.text, inbox.c.received_at)
+        .where(
+            inbox.c.conversation_id == conversation,
+            ~inbox.c.withdrawn,
+            or_(inbox.c.turn_id.is_(None), inbox.c.turn_id.in_([row.id for row in rows])),
+        )
+        .order_by(inbox.c.id)
+    )
+    return rows, connection.execute(theirs).all(), resumed
+
+
+async def holder(db: Database, conversation: str) -> dict[str, str | None]:
+    """Who has a conversation, as the widget is told."""
+    query = select(conversations.c.state, conversations.c.owner).where(conversations.c.id == conversation)
+    row = await db.read(lambda connection: connection.execute(query).one())
+    return {"state": row.state, "owner": row.owner}
+
+
+def to_json(view: TurnView) -> dict[str, Any]:
+    """A turn in the widget's protocol."""
+    failed = view.state == "failed"
+    hidden = failed or view.state == "withheld"
+    return {
+        "turn": view.id,
+        "client_ids": list(view.client_ids),
+        "question": view.question,
+        "state": view.state,
+        "sentences": [],
+        "text": "" if hidden else view.text,
+        "author": view.author,
+        "outcome": None if hidden else view.outcome,
+        "citations": [] if hidden else list(view.citations),
+        "feedback": view.feedback,
+        "error": {"code": view.error_code, "message": view.text} if failed else None,
+        "at": view.at.isoformat(),
+    }
+
+
+async def finish(
+    db: Database,
+    turn: str,
+    reply: Reply,
+    *,
+    outbox: OutboxItem | None,
+    handoff: str | None,
+    waits: bool = True,
+    house: House = NO_HOUSE,
+    lease: Lease | None = None,
+) -> bool:
+    """Store a reply, what must be sent, and who must hear of it, in one transaction; a second call changes nothing.
+
+    Args:
+        db: Holds the turn.
+        turn: The one that ends.
+        reply: What is said.
+        outbox: How it reaches a platform.
+        handoff: Why a person must take over; None where none must.
+        waits: Whether the conversation then waits for a person; else the bot answers on.
+        house: The deployment.
+        lease: What the turn began under.
+
+    Returns:
+        Whether the reply goes out; not where a person has taken the conversation since, or the turn was over already.
+
+    Raises:
+        LeaseLost: The lease holds no more; nothing was stored.
+    """
+    values = {
+        "running_turn": turn,
+        "state": "done",
+        "text": reply.text,
+        "outcome": reply.outcome,
+        "citations": citations_json(reply.citations),
+        "adapter_version": reply.adapter["version"],
+        "prompt_tokens": reply.usage["prompt_tokens"],
+        "completion_tokens": reply.usage["completion_tokens"],
+        "timings": dict(reply.timings_ms),
+        "evidence": dict(reply.evidence),
+        "error_code": None,  # of a turn whose reader was told that it takes longer
+        "finished_at": now(),
+    }
+
+    def store(connection: Connection) -> bool:
+        about = _ending(connection, turn, values, house, lease)
+        if about is None:
+            return False
+        if outbox:
+            plan_item(connection, turn, outbox)
+        if handoff:
+            takeover.hand_over(connection, about, turn, handoff, house, waits=waits)
+        return True
+
+    return await db.write(store)
+
+
+async def fail(
+    db: Database,
+    turn: str,
+    code: str,
+    text: str,
+    *,
+    outbox: OutboxItem | None = None,
+    house: House = NO_HOUSE,
+    lease: Lease | None = None,
+) -> bool:
+    """End a turn without a reply; the text is what the visitor reads. Returns and raises as `finish`."""
+    values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
+
+    def store(connection: Connection) -> bool:
+        if _ending(connection, turn, values, house, lease) is None:
+            return False
+        if outbox:
+            plan_item(connection, turn, outbox)
+        return True
+
+    return await db.write(store)
+
+
+def _ending(
+    connection: Connection, turn: str, values: Mapping[str, Any], house: House, lease: Lease | None
+) -> Row[Any] | None:
+    """End a turn under its lease, where the bot may speak; the conversation is let go unless more is unanswered.
+
+    Returns:
+        The turn's conversation, locked; None where nothing goes out.
+    """
+    if lease is not None:
+        leases.require(connection, lease)
+    about = connection.execute(_WHOSE, {"turn": turn}).one_or_none()
+    if about is None:
+        return None
+    speaks = takeover.may_speak(about, house)
+    ending = values if speaks else {"running_turn": turn, "state": "withheld", "finished_at": now()}
+    ended = connection.execute(_END, ending).rowcount > 0
+    if lease is not None:
+        leases.let_go(connection, about)
+    return about if speaks and ended else None
+
+
+# Only a turn that runs can end, so that a late second end changes nothing.
+_END = update(turns).where(turns.c.id == bindparam("running_turn"), turns.c.state == "running")
+_OTHER = turns.alias("other")
+_LAST = select(func.max(_OTHER.c.number)).where(_OTHER.c.conversation_id == bindparam("conversation"))
+_STILL_RUNS = (
+    select(_OTHER.c.id)
+    .where(_OTHER.c.conversation_id == turns.c.conversation_id, _OTHER.c.number <= turns.c.number)
+    .where(_OTHER.c.state == literal_column("'running'"))
+)
+_ENDED = select(turns.c.number, _LAST.scalar_subquery().label("last")).where(
+    turns.c.id == bindparam("turn"), turns.c.conversation_id == bindparam("conversation"), ~_STILL_RUNS.exists()
+)
+# Locked: whoever takes the conversation over comes before or after.
+_WHOSE = (
+    select(conversations)
+    .join(turns, turns.c.conversation_id == conversations.c.id)
+    .where(turns.c.id == bindparam("turn"))
+    .with_for_update(of=conversations)
+)
+
+
+async def evidence(db: Database, turn: str) -> dict[str, Any]:
+    """A turn with everything that explains it.
+
+    Raises:
+        ConversationUnknown: No such turn.
+    """
+    query = (
+        select(turns, conversations.c.brand, conversations.c.channel)
+        .join(conversations, conversations.c.id == turns.c.conversation_id)
+        .where(turns.c.id == turn)
+    )
+    row = await db.read(lambda connection: connection.execute(query).one_or_none())
+    if row is None:
+        raise ConversationUnknown(f"There is no turn {turn!r}.")
+    return {
+        "turn": row.id,
+        "brand": row.brand,
+        "channel": row.channel,
+        "question": row.question,
+        "state": row.state,
+        "text": row.text,
+        "outcome": row.outcome,
+        "citations": row.citations,
+        "adapter": {"brand": row.brand, "version": row.adapter_version},
+        "usage": {"prompt_tokens": row.prompt_tokens, "completion_tokens": row.completion_tokens},
+        "timings_ms": row.timings,
+        "evidence": row.evidence,
+        "error_code": row.error_code,
+        "created_at": row.created_at.isoformat(),
+        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
+    }
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,261 @@
+"""People at work: they look at conversations, take them, write, give them back, close them.
+
+The one door for whoever lets people answer: the HTTP API, the command line, a channel in which a team works. Each call
+is one transaction of `service.conversation.takeover`, after which the bot is stopped, widgets are told and platforms
+are sent to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from service.conversation import takeover
+from service.conversation.house import House
+from service.conversation.takeover import Change, State
+from service.conversation.wire import said_frame, state_frame, withheld_frame
+from service.errors import ConversationUnknown
+from service.storage.database import Database, now
+from service.storage.tables import conversations, handoffs, inbox, outbox, transitions, turns
+from service.turns.handover_rules import open_minutes
+from service.turns.hub import Hub
+
+SHOWN_TURNS = 500
+AT_ONCE = 200
+"""Waiting conversations that are looked at in one go, those that wait longest first."""
+
+
+class Desk:
+    """What people can do with conversations."""
+
+    def __init__(
+        self,
+        db: Database,
+        house: House,
+        *,
+        hub: Hub | None = None,
+        hush: Callable[[str], None] = lambda _: None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open it.
+
+        Args:
+            db: Holds everything.
+            house: The deployment.
+            hub: Its widgets; none where no gateway runs in this process.
+            hush: Stops what the bot is saying in a conversation.
+            wake: Says that there is something to send.
+        """
+        self._db = db
+        self._house = house
+        self._hub = hub or Hub()
+        self._hush = hush
+        self._wake = wake
+
+    async def take(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
+        """Take a conversation; see `takeover.take` for this and for what it raises."""
+        house = self._house
+        return await self._do(lambda c: takeover.take(c, conversation, by=by, house=house, force=force, why=why))
+
+    async def say(self, conversation: str, *, by: str, text: str, key: str, force: bool = False) -> Change:
+        """Write to the customer; see `takeover.say`."""
+        house = self._house
+        return await self._do(
+            lambda c: takeover.say(c, conversation, by=by, text=text, key=key, house=house, force=force)
+        )
+
+    async def give_back(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
+        """Give it back to the bot; see `takeover.give_back`."""
+        house = self._house
+        return await self._do(lambda c: takeover.give_back(c, conversation, by=by, house=house, force=force, why=why))
+
+    async def close(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
+        """Close it; see `takeover.close`."""
+        house = self._house
+        return await self._do(lambda c: takeover.close(c, conversation, by=by, house=house, force=force, why=why))
+
+    async def leave_queue(self, conversation: str) -> Change:
+        """The customer does not want to wait; see `takeover.leave_queue`."""
+        return await self._do(lambda c: takeover.leave_queue(c, conversation, house=self._house))
+
+    async def note(self, conversation: str, *, by: str, text: str) -> None:
+        """A private remark."""
+        await self._db.write(lambda c: takeover.note(c, conversation, by=by, text=text))
+
+    async def nobody_came(self, *, clock: Callable[[], datetime] = now) -> int:
+        """Tell those who have waited too long that nobody is there; returns how many."""
+        rules = {name: brand.handover for name, brand in self._house.brands.items() if brand.handover.nobody_after_min}
+        if not rules:
+            return 0
+        query = (
+            select(conversations.c.id, conversations.c.brand, conversations.c.state_at)
+            .where(conversations.c.state == "waiting", conversations.c.told < takeover.TOLD_NOBODY)
+            .where(conversations.c.brand.in_(rules))
+            .order_by(conversations.c.state_at)
+            .limit(AT_ONCE)
+        )
+        told, at = 0, clock()
+        for row in await self._db.read(lambda connection: connection.execute(query).all()):
+            rule = rules[row.brand]
+            if open_minutes(rule.hours, row.state_at, at) < (rule.nobody_after_min or 0):
+                continue
+            change = await self._db.write(lambda c, row=row: takeover.nobody_came(c, row.id, house=self._house))  # type: ignore[misc]
+            if change is not None:
+                self.announce(change)
+                told += 1
+        return told
+
+    async def listed(
+        self,
+        *,
+        brand: str | None = None,
+        state: State | None = None,
+        channel: str | None = None,
+        before: datetime | None = None,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """Conversations, those that changed hands or began last first.
+
+        Args:
+            brand: Of this brand only.
+            state: In this state only.
+            channel: On this channel only.
+            before: Only those that changed before this moment, for the next page.
+            limit: At most so many.
+        """
+        changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
+        query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
+        query = query.order_by(changed.desc()).limit(limit)
+        for column, wanted in ((conversations.c.brand, brand), (conversations.c.channel, channel)):
+            if wanted:
+                query = query.where(column == wanted)
+        if state:
+            query = query.where(conversations.c.state == state)
+        if before:
+            query = query.where(changed < before)
+        rows = await self._db.read(lambda connection: connection.execute(query).all())
+        return [_summary(row) for row in rows]
+
+    async def shown(self, conversation: str) -> dict[str, Any]:
+        """A conversation with who said what, its hand-overs, notes and changes of hands.
+
+        Raises:
+            ConversationUnknown: There is none.
+        """
+        whole = await self._db.read(lambda connection: _read(connection, conversation))
+        if whole is None:
+            raise ConversationUnknown(
+                f"There is no conversation {conversation!r}. See `brandvoice conversations list`."
+            )
+        return whole
+
+    async def _do(self, work: Callable[[Connection], Change]) -> Change:
+        change = await self._db.write(work)
+        self.announce(change)
+        return change
+
+    def announce(self, change: Change) -> None:
+        """What follows a change once it is on disk; for whoever made it in a transaction of their own."""
+        if change.became in ("person", "closed"):
+            self._hush(change.conversation)
+        for turn in change.withheld:
+            self._hub.announce(change.conversation, withheld_frame(turn))
+        if change.said and not change.said.repeated:
+            self._hub.announce(change.conversation, said_frame(change.said))
+        if change.changed:
+            self._hub.announce(change.conversation, state_frame(change.became, change.owner))
+            self._wake()
+
+
+def _summary(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "brand": row.brand,
+        "channel": row.channel,
+        "account": row.account,
+        "state": row.state,
+        "owner": row.owner,
+        "since": (row.state_at or row.created_at).isoformat(),
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
+    about = connection.execute(select(conversations).where(conversations.c.id == conversation)).one_or_none()
+    if about is None:
+        return None
+    mine = turns.c.conversation_id == conversation
+    said = (
+        select(turns, outbox.c.state.label("delivery"))
+        .outerjoin(outbox, outbox.c.turn_id == turns.c.id)
+        .where(mine)
+        .order_by(turns.c.number.desc())
+        .limit(SHOWN_TURNS)
+    )
+    waiting = select(inbox).where(
+        inbox.c.conversation_id == conversation, inbox.c.turn_id.is_(None), ~inbox.c.withdrawn
+    )
+    moved = select(transitions).where(transitions.c.conversation_id == conversation).order_by(transitions.c.id)
+    handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
+    changes = connection.execute(moved).all()
+    return {
+        **_summary(about),
+        "messages": [
+            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row)),
+            *(
+                _line("customer", row.text, row.received_at, state="waiting")
+                for row in connection.execute(waiting.order_by(inbox.c.id)).all()
+            ),
+        ],
+        "handoffs": [
+            {
+                "id": row.id,
+                "state": row.state,
+                "reason": row.reason,
+                "taken_by": row.taken_by,
+                "created_at": row.created_at.isoformat(),
+                "summary": row.summary,
+            }
+            for row in connection.execute(handed).all()
+        ],
+        "changes": [_change(row) for row in changes if row.became != takeover.NOTE],
+        "notes": [
+            {"by": row.by, "text": row.why, "at": row.at.isoformat()} for row in changes if row.became == takeover.NOTE
+        ],
+    }
+
+
+def _change(row: Row[Any]) -> Mapping[str, Any]:
+    return {"from": row.was, "to": row.became, "by": row.by, "why": row.why, "at": row.at.isoformat()}
+
+
+def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
+    """A turn as what the customer said, and what was said to them."""
+    found = []
+    if row.question:
+        found.append(_line("customer", row.question, row.created_at, turn=row.id))
+    if row.text:
+        state = (
+            "withheld" if row.state == "withheld" else row.delivery or ("failed" if row.state == "failed" else "sent")
+        )
+        found.append(
+            _line(
+                "person" if row.author else "bot",
+                row.text,
+                row.finished_at or row.created_at,
+                turn=row.id,
+                name=row.author,
+                state=state,
+                outcome=row.outcome,
+                sources=[f"{one['title']} ({one['document']})" for one in row.citations or ()],
+            )
+        )
+    return found
+
+
+def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
+    blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
+    return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

@@ -1,0 +1,1 @@
+"""From a command to running processes: preparation in stages, the engine, the gateway."""

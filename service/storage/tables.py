@@ -1,0 +1,273 @@
+"""The database's tables. Times are UTC; JSON is text in SQLite and json in PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    literal_column,
+    text,
+)
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMES)
+_RUNNING = text("state = 'running'")
+_HELD = text("state IN ('waiting', 'person')")
+_UNTOLD = text("notified_at IS NULL")
+_AT_WORK = text("gateway IS NOT NULL")
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment with its zone: SQLite forgets zones, so they are put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """To UTC, whatever the dialect."""
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """With its zone."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+gateways = Table(
+    "gateways",
+    metadata,
+    # Made anew at each start, and never used again: a gateway lives as long as its row.
+    Column("id", String(32), primary_key=True),
+    Column("started_at", Utc, nullable=False),
+    # Grows while it lives; whoever watches tells by a clock of their own that it stands still.
+    Column("beat", Integer, nullable=False, server_default="0"),
+)
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("external_key", String(300), nullable=False),
+    Column("visitor_hash", String(64)),
+    Column("created_at", Utc, nullable=False),
+    # Who has it; see `service.conversation.takeover`.
+    Column("state", String(10), nullable=False, server_default="bot"),
+    Column("owner", String(100)),
+    Column("state_at", Utc),
+    Column("told", Integer, nullable=False, server_default="0"),
+    Column("rules_from", Integer, nullable=False, server_default="0"),
+    # The gateway that answers what is unanswered, and how often that has changed; see `service.storage.leases`.
+    Column("gateway", String(32)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    # Of a thread in which a team speaks: the customer's conversation; see `service.people.slack`.
+    Column("about", String(64)),
+    Index("ix_conversations_about", "about"),
+    Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
+    # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
+    UniqueConstraint("brand", "channel", "account", "external_key"),
+    # Of the few that no bot has.
+    Index("ix_conversations_held", "state", sqlite_where=_HELD, postgresql_where=_HELD),
+)
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("text", Text, nullable=False, default=""),
+    Column("outcome", String(20)),
+    Column("citations", JSON, nullable=False, default=list),
+    Column("adapter_version", String(64)),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("timings", JSON),
+    Column("evidence", JSON),
+    Column("error_code", String(40)),
+    Column("created_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    # Of a person's message: their name, and the id that its sender gave it.
+    Column("author", String(100)),
+    Column("author_key", String(100)),
+    Index("ix_turns_author_key", "conversation_id", "author_key", unique=True),
+    UniqueConstraint("conversation_id", "number"),
+    Index("ix_turns_created_at", "created_at", "id"),
+    # Of the few that run, so that a lane finds its own at once in the longest conversation.
+    Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
+)
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("channel", String(20), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("message_id", String(300), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reply_to", JSON, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("turn_id", ForeignKey("turns.id")),
+    # Its sender took it back: it stays, so that a repeat of it is still known, and is not answered.
+    Column("withdrawn", Boolean, nullable=False, default=False, server_default=false()),
+    # Who wrote it on the platform, so that one person among several can be forgotten; unknown of older messages.
+    Column("sender", String(300)),
+    UniqueConstraint("channel", "account", "message_id"),
+    Index("ix_inbox_turn_id", "turn_id"),
+    Index("ix_inbox_conversation_id", "conversation_id", "turn_id"),
+)
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("turn_id", ForeignKey("turns.id"), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("app", String(60), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("reply_to", JSON, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("sources", JSON, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc, nullable=False),
+    Column("provider_ids", JSON, nullable=False, default=list),
+    Column("last_error", Text),
+    # The gateway that sends it now, or sent it last.
+    Column("gateway", String(32)),
+    # The platform's id of a message with the beginning of the reply; see `service.delivery.growing`.
+    Column("begun", String(300)),
+    UniqueConstraint("turn_id"),
+    Index("ix_outbox_due", "state", "next_attempt_at"),
+)
+# What platforms have of our replies, by their own ids: receipts, echoes and reactions name a message by that.
+sent_parts = Table(
+    "sent_parts",
+    metadata,
+    Column("channel", String(20), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("message_id", String(300), primary_key=True),
+    Column("outbox_id", ForeignKey("outbox.id", ondelete="CASCADE"), nullable=False),
+    Column("part", Integer, nullable=False),
+    # Why the platform could not deliver it after all; see `service.delivery.receipts`.
+    Column("failure", JSON(none_as_null=True)),
+    Index("ix_sent_parts_outbox_id", "outbox_id"),
+)
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("turn_id", ForeignKey("turns.id"), primary_key=True),
+    Column("value", String(10), nullable=False),
+    Column("at", Utc, nullable=False),
+)
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id")),
+    Column("turn_id", ForeignKey("turns.id")),
+    Column("reason", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("notified_at", Utc),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc),
+    Column("summary", JSON),
+    Column("taken_by", String(100)),
+    Column("taken_at", Utc),
+    Column("closed_at", Utc),
+    UniqueConstraint("turn_id"),
+    Index("ix_handoffs_conversation_id", "conversation_id"),
+)
+tombstones = Table(
+    "tombstones",
+    metadata,
+    # Digest of a message that was deleted: its platform may deliver it again until then, and it must not come back.
+    Column("digest", String(64), primary_key=True),
+    Column("until", Utc, nullable=False),
+    Index("ix_tombstones_until", "until"),
+)
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("was", String(10), nullable=False),
+    Column("became", String(10), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Index("ix_transitions_conversation_id", "conversation_id"),
+)
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("turn_id", ForeignKey("turns.id")),
+    Column("data", JSON, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("notified_at", Utc),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", Utc, nullable=False),
+    Index("ix_hooks_due", "next_attempt_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    Index("ix_hooks_conversation_id", "conversation_id"),
+    Index("ix_hooks_turn_id", "turn_id"),
+)
+installations = Table(
+    "installations",
+    metadata,
+    Column("channel", String(20), primary_key=True),
+    Column("app", String(60), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    # Encrypted: see service/sealing.py.
+    Column("secrets", Text, nullable=False),
+    Column("installed_at", Utc, nullable=False),
+    Column("ends_at", Utc),
+    # Until then another gateway renews the secrets, which can be done once only.
+    Column("renewing_until", Utc),
+)
+used_states = Table(
+    "used_states",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Utc, nullable=False),
+)
+unbound_events = Table(
+    "unbound_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("channel", String(20), nullable=False),
+    Column("app", String(60), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("received_at", Utc, nullable=False),
+)
+
+# Written out, not bound, so that both databases see that the index of running turns fits.
+is_running = turns.c.state == literal_column("'running'")

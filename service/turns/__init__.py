@@ -1,0 +1,1 @@
+"""One answer: the pipeline from a question to a reply, and the lane that lets a conversation have one at a time."""

@@ -1,0 +1,537 @@
+"""One lane a conversation: its turns run one after the other, those of others beside it.
+
+A lane is only a task; the work itself lies in the inbox. After a crash the inbox is read again and the lanes start
+anew, so a message that was accepted is answered once, whatever happened in between. Where several gateways share the
+database, a conversation's lane runs at the one that has it (`service.storage.leases`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+
+from channels.base import InboundMessage, Source
+from configs.brand import Brand
+from configs.service import Service
+from service.conversation import inbox
+from service.conversation import store as conversations
+from service.conversation.events import Reply, Sentence, Status, Token
+from service.conversation.house import NO_HOUSE, House
+from service.conversation.transcript import app_of
+from service.conversation.wire import heard_frame, reply_frame, said_frame, sentence_frame, state_frame, withheld_frame
+from service.delivery.growing import Growing, Growth, Place
+from service.delivery.outbox import OutboxItem
+from service.delivery.typing import Typing
+from service.errors import (
+    Busy,
+    EngineAway,
+    EngineResting,
+    Full,
+    GenerationTimeout,
+    LeaseLost,
+    ModelUnavailable,
+    ServiceError,
+    StorageUnavailable,
+    TooLate,
+)
+from service.storage import leases
+from service.storage.database import Database, now
+from service.storage.leases import Membership, Unshared
+from service.telemetry import Metrics, turn_log
+from service.turns import handover_rules
+from service.turns.bursts import Bursts, patience_s
+from service.turns.hub import Hub, LiveTurn
+from service.turns.notices import Notices
+from service.turns.pipeline import ChatPipeline, Turn, broken_off, passed_on
+
+log = logging.getLogger(__name__)
+
+STORAGE_PATIENCE_S = 5.0
+TRIES = 3
+"""Of a turn whose engine failed with it; an engine that was not asked is waited for, as long as `max_wait_s` allows."""
+RETRY_S = 1.0
+"""An engine's process needs a moment to be seen as dead; the retry must not race it."""
+DELIVER_AFTER_S = 30
+HISTORY_TURNS = 3
+MOST_TIMES_ANEW = 3
+"""A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
+
+
+@dataclass(slots=True)
+class _Answering:
+    """A turn at work."""
+
+    task: asyncio.Task[None]
+    live: LiveTurn
+    times: int
+    """How often it has begun anew already."""
+    cut_short: bool = False
+    hushed: bool = False
+    stopped: bool = False
+
+    def hush(self) -> None:
+        """A person has the conversation: say no more. What is decided already is told by the store."""
+        if not (self.live.settled or self.task.done()):
+            self.hushed = True
+            self.task.cancel()
+
+    def stop(self) -> None:
+        """Its reader wants no more."""
+        if not (self.live.settled or self.task.done()):
+            self.stopped = True
+            self.task.cancel()
+
+    def begin_anew(self) -> None:
+        """More was said: start again with all of it, while nobody has read a word, and not for ever."""
+        if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
+            self.cut_short = True
+            # Nothing was spent on a turn that waits for an engine.
+            self.times += not self.live.delayed
+            self.task.cancel()
+
+
+class _Slot:
+    """A turn's place among those that run; given back while it waits for an engine, so that others may run."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._taken = False
+
+    async def __aenter__(self) -> _Slot:
+        await self.take()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.give_back()
+
+    async def take(self) -> None:
+        """Wait for one."""
+        await self._slots.acquire()
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Let another run."""
+        if self._taken:
+            self._taken = False
+            self._slots.release()
+
+
+class Lanes:
+    """Runs the turns of all conversations."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        pipeline: ChatPipeline,
+        hub: Hub,
+        brands: Mapping[str, Brand],
+        settings: Service,
+        metrics: Metrics,
+        engine_ready: Callable[[], Awaitable[None]],
+        typing: Typing,
+        notices: Notices,
+        apart: Collection[str] = (),
+        to_deliver: Callable[[], None] = lambda: None,
+        house: House = NO_HOUSE,
+        member: Membership | None = None,
+        growing: Growing | None = None,
+    ) -> None:
+        self._db = db
+        self._pipeline = pipeline
+        self._hub = hub
+        self._brands = brands
+        self._settings = settings
+        self._metrics = metrics
+        self._engine_ready = engine_ready
+        self._typing = typing
+        self._growing = growing
+        self._notices = notices
+        self._apart = apart
+        self._to_deliver = to_deliver
+        self._house = house
+        self._member = member or Unshared()
+        self._slots = asyncio.Semaphore(settings.max_turns)
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._answering: dict[str, _Answering] = {}
+        self._bursts = Bursts()
+        self._again: set[str] = set()
+        self._look_again: set[str] = set()
+        self._anew: dict[str, int] = {}
+        self._draining = False
+
+    def admit(self) -> None:
+        """Refuse new work while too much waits.
+
+        Raises:
+            Busy: `max_turns` run and `max_waiting` wait.
+        """
+        if self._draining or len(self._lanes) >= self._settings.max_turns + self._settings.max_waiting:
+            raise Busy("Too many conversations are waiting for an answer. Try again in a few seconds.")
+
+    def admit_delivery(self) -> None:
+        """Refuse what a platform delivers where it would wait too long here: it is better kept there.
+
+        Raises:
+            Full: `max_unanswered` conversations wait or run.
+        """
+        if self._draining or len(self._lanes) >= self._settings.max_unanswered:
+            raise Full("Too many conversations wait for an answer. Deliver this again.", retry_after_s=DELIVER_AFTER_S)
+
+    def submit(
+        self, conversation: str, begun: inbox.PendingTurn | None = None, *, wait_s: float = 0.0, news: bool = True
+    ) -> None:
+        """There is something unanswered in this conversation.
+
+        Args:
+            conversation: Whose lane it is.
+            begun: Its turn, where that has begun already.
+            wait_s: How long more may follow; see `service.turns.bursts`.
+            news: Whether it was said just now; what a platform repeats wakes a lane that broke off, and no more.
+        """
+        if news:
+            self._bursts.heard(conversation, wait_s)
+        if conversation in self._lanes:
+            self._again.add(conversation)
+            if news and (answering := self._answering.get(conversation)):
+                answering.begin_anew()
+            return
+        task = asyncio.create_task(self._run(conversation, begun), name=f"lane-{conversation}")
+        self._lanes[conversation] = task
+
+    async def receive(self, brand: str, message: InboundMessage) -> inbox.Accepted:
+        """Store a platform's message, and let it be answered: here, or by the gateway that has its conversation.
+
+        Raises:
+            StorageUnavailable: It is not stored.
+        """
+        wait_s = patience_s(message)
+        accepted = await inbox.accept(self._db, brand, message, me=self._member.id, wait_s=wait_s)
+        if accepted.here:
+            self.submit(accepted.conversation_id, wait_s=wait_s, news=not accepted.duplicate)
+        return accepted
+
+    async def accept(self, brand: str, message: InboundMessage) -> inbox.Accepted:
+        """Store a message of a visitor who waits for the answer here, and let it be answered.
+
+        Raises:
+            StorageUnavailable: It is not stored.
+        """
+        if message.conversation_key in self._lanes:
+            accepted, begun = await inbox.accept(self._db, brand, message, me=self._member.id), None
+        else:
+            accepted, begun = await inbox.accept_and_begin(
+                self._db, brand, message, past=HISTORY_TURNS, house=self._house, me=self._member.id
+            )
+        if accepted.here:
+            self.submit(accepted.conversation_id, begun)
+        return accepted
+
+    def hush(self, conversation: str) -> None:
+        """A person has taken this conversation: what the bot is saying in it ends here."""
+        if answering := self._answering.get(conversation):
+            answering.hush()
+        elif conversation in self._lanes:
+            # Its turn may have begun a moment before the person came, and is over already.
+            self._look_again.add(conversation)
+
+    def stop(self, conversation: str, turn: str) -> None:
+        """End a turn with what was shown of it; one that is over stays as it is."""
+        if (answering := self._answering.get(conversation)) and answering.live.turn == turn:
+            answering.stop()
+
+    async def resume(self) -> int:
+        """Take up what a crash left behind; returns how many conversations."""
+        left = await inbox.unfinished(self._db)
+        self.take_up(left)
+        return len(left)
+
+    async def stir(self, conversation: str) -> None:
+        """What was said in a conversation has changed: look at it again, here or at the gateway that has it.
+
+        Raises:
+            StorageUnavailable: Nobody has been told.
+        """
+        if not await leases.pass_on(self._db, conversation, self._member.id):
+            self.submit(conversation)
+
+    def take_up(self, conversations: Iterable[str]) -> None:
+        """Nobody answers what these have unanswered, or may not have heard of it."""
+        for conversation in conversations:
+            self.submit(conversation, news=False)
+
+    def abandon(self) -> None:
+        """Others took this gateway for dead, and its conversations over: end what runs, it could not be stored."""
+        for task in self._lanes.values():
+            task.cancel()
+
+    async def drain(self, patience_s: float = 10.0) -> None:
+        """Take nothing new, give turns that write a moment, and leave the rest to the next start."""
+        self._draining = True
+        writing = {name for name, answering in self._answering.items() if not answering.live.delayed}
+        tasks = dict(self._lanes)
+        for name, task in tasks.items():
+            if name not in writing:
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=patience_s)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
+        try:
+            while True:
+                await self._bursts.over(conversation)
+                self._again.discard(conversation)
+                async with _Slot(self._slots) as slot:
+                    if self._draining:
+                        return
+                    turn = begun or await inbox.next_turn(
+                        self._db,
+                        conversation,
+                        past=HISTORY_TURNS,
+                        apart=self._apart,
+                        house=self._house,
+                        me=self._member.id,
+                    )
+                    begun = None
+                    if turn is not None:
+                        await self._take(turn, slot)
+                # A turn takes everything that waited; what came since has called `submit`.
+                if conversation not in self._again:
+                    return
+        except StorageUnavailable:
+            # The rows stay in the inbox, and the same turn is handed out again once the database is back.
+            log.warning("lane_waits_for_storage", extra={"conversation": conversation})
+            self._metrics.lane_failures.inc()
+            await asyncio.sleep(STORAGE_PATIENCE_S)
+            self._again.add(conversation)
+        except LeaseLost:
+            # The one that took it over answers it; whoever watched here watches that from now on.
+            log.warning("lane_taken_over", extra={"conversation": conversation})
+            self._metrics.taken_over.inc()
+            self._hub.cut(conversation)
+        except Exception:
+            # The outermost loop of a lane: the rows stay in the inbox and the next message or start takes them up.
+            log.exception("lane_failed", extra={"conversation": conversation})
+            self._metrics.lane_failures.inc()
+        finally:
+            self._lanes.pop(conversation, None)
+            self._look_again.discard(conversation)
+            if conversation in self._again and not self._draining:
+                self.submit(conversation)
+
+    async def _take(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+        """Answer a turn, where that is for the bot to do."""
+        if turn.heard:
+            self._heard(turn)
+        elif turn.conversation_id in self._look_again:
+            self._look_again.discard(turn.conversation_id)
+            self._again.add(turn.conversation_id)
+        else:
+            await self._answer_or_begin_anew(turn, slot)
+            if turn.more:
+                self._again.add(turn.conversation_id)
+
+    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+        """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
+        opening = {"type": "turn", "turn": turn.id, "client_ids": list(turn.client_ids), "question": turn.question}
+        live = LiveTurn(turn.id, opening, turn.lease.fence if turn.lease else 0)
+        times = MOST_TIMES_ANEW if turn.channel in self._apart else self._anew.pop(turn.id, 0)
+        self._hub.begin(turn.conversation_id, live)
+        answering = _Answering(asyncio.create_task(self._answer(turn, live, slot)), live, times)
+        self._answering[turn.conversation_id] = answering
+        try:
+            await answering.task
+        except asyncio.CancelledError:
+            if answering.hushed and not self._draining:
+                return
+            if self._draining or not (answering.cut_short or answering.stopped):
+                raise
+            if answering.stopped:
+                await self._end_stopped(turn, live)
+            else:
+                self._anew[turn.id] = answering.times
+                self._again.add(turn.conversation_id)
+        finally:
+            self._hub.end(turn.conversation_id)
+            del self._answering[turn.conversation_id]
+
+    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn, slot: _Slot) -> None:
+        """Bring a turn to its end in the store: answered, or failed with a reason that the visitor sees."""
+        started = time.perf_counter()
+        brand = self._brands.get(turn.brand)
+        if brand is None:
+            await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
+            return
+        try:
+            where = Place(turn.id, turn.channel, _app(turn, brand), turn.account, turn.reply_to)
+            async with self._grown(where) as live.growth:
+                reply = await self._reply(turn, brand, live, slot)
+            live.settled = True
+        except TooLate as error:
+            live.settled = True
+            await self._too_late(turn, brand, error)
+        except ServiceError as error:
+            live.settled = True
+            await self._fail(turn, brand, error)
+        except Exception as error:
+            live.settled = True
+            log.exception("turn_failed", extra={"turn": turn.id})
+            await self._fail(turn, brand, ServiceError(f"Something broke inside the gateway ({type(error).__name__})."))
+        else:
+            await self._finish(turn, brand, reply)
+            self._metrics.turn(turn.brand, turn.channel, reply, time.perf_counter() - started)
+            turn_log(turn, reply)
+
+    def _grown(self, place: Place) -> AbstractAsyncContextManager[Growth | None]:
+        return self._growing.shown(place) if self._growing else nullcontext()
+
+    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: _Slot) -> Reply:
+        """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
+
+        The first try waits for nothing: a wish for a person, a refusal and small talk need no engine.
+
+        Raises:
+            TooLate: The message waited for longer than `max_wait_s`, before this or for the engine.
+            GenerationError: The engine failed with it, several times.
+        """
+        tries = 0
+        while True:
+            self._left_s(turn)
+            try:
+                async with (
+                    self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to),
+                    asyncio.timeout(self._settings.turn_deadline_s),
+                ):
+                    return await self._generate(turn, brand, live)
+            except TimeoutError as error:
+                raise GenerationTimeout("The turn's deadline passed.") from error
+            except ModelUnavailable as error:
+                # An engine that was not asked says nothing of this message, however often.
+                tries += not isinstance(error, (EngineAway, EngineResting))
+                if tries == TRIES:
+                    raise
+                log.warning("turn_waits", extra={"turn": turn.id, "reason": str(error)[:200]})
+                live.restart()
+            await self._wait_for_engine(turn, brand, live, slot)
+
+    async def _wait_for_engine(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: _Slot) -> None:
+        live.state = "delayed"
+        self._publish_status(turn, "delayed")
+        slot.give_back()
+        try:
+            async with self._notices.while_waiting(turn, brand, _app(turn, brand)), asyncio.timeout(self._left_s(turn)):
+                await asyncio.sleep(RETRY_S)
+                await self._engine_ready()
+        except TimeoutError as error:
+            raise TooLate("No engine came back in time.") from error
+        live.state = "queued"
+        self._publish_status(turn, "queued")
+        await slot.take()
+
+    def _left_s(self, turn: inbox.PendingTurn) -> float:
+        """Seconds for which this turn may still wait.
+
+        Raises:
+            TooLate: None.
+        """
+        waited_s = (now() - turn.since).total_seconds()
+        if waited_s >= self._settings.max_wait_s:
+            raise TooLate(f"It waited for {waited_s:.0f} s.")
+        return self._settings.max_wait_s - waited_s
+
+    async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
+        earlier = tuple(past.question for past in turn.past if past.counts and past.question)
+        request = Turn(brand, turn.question, handover_rules.history(turn.past), since_return=earlier)
+        async for event in self._pipeline.stream(request):
+            match event:
+                case Token():
+                    live.text.append(event.text)
+                    self._hub.publish(turn.conversation_id, {"type": "token", "turn": turn.id, "text": event.text})
+                case Sentence():
+                    live.sentences.append(event)
+                    live.grow()
+                    self._hub.publish(turn.conversation_id, sentence_frame(turn.id, event))
+                case Status(state):
+                    live.state = state
+                    self._publish_status(turn, state)
+                case Reply():
+                    return event
+        raise AssertionError("a turn ends with a Reply")
+
+    def _heard(self, turn: inbox.PendingTurn) -> None:
+        """Messages for a person: shown, and not answered by us."""
+        self._hub.announce(turn.conversation_id, heard_frame(turn.id, turn.client_ids, turn.question))
+        if turn.said:
+            self._hub.announce(turn.conversation_id, said_frame(turn.said))
+        self._to_deliver()
+
+    async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
+        reply, handoff, waits = handover_rules.concluded(brand, reply, turn.past)
+        item = _item(turn, brand, reply.text, [Source(c.number, c.title, c.document) for c in reply.citations])
+        out = await conversations.finish(
+            self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house, lease=turn.lease
+        )
+        if not out:
+            self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
+            return
+        if item or handoff:
+            self._to_deliver()
+        self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
+        if handoff and waits:
+            self._hub.publish(turn.conversation_id, state_frame("waiting", None))
+
+    async def _end_stopped(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
+        brand = self._brands[turn.brand]
+        reply = broken_off(brand, live.sentences, live.text)
+        await self._finish(turn, brand, reply)
+        self._metrics.turns.labels(turn.brand, turn.channel, reply.outcome).inc()
+        log.info("turn_stopped", extra={"turn": turn.id, "sentences": len(live.sentences)})
+
+    async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
+        await self._end_unanswered(turn, brand, error, brand.words.unavailable if brand else str(error))
+
+    async def _too_late(self, turn: inbox.PendingTurn, brand: Brand, error: TooLate) -> None:
+        """Say once that it was not answered in time; or pass it on to a person, where the brand wants that."""
+        if brand.unanswered == "tell":
+            await self._end_unanswered(turn, brand, error, brand.words.late)
+            return
+        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
+        await self._finish(turn, brand, passed_on(brand, turn.question, str(error)))
+
+    async def _end_unanswered(
+        self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError, text: str
+    ) -> None:
+        item = _item(turn, brand, text) if brand else None
+        log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
+        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
+        if not await conversations.fail(
+            self._db, turn.id, error.code, text, outbox=item, house=self._house, lease=turn.lease
+        ):
+            self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
+            return
+        if item:
+            self._to_deliver()
+        self._hub.publish(
+            turn.conversation_id, {"type": "failed", "turn": turn.id, "error": {"code": error.code, "message": text}}
+        )
+
+    def _publish_status(self, turn: inbox.PendingTurn, state: str) -> None:
+        self._hub.publish(turn.conversation_id, {"type": "status", "turn": turn.id, "state": state})
+
+
+def _item(turn: inbox.PendingTurn, brand: Brand, text: str, sources: Sequence[Source] = ()) -> OutboxItem | None:
+    """What goes to the turn's platform; the widget has no outbox."""
+    if turn.channel == "web":
+        return None
+    return OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, sources)
+
+
+def _app(turn: inbox.PendingTurn, brand: Brand) -> str:
+    return app_of(brand, turn.channel, turn.account)
