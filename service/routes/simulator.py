@@ -18,7 +18,7 @@ KEPT_CALLS = 1000
 
 
 def simulator_router() -> APIRouter:
-    """The routes `/simulator/<channel>/...`; mounted only where `service.bindings.simulator` is on."""
+    """The routes `/simulator/<channel>/...`; mounted only where `service.simulator` is on."""
     router = APIRouter(prefix=PATH, tags=["Simulator"])
     calls: deque[dict[str, Any]] = deque(maxlen=KEPT_CALLS)
     numbers = itertools.count(1)
