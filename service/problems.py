@@ -17,9 +17,11 @@ from service.errors import (
     Busy,
     ContextTooLong,
     ConversationUnknown,
+    Forbidden,
     Full,
     GenerationTimeout,
     ModelUnavailable,
+    NotFound,
     NotPossible,
     PromotionRefused,
     RequestInvalid,
@@ -34,6 +36,8 @@ STATUS: dict[type[ServiceError], int] = {
     RequestInvalid: 400,
     ContextTooLong: 400,
     AccessDenied: 401,
+    Forbidden: 403,
+    NotFound: 404,
     BrandUnknown: 404,
     AdapterUnknown: 404,
     ConversationUnknown: 404,
@@ -46,7 +50,13 @@ STATUS: dict[type[ServiceError], int] = {
     StorageUnavailable: 503,
     GenerationTimeout: 504,
 }
-TYPES = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 def status_of(error: ServiceError) -> int:
