@@ -31,6 +31,7 @@ from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
+from retrieval.routing.route import prepare
 from retrieval.search.knowledge_base import KnowledgeBase
 from service.bindings.apps import open_app
 from service.bindings.installations import FOLLOW_S, Installations
@@ -159,6 +160,7 @@ async def open_gateway(
         executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="retrieval")
         stack.callback(executor.shutdown, cancel_futures=True)
         encoder = _encoder(home.models / settings.models.encoder)
+        prepare(encoder)
         knowledge = _knowledge(config, home, encoder)
         intents, unread = _intents(config, home, encoder)
         database = settings.database.url or f"sqlite:///{home.database}"

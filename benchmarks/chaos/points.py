@@ -77,7 +77,7 @@ def arm(point: Point) -> None:
 def _arm_commits(passing: Callable[[Kind, str], None]) -> None:
     write = Database.write
 
-    async def watched(self: Database, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def watched(self: Database, work: Callable[[Connection], T], **how: bool) -> T:
         where = getattr(work, "__qualname__", "?").split(".")[0].lstrip("_")
 
         def inside(connection: Connection) -> T:
@@ -85,7 +85,7 @@ def _arm_commits(passing: Callable[[Kind, str], None]) -> None:
             passing("before a commit", where)
             return result
 
-        result = await write(self, inside, durable=durable)
+        result = await write(self, inside, **how)
         passing("after a commit", where)
         return result
 

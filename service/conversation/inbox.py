@@ -96,7 +96,7 @@ async def accept(
     Raises:
         StorageUnavailable: It is not; the platform must send it again.
     """
-    return await db.write(lambda connection: _store(connection, brand, message, me, wait_s))
+    return await db.write(lambda connection: _store(connection, brand, message, me, wait_s), urgent=True)
 
 
 async def accept_and_begin(

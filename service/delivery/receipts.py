@@ -168,7 +168,7 @@ async def take(db: Database, channel: str, app: str, receipts: Sequence[Receipt]
     def work(connection: Connection) -> Counter[str]:
         return Counter(_take(connection, channel, app, one) for one in receipts)
 
-    return await db.write(work)
+    return await db.write(work, urgent=True)
 
 
 def _take(connection: Connection, channel: str, app: str, receipt: Receipt) -> str:

@@ -17,6 +17,7 @@ from channels.base import Channel
 from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import Config, load_config
+from retrieval.routing import route as routing
 from retrieval.testing import HashEncoder
 from service import bootstrap
 from service.app import create_app
@@ -152,6 +153,15 @@ def test_health_widget_and_webhooks_need_no_key(locked: Door) -> None:
     assert locked.client.get("/widget.js").status_code == 200
     assert locked.post("slack", b"{}", {}).status_code == 401
     assert "unauthorized" in locked.post("slack", b"{}", {}).text
+
+
+def test_a_gateway_that_is_open_has_made_what_the_first_message_needs(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(routing, "_encode", lambda *_: made.append(_))
+    routing.route("In which colours is the scarf sold?", door.gateway.encoder)
+    assert not made
 
 
 def test_an_engine_that_is_away_makes_the_gateway_not_ready_and_says_so(door: Door) -> None:

@@ -447,11 +447,11 @@ class _FullDisk(Database):
         super().__init__(db._runner)
         self.full_for = 0
 
-    async def write(self, work: Any, *, durable: bool = True) -> Any:
+    async def write(self, work: Any, **how: bool) -> Any:
         if self.full_for:
             self.full_for -= 1
             raise StorageUnavailable("disk full")
-        return await super().write(work, durable=durable)
+        return await super().write(work, **how)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
