@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, select, update
@@ -55,11 +55,13 @@ class Change:
     withheld: tuple[str, ...] = ()
     """Turns of the bot whose words do not go out any more."""
     said: Said | None = None
+    moved: bool = False
+    """Somebody else has it now: also one person after another, where `was` and `became` are the same."""
 
     @property
     def changed(self) -> bool:
         """Whether anything is other than before."""
-        return self.was != self.became or bool(self.withheld) or self.said is not None
+        return self.moved or bool(self.withheld) or self.said is not None
 
 
 def lock(connection: Connection, conversation: str) -> Row[Any]:
@@ -199,7 +201,7 @@ def say(
     # Also what came since they took it: it stands before their answer.
     _hear(connection, about, house, now_with=by)
     said = transcript.say(connection, about, text, author=by, key=key, house=house)
-    return Change(about.id, change.was, "person", by, change.withheld, said)
+    return replace(change, said=said)
 
 
 def note(connection: Connection, conversation: str, *, by: str, text: str) -> None:
@@ -331,7 +333,7 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
             why="nobody came in time",
             anew=True,
         )
-        return Change(about.id, change.was, change.became, None, said=said)
+        return replace(change, said=said)
     connection.execute(_of(about.id).values(told=TOLD_NOBODY))
     return Change(about.id, "waiting", "waiting", None, said=said)
 
@@ -385,7 +387,7 @@ def _move(
         values["rules_from"] = transcript.last_number(connection, about.id)
     connection.execute(_of(about.id).values(**values))
     _record(connection, about.id, about.state, to, by=by, why=why)
-    return Change(about.id, about.state, to, owner, withheld)
+    return Change(about.id, about.state, to, owner, withheld, moved=True)
 
 
 def _record(connection: Connection, conversation: str, was: str, became: str, *, by: str, why: str) -> None:

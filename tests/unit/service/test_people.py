@@ -111,6 +111,15 @@ async def test_a_persons_words_reach_the_widget_and_the_bots_memory(people: Peop
     assert [role for role, _ in prompt] == ["system", "user", "assistant", "user", "user"]
 
 
+async def test_whoever_takes_it_by_force_is_named_in_the_widget(people: People) -> None:
+    conversation = await people.write(1, "How long may I send it back?")
+    await people.quiet()
+    await people.desk.take(conversation, by="Anna")
+    with people.hub.subscribe(conversation) as subscription:
+        assert (await people.desk.take(conversation, by="Ben", force=True)).changed
+        assert frames(subscription) == [{"type": "state", "state": "person", "owner": "Ben"}]
+
+
 async def test_a_wish_for_a_person_makes_the_bot_wait_with_one_line(people: People) -> None:
     people.generator.script[:] = ["We pass it on."]
     conversation = await people.write(1, "I want to talk to a human")
