@@ -77,6 +77,8 @@ class PendingTurn:
     """No bot may answer it: a person has the conversation, or will."""
     said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
+    starts: int = field(default=1, compare=False)
+    """Processes that began it, as far as is noted; see `begin_again`."""
     lease: Lease | None = field(default=None, compare=False)
     """The hold on the conversation that the turn began under; none of nobody's."""
 
@@ -232,9 +234,34 @@ def _next_turn(
         messages[-1].received_at,
         _past(connection, about, past),
         taken_up=running is not None,
+        starts=running.starts if running else 1,
         more=len(waiting) > len(taken),
         lease=lease,
     )
+
+
+async def begin_again(db: Database, turn: str) -> int:
+    """Note that another process begins a turn, since the one before died.
+
+    Returns:
+        How many have by now; 0 where the turn is over.
+
+    Raises:
+        StorageUnavailable: It is not noted.
+    """
+    query = update(turns).where(turns.c.id == turn, is_running).values(starts=turns.c.starts + 1)
+    query = query.returning(turns.c.starts)
+    return await db.write(lambda connection: connection.execute(query).scalar_one_or_none()) or 0
+
+
+async def leave_for_later(db: Database, left: Collection[str]) -> None:
+    """This process ends in order: those of its turns that still run shall not be counted as begun by it.
+
+    Raises:
+        StorageUnavailable: It is not noted.
+    """
+    query = update(turns).where(turns.c.id.in_(left), is_running).values(starts=turns.c.starts - 1)
+    await db.write(lambda connection: connection.execute(query))
 
 
 def _begin(connection: Connection, conversation: str, question: str) -> str:
@@ -315,7 +342,7 @@ _STORED = select(*_HOLD).where(
 _ABOUT = select(conversations).where(conversations.c.id == bindparam("conversation")).with_for_update()
 # What runs comes before what waits; each by an index of its own, however long the conversation is.
 _RUNNING = (
-    select(turns.c.id)
+    select(turns.c.id, turns.c.starts)
     .where(turns.c.conversation_id == bindparam("conversation"), is_running)
     .order_by(turns.c.number)
     .limit(1)

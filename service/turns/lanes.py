@@ -11,8 +11,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
@@ -31,6 +31,7 @@ from service.errors import (
     EngineAway,
     EngineResting,
     Full,
+    GaveUp,
     GenerationTimeout,
     LeaseLost,
     ModelUnavailable,
@@ -57,6 +58,8 @@ RETRY_S = 1.0
 """An engine's process needs a moment to be seen as dead; the retry must not race it."""
 DELIVER_AFTER_S = 30
 HISTORY_TURNS = 3
+STARTS = 3
+"""Of a turn by as many processes, which all died; the next one ends it."""
 MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
 
@@ -161,7 +164,9 @@ class Lanes:
         self._bursts = Bursts()
         self._again: set[str] = set()
         self._look_again: set[str] = set()
+        # Turns that this process begins once more, and how often more was said.
         self._anew: dict[str, int] = {}
+        self._last_starts = asyncio.Lock()
         self._draining = False
 
     def admit(self) -> None:
@@ -273,6 +278,7 @@ class Lanes:
         """Take nothing new, give turns that write a moment, and leave the rest to the next start."""
         self._draining = True
         writing = {name for name, answering in self._answering.items() if not answering.live.delayed}
+        begun = [answering.live.turn for answering in self._answering.values()]
         tasks = dict(self._lanes)
         for name, task in tasks.items():
             if name not in writing:
@@ -282,6 +288,8 @@ class Lanes:
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+        with suppress(ServiceError):
+            await inbox.leave_for_later(self._db, begun)
 
     async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
         try:
@@ -334,9 +342,26 @@ class Lanes:
             self._look_again.discard(turn.conversation_id)
             self._again.add(turn.conversation_id)
         else:
-            await self._answer_or_begin_anew(turn, slot)
+            if turn.taken_up and turn.id not in self._anew:
+                await self._answer_after_a_crash(turn, slot)
+            else:
+                await self._answer_or_begin_anew(turn, slot)
             if turn.more:
                 self._again.add(turn.conversation_id)
+
+    async def _answer_after_a_crash(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+        """Begin a turn once more; its last start is made with no other last one beside it.
+
+        Else all that ran together would be given up together, for what one of them does to the process.
+        """
+        last = turn.starts >= STARTS - 1
+        if last:
+            slot.give_back()
+        async with self._last_starts if last else nullcontext():
+            if last:
+                await slot.take()
+            if starts := await inbox.begin_again(self._db, turn.id):
+                await self._answer_or_begin_anew(replace(turn, starts=starts), slot)
 
     async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
@@ -348,6 +373,9 @@ class Lanes:
         self._answering[turn.conversation_id] = answering
         try:
             await answering.task
+        except StorageUnavailable:
+            self._anew[turn.id] = times
+            raise
         except asyncio.CancelledError:
             if answering.hushed and not self._draining:
                 return
@@ -377,6 +405,10 @@ class Lanes:
         except TooLate as error:
             live.settled = True
             await self._too_late(turn, brand, error)
+        except GaveUp as error:
+            live.settled = True
+            text = passed_on(brand, turn.question, str(error)).text
+            await self._end_unanswered(turn, brand, error, text, handoff=str(error))
         except ServiceError as error:
             live.settled = True
             await self._fail(turn, brand, error)
@@ -399,8 +431,11 @@ class Lanes:
 
         Raises:
             TooLate: The message waited for longer than `max_wait_s`, before this or for the engine.
+            GaveUp: The gateway died over it, several times.
             GenerationError: The engine failed with it, several times.
         """
+        if turn.starts > STARTS:
+            raise GaveUp(f"It was begun {STARTS} times, and each time the gateway died before it was answered.")
         tries = 0
         while True:
             self._left_s(turn)
@@ -506,17 +541,23 @@ class Lanes:
         await self._finish(turn, brand, passed_on(brand, turn.question, str(error)))
 
     async def _end_unanswered(
-        self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError, text: str
+        self,
+        turn: inbox.PendingTurn,
+        brand: Brand | None,
+        error: ServiceError,
+        text: str,
+        *,
+        handoff: str | None = None,
     ) -> None:
         item = _item(turn, brand, text) if brand else None
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
         if not await conversations.fail(
-            self._db, turn.id, error.code, text, outbox=item, house=self._house, lease=turn.lease
+            self._db, turn.id, error.code, text, outbox=item, handoff=handoff, house=self._house, lease=turn.lease
         ):
             self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
             return
-        if item:
+        if item or handoff:
             self._to_deliver()
         self._hub.publish(
             turn.conversation_id, {"type": "failed", "turn": turn.id, "error": {"code": error.code, "message": text}}

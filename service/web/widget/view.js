@@ -258,7 +258,7 @@ class ChatView extends HTMLElement {
     const items = [
       ...turns.map((turn) => {
         const vote = this.votes.has(turn.turn) ? this.votes.get(turn.turn) : turn.feedback;
-        const retry = turn === last && turn.state === 'failed';
+        const retry = turn === last && turn.state === 'failed' && turn.error?.code !== 'gave_up';
         return [turn.turn, [turn, vote, retry, name], (shown) => this.drawTurn(turn, { vote, retry, name, shown })];
       }),
       ...this.waiting.map((m) => [m.client_id, [m.accepted, m.note, this.connection.state], () => this.drawWaiting(m)]),
