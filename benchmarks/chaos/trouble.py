@@ -266,12 +266,15 @@ async def _judged(one: Rig, what: str, writing: Writing, watch: Stopwatch, *, mu
     lost = [mark for mark in taken if shown[f"{mark}p000"] == 0]
     doubled = [mark for _, mark in sent if shown[f"{mark}p000"] > 1]
     answers = ", ".join(f"{count} x {status or 'no answer'}" for status, count in sorted(statuses.items()))
+    longest = max(done.longest for done, _ in sent)
     result = (
-        f"{answers}; {len(taken)} taken in the end, {len(lost)} lost, {len(doubled)} doubled, "
+        f"{answers}, after at most {longest:.0%} of the platform's deadline; "
+        f"{len(taken)} taken in the end, {len(lost)} lost, {len(doubled)} doubled, "
         f"{len(sent) - len(taken)} given up by the platform; all settled after {recovered_s:.1f} s"
     )
     met = settled and bool(taken) and not lost and not doubled and (statuses[503] > 0 or not must_refuse)
-    return Row(what, len(sent), "0 taken and lost, 0 doubled, nothing stuck", result, met, watch.seconds)
+    goal = "answered in time, 0 taken and lost, 0 doubled, nothing stuck"
+    return Row(what, len(sent), goal, result, met and not statuses[0], watch.seconds)
 
 
 def _waits(one: Rig) -> dict[str, float]:
