@@ -107,8 +107,8 @@ async def test_a_persons_words_reach_the_widget_and_the_bots_memory(people: Peop
     assert prompt[2][0] == "assistant"
     assert prompt[2][1].startswith("An item can be returned within 30 days")
     assert prompt[2][1].endswith("\nSend it to me in Paris.")
-    assert prompt[3] == ("user", "Thank you, Anna")
-    assert [role for role, _ in prompt] == ["system", "user", "assistant", "user", "user"]
+    assert prompt[3][1].startswith("Thank you, Anna\n\nSources:")
+    assert [role for role, _ in prompt] == ["system", "user", "assistant", "user"], "strict chat templates take no more"
 
 
 async def test_whoever_takes_it_by_force_is_named_in_the_widget(people: People) -> None:
