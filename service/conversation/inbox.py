@@ -66,7 +66,8 @@ class PendingTurn:
     client_ids: tuple[str, ...]
     """What the widget called its messages."""
     since: datetime
-    """When the newest message came: for so long its writer waits. Whoever wrote again is still there."""
+    """When the newest message came, or later the conversation to the bot: for so long its writer waits for an answer of
+    the bot's. Whoever wrote again is still there."""
     past: tuple[PastTurn, ...] = ()
     """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
@@ -77,6 +78,8 @@ class PendingTurn:
     """No bot may answer it: a person has the conversation, or will."""
     said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
+    nobody_came: bool = field(default=False, compare=False)
+    """It was said while a person was waited for, who is still expected: it leads to no hand-over of its own."""
     starts: int = field(default=1, compare=False)
     """Processes that began it, as far as is noted; see `begin_again`."""
     lease: Lease | None = field(default=None, compare=False)
@@ -231,10 +234,11 @@ def _next_turn(
         question,
         messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
-        messages[-1].received_at,
+        max(messages[-1].received_at, about.state_at or messages[-1].received_at),
         _past(connection, about, past),
         taken_up=running is not None,
         starts=running.starts if running else 1,
+        nobody_came=_said_while_waiting(about, messages[-1].received_at),
         more=len(waiting) > len(taken),
         lease=lease,
     )
@@ -270,6 +274,10 @@ def _begin(connection: Connection, conversation: str, question: str) -> str:
     fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
     connection.execute(turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()})
     return turn
+
+
+def _said_while_waiting(about: Row[Any], at: datetime) -> bool:
+    return about.state == "bot" and about.told == takeover.TOLD_NOBODY and at < about.state_at
 
 
 def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> PendingTurn:

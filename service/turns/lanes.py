@@ -509,6 +509,8 @@ class Lanes:
 
     async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
         reply, handoff, waits = handover_rules.concluded(brand, reply, turn.past)
+        if turn.nobody_came:
+            handoff = None
         item = _item(turn, brand, reply.text, [Source(c.number, c.title, c.document) for c in reply.citations])
         out = await conversations.finish(
             self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house, lease=turn.lease

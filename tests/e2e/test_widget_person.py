@@ -215,3 +215,16 @@ def test_a_person_writes_while_the_panel_is_closed_and_a_closed_conversation_ope
     ask(page, "How long do I have to return an unopened item?")
     expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible(timeout=30_000)
     expect(strip(page)).to_be_hidden()
+
+
+def test_words_that_the_assistant_answers_after_all_stand_there_once(open_shop: Shops) -> None:
+    page = open_shop("velmora")
+    launcher(page).click()
+    expect(page.locator("brandvoice-chat .presence")).to_have_text("Online")
+    heard = {"type": "heard", "turn": "t-heard", "client_ids": ["c-1"], "question": "When do you open?"}
+    turn = {"type": "turn", "turn": "t-new", "client_ids": ["c-1", "c-2"], "question": "When do you open?\nAnd close?"}
+    chat = page.locator("brandvoice-chat")
+    for frame in (heard, turn):
+        chat.evaluate("(chat, frame) => chat.receive(frame)", frame)
+    expect(page.locator("brandvoice-chat .turns .message.user")).to_have_count(1)
+    expect(page.locator("brandvoice-chat .turns .message.user")).to_contain_text("And close?")
