@@ -277,7 +277,7 @@ def _begin(connection: Connection, conversation: str, question: str) -> str:
 
 
 def _said_while_waiting(about: Row[Any], at: datetime) -> bool:
-    return about.state == "bot" and about.told == takeover.TOLD_NOBODY and at < about.state_at
+    return bool(about.state == "bot" and about.told == takeover.TOLD_NOBODY and at < about.state_at)
 
 
 def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> PendingTurn:
