@@ -536,7 +536,7 @@ class Lanes:
 
     async def _too_late(self, turn: inbox.PendingTurn, brand: Brand, error: TooLate) -> None:
         """Say once that it was not answered in time; or pass it on to a person, where the brand wants that."""
-        if brand.unanswered == "tell":
+        if brand.handover.unanswered == "tell":
             await self._end_unanswered(turn, brand, error, brand.words.late)
             return
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
