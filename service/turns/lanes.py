@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
@@ -64,6 +65,15 @@ MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
 
 
+class _Ending(IntEnum):
+    """Why a turn at work was cancelled; the greater reason holds."""
+
+    NONE = 0
+    ANEW = 1
+    STOPPED = 2
+    HUSHED = 3
+
+
 @dataclass(slots=True)
 class _Answering:
     """A turn at work."""
@@ -72,29 +82,23 @@ class _Answering:
     live: LiveTurn
     times: int
     """How often it has begun anew already."""
-    cut_short: bool = False
-    hushed: bool = False
-    stopped: bool = False
+    ending: _Ending = _Ending.NONE
 
-    def hush(self) -> None:
-        """A person has the conversation: say no more. What is decided already is told by the store."""
+    def end(self, why: _Ending) -> None:
+        """A person has the conversation, or its reader wants no more. What is decided already is told by the store."""
         if not (self.live.settled or self.task.done()):
-            self.hushed = True
-            self.task.cancel()
-
-    def stop(self) -> None:
-        """Its reader wants no more."""
-        if not (self.live.settled or self.task.done()):
-            self.stopped = True
-            self.task.cancel()
+            self._cancel(why)
 
     def begin_anew(self) -> None:
         """More was said: start again with all of it, while nobody has read a word, and not for ever."""
         if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
-            self.cut_short = True
             # Nothing was spent on a turn that waits for an engine.
             self.times += not self.live.delayed
-            self.task.cancel()
+            self._cancel(_Ending.ANEW)
+
+    def _cancel(self, why: _Ending) -> None:
+        self.ending = max(self.ending, why)
+        self.task.cancel()
 
 
 class _Slot:
@@ -239,7 +243,7 @@ class Lanes:
     def hush(self, conversation: str) -> None:
         """A person has taken this conversation: what the bot is saying in it ends here."""
         if answering := self._answering.get(conversation):
-            answering.hush()
+            answering.end(_Ending.HUSHED)
         elif conversation in self._lanes:
             # Its turn may have begun a moment before the person came, and is over already.
             self._look_again.add(conversation)
@@ -247,7 +251,7 @@ class Lanes:
     def stop(self, conversation: str, turn: str) -> None:
         """End a turn with what was shown of it; one that is over stays as it is."""
         if (answering := self._answering.get(conversation)) and answering.live.turn == turn:
-            answering.stop()
+            answering.end(_Ending.STOPPED)
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -377,13 +381,11 @@ class Lanes:
             self._anew[turn.id] = times
             raise
         except asyncio.CancelledError:
-            if answering.hushed and not self._draining:
-                return
-            if self._draining or not (answering.cut_short or answering.stopped):
+            if self._draining or answering.ending is _Ending.NONE:
                 raise
-            if answering.stopped:
+            if answering.ending is _Ending.STOPPED:
                 await self._end_stopped(turn, live)
-            else:
+            elif answering.ending is _Ending.ANEW:
                 self._anew[turn.id] = answering.times
                 self._again.add(turn.conversation_id)
         finally:
