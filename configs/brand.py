@@ -337,11 +337,6 @@ class Brand(Strict):
         default_factory=dict, description="What happens with a message of an intent that search shall not answer."
     )
     words: Words
-    unanswered: Literal["tell", "hand_over"] = Field(
-        default="tell",
-        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
-        "they are handed over to a person.",
-    )
     widget: Widget
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()

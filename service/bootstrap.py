@@ -244,7 +244,7 @@ async def open_gateway(
             house=house,
             member=member,
         )
-        desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
+        desk = Desk(db, house, hub=hub, hush=member.hush, answer=lanes.stir, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,

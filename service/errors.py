@@ -140,6 +140,12 @@ class TooLate(GenerationError):
     code = "too_late"
 
 
+class GaveUp(GenerationError):
+    """The process died over this turn each time that it was begun."""
+
+    code = "gave_up"
+
+
 class AdapterUnknown(GenerationError):
     """No adapter of this brand and version is there."""
 

@@ -39,6 +39,8 @@ PLACES: tuple[tuple[Kind, str], ...] = (
 """`anywhere` is a signal from outside, at any moment."""
 MOST_PASSINGS = 8
 """A life that serves one message a platform passes each place about as often."""
+DEADLY = "deadly"
+"""The place of a generation whose question has this word, at which the others do not pass."""
 TEXT_CHARS = 150
 """A call with more in it carries a reply, and no sign of typing."""
 
@@ -100,7 +102,7 @@ def _arm_generation(passing: Callable[[Kind, str], None]) -> None:
     ) -> AsyncGenerator[Piece, None]:
         async for piece in stream(self, messages, model=model, sampling=sampling, gather_s=gather_s):
             yield piece
-            passing("in generation", "")
+            passing("in generation", DEADLY if DEADLY in messages[-1].content else "")
 
     VllmGenerator.stream = watched  # type: ignore[method-assign]
 

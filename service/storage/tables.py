@@ -108,6 +108,8 @@ turns = Table(
     Column("error_code", String(40)),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    # Processes that began it; see `service.conversation.inbox.begin_again`.
+    Column("starts", Integer, nullable=False, default=1, server_default="1"),
     # Of a person's message: their name, and the id that its sender gave it.
     Column("author", String(100)),
     Column("author_key", String(100)),

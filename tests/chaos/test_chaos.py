@@ -81,6 +81,10 @@ async def test_a_turn_that_breaks_speaks_in_the_brands_words_and_blocks_nobody()
     held(await trouble.poison())
 
 
+async def test_a_message_that_kills_the_process_is_given_up_and_no_other_with_it() -> None:
+    held(await trouble.deadly(beside=6))
+
+
 async def test_our_bot_does_not_talk_with_itself() -> None:
     held(await loops.loops(seconds=2))
 

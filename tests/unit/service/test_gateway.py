@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from service.conversation import store as conversations
 from service.delivery.outbox import OutboxItem
 from service.security import check_exposure, origin_allowed
 from service.storage.tables import feedback, sent_parts
+from service.storage.tables import inbox as inbox_table
 from service.storage.tables import outbox as outbox_table
 from service.turns.lanes import Lanes
 from tests.unit.service.storage.support import reply, rows
@@ -131,6 +135,33 @@ def test_without_a_key_nothing_of_the_api_answers(locked: Door, path: str) -> No
         assert answer.status_code == 401
         assert answer.json()["error"]["type"] == "authentication_error"
     assert locked.client.get(path, headers={"Authorization": f"Bearer {KEY}"}).status_code in (200, 404)
+
+
+def test_a_database_that_another_process_holds_is_told_in_time_and_what_comes_again_is_taken_once(
+    door: Door, tmp_path: Path
+) -> None:
+    platform = door.platform("slack")
+    bodies = [
+        platform.simulate(
+            "Hello?", account=door.binding("slack").account, message_id=f"wamid.{number:06d}", sender="U0ABC123"
+        )
+        for number in range(6)
+    ]
+
+    def deliver(body: bytes) -> tuple[Any, float]:
+        began = time.monotonic()
+        return door.post("slack", body, platform.sign(body)), time.monotonic() - began
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "brandvoice.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(len(bodies)) as people:
+            refused = list(people.map(deliver, bodies))
+        other.execute("ROLLBACK")
+    for answer, took_s in refused:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert took_s < platform.capabilities.ack_deadline_s
+    assert {deliver(body)[0].status_code for body in bodies} == {200}
+    assert door.count(inbox_table) == len(bodies)
 
 
 def test_a_wrong_method_is_told_which_are_right(door: Door) -> None:
