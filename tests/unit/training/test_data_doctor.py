@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from configs.training import Data, Recipe, read_recipe
+from retrieval.language.personal import contacts, find, hide
 from training.conversations import read_conversations
 from training.data.card import write_card
 from training.data.doctor import Examined, Options, examine, read_rows
 from training.data.general import general_sha256, with_general
-from training.data.personal import contacts, find, hide
 from training.data.rows import Row
 from training.data.score import score
 from training.data.similar import NEAR, groups, resemblance
