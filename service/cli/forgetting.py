@@ -86,8 +86,8 @@ def _there(deployment: Deployment) -> URL:
     return url
 
 
-def _digest(path: Path) -> str | None:
-    return run_module("training.seen", str(path), what=f"{path} cannot be read").strip() or None
+def _digest(*paths: Path) -> str | None:
+    return run_module("training.seen", *map(str, paths), what=f"{paths[0]} cannot be read").strip() or None
 
 
 def _tell(receipt: Receipt) -> None:

@@ -250,8 +250,8 @@ def test_training_does_not_begin_where_a_held_out_question_is_trained_on(tmp_pat
     (tmp_path / "questions.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     brand = SimpleNamespace(questions=tmp_path / "questions.jsonl")
     with pytest.raises(DataOverlap, match="1 question"):
-        keep_apart(SimpleNamespace(brand=brand, conversations=conversations), built(2))  # type: ignore[arg-type]
-    keep_apart(SimpleNamespace(brand=brand, conversations=conversations[1:]), built(2))  # type: ignore[arg-type]
+        keep_apart(brand, conversations, built(2))  # type: ignore[arg-type]
+    keep_apart(brand, conversations[1:], built(2))  # type: ignore[arg-type]
 
 
 def test_too_few_general_conversations_for_the_share_are_an_error(tmp_path: Path) -> None:
