@@ -36,6 +36,7 @@ from service.bindings.apps import open_app
 from service.bindings.installations import FOLLOW_S, Installations
 from service.conversation.house import House
 from service.conversation.ratings import Ratings
+from service.corrections.desk import Corrections
 from service.delivery import outbox
 from service.delivery.fetching import Fetcher
 from service.delivery.growing import Growing
@@ -108,6 +109,8 @@ class Gateway:
     ratings: Ratings
     team: TeamInSlack
     """People who answer in Slack."""
+    corrections: Corrections
+    """Where people correct answers."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -247,7 +250,7 @@ async def open_gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), tuple(problems),
+            TeamInSlack(db, house, desk), Corrections(db, home, brands, encoder), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -262,6 +265,7 @@ async def open_gateway(
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)

@@ -180,6 +180,54 @@ feedback = Table(
     Column("value", String(10), nullable=False),
     Column("at", Utc, nullable=False),
 )
+# What people said was wrong with an answer; see `service.corrections`. Personal data is masked in all texts.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("turn_id", ForeignKey("turns.id"), nullable=False),
+    Column("brand", String(40), nullable=False),
+    Column("adapter_version", String(64)),
+    Column("kind", String(12), nullable=False),
+    Column("state", String(10), nullable=False),
+    # Grows with each change of the words: who accepted others did not accept these.
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("question", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("corrected", Text),
+    Column("outcome", String(20)),
+    Column("documents", JSON, nullable=False, default=list),
+    # What was said before, and the whole prompt, where they were kept.
+    Column("history", JSON, nullable=False, default=list),
+    Column("prompt", JSON(none_as_null=True)),
+    Column("why", Text, nullable=False),
+    # Of a wrong fact: the page, the digest of the text that was edited, all that it shall say, what an answer holds.
+    Column("document", Text),
+    Column("document_sha256", String(64)),
+    Column("document_text", Text),
+    Column("holds", JSON, nullable=False, default=list),
+    Column("knowledge_version", String(64)),
+    # Of a missed hand-over: the words that call for a person.
+    Column("keyword", Text),
+    Column("masked", Integer, nullable=False, server_default="0"),
+    Column("proposed_by", String(100), nullable=False),
+    Column("proposed_at", Utc, nullable=False),
+    Column("decided_at", Utc),
+    Index("ix_corrections_turn_id", "turn_id"),
+    Index("ix_corrections_queue", "brand", "state", "proposed_at"),
+)
+correction_reviews = Table(
+    "correction_reviews",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("correction_id", ForeignKey("corrections.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("accepts", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    UniqueConstraint("correction_id", "revision", "by"),
+)
 handoffs = Table(
     "handoffs",
     metadata,
