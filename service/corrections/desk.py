@@ -17,7 +17,7 @@ from service.corrections import agreement, files, pages, proposing, reviewing
 from service.corrections.masking import Masker
 from service.corrections.proposing import Draft
 from service.corrections.rules import Rules
-from service.corrections.terms import Change, Correction, Kind, Proposal, Review, State
+from service.corrections.terms import Change, Correction, Kind, Proposal, Review, State, Who
 from service.errors import BrandUnknown, NotPossible, RequestInvalid, ServiceError
 from service.storage.database import Database, now
 from service.storage.tables import corrections
@@ -25,20 +25,18 @@ from service.storage.tables import corrections
 log = logging.getLogger(__name__)
 FOLLOW_S = 5.0
 """How often it is looked whether another gateway, retention or a person who was forgotten changed anything."""
-Audit = Callable[[Connection, str, Correction, str, dict[str, Any]], None]
-"""Notes (by, correction, action, detail) in the transaction of the change."""
+Audit = Callable[[Connection, str, Correction, dict[str, Any]], None]
+"""Notes (action, correction, detail) in the transaction of the change."""
 
 
-def no_audit(_connection: Connection, _by: str, _one: Correction, _action: str, _detail: dict[str, Any]) -> None:
+def no_audit(_connection: Connection, _action: str, _one: Correction, _detail: dict[str, Any]) -> None:
     """Nobody notes anything."""
 
 
 class Corrections:
     """Corrections of all brands of a gateway."""
 
-    def __init__(
-        self, db: Database, home: Home, brands: dict[str, Brand], encoder: Encoder, *, audit: Audit = no_audit
-    ) -> None:
+    def __init__(self, db: Database, home: Home, brands: dict[str, Brand], encoder: Encoder) -> None:
         """Begin; `refresh` brings what was accepted before.
 
         Args:
@@ -46,13 +44,11 @@ class Corrections:
             home: Where pages and training files lie.
             brands: By name; keywords that come from corrections are put in here.
             encoder: The deployment's.
-            audit: Notes each change.
         """
         self._db = db
         self._home = home
         self._brands = brands
         self._encoder = encoder
-        self._audit = audit
         self._rules = Rules(brands)
         self._seen: frozenset[tuple[str, int, int]] | None = None
         # One decision at a time: a page is edited before its correction counts as accepted.
@@ -71,7 +67,7 @@ class Corrections:
         self.brand(found.brand)
         return found
 
-    async def propose(self, proposal: Proposal) -> Correction:
+    async def propose(self, proposal: Proposal, audit: Audit = no_audit) -> Correction:
         """Keep what a person says was wrong, with personal data hidden; it waits for review.
 
         Raises:
@@ -79,7 +75,7 @@ class Corrections:
             RequestInvalid: Something is missing or cannot be meant.
             NotPossible: The turn has a correction of this kind already, or its page was changed meanwhile.
         """
-        if not proposal.by.strip():
+        if not proposal.by.name.strip():
             raise RequestInvalid("Say who proposes it.", param="by")
         about = await self.draft(proposal.turn)
         named = await asyncio.to_thread(self._documents, about.brand)
@@ -91,7 +87,7 @@ class Corrections:
         def keep(connection: Connection) -> Correction:
             proposing.keep(connection, row)
             one = reviewing.read(connection, row["id"])
-            self._audit(connection, proposal.by, one, "correction.proposed", {"kind": one.kind, "turn": one.turn_id})
+            audit(connection, "correction.proposed", one, {"kind": one.kind, "turn": one.turn_id})
             return one
 
         return await self._db.write(keep)
@@ -157,7 +153,7 @@ class Corrections:
         """
         return await self._db.read(lambda connection: reviewing.read(connection, correction))
 
-    async def queue(self, brand: str, by: str) -> list[Correction]:
+    async def queue(self, brand: str, by: Who) -> list[Correction]:
         """What waits for this person's review, the oldest first; what others said of it is left out."""
         mode = self.brand(brand).corrections.review
         found = await self._db.read(lambda connection: reviewing.queue(connection, brand, mode, by))
@@ -174,8 +170,8 @@ class Corrections:
         reviewed = await self._db.read(lambda connection: reviewing.reviewed_twice(connection, brand))
         return agreement.agreement(reviewed)
 
-    async def change(self, correction: str, words: Change, *, by: str) -> Correction:
-        """Give a correction other words; it is reviewed anew, and who changed it may accept it.
+    async def change(self, correction: str, words: Change, audit: Audit = no_audit) -> Correction:
+        """Give a correction other words; it is reviewed anew.
 
         Raises:
             CorrectionUnknown: There is none.
@@ -192,7 +188,7 @@ class Corrections:
                 raise NotPossible("Somebody else has changed or decided it meanwhile; look at it again.")
             if values:
                 reviewing.change(connection, current, values, masker.hidden)
-                self._audit(connection, by, current, "correction.changed", {"fields": sorted(values)})
+                audit(connection, "correction.changed", current, {"fields": sorted(values)})
             return reviewing.read(connection, correction)
 
         return await self._db.write(keep)
@@ -203,7 +199,7 @@ class Corrections:
         as_proposed = Proposal(
             one.turn_id,
             one.kind,
-            one.proposed_by,
+            Who(one.proposed_by),
             corrected=given.get("corrected", one.corrected),
             outcome=one.outcome,
             documents=given.get("documents", one.documents),
@@ -223,7 +219,9 @@ class Corrections:
         proposing.fits(values)
         return {name: value for name, value in values.items() if name in given and value != getattr(one, name)}
 
-    async def review(self, correction: str, *, by: str, accepts: bool, note: str = "") -> Correction:
+    async def review(
+        self, correction: str, *, by: Who, accepts: bool, note: str = "", audit: Audit = no_audit
+    ) -> Correction:
         """Keep what a reviewer says; where that decides it, do what follows.
 
         Raises:
@@ -250,7 +248,7 @@ class Corrections:
                 done = reviewing.read(connection, correction)
                 action = f"correction.{state}" if state != "proposed" else "correction.reviewed"
                 detail: dict[str, Any] = {"accepts": accepts, "kind": one.kind, "turn": one.turn_id}
-                self._audit(connection, by, done, action, detail | ({"knowledge": version} if version else {}))
+                audit(connection, action, done, detail | ({"knowledge": version} if version else {}))
                 return done
 
             done = await self._db.write(keep)
@@ -258,9 +256,12 @@ class Corrections:
             await self.refresh()
         return done
 
-    def _would_accept(self, one: Correction, by: str) -> bool:
+    def _would_accept(self, one: Correction, by: Who) -> bool:
         mode = self.brand(one.brand).corrections.review
-        return reviewing.decided(mode, (*one.current_reviews, Review(by, one.revision, True, "", now()))) is True
+        return (
+            reviewing.decided(mode, (*one.current_reviews, Review(by.name, by.key, one.revision, True, "", now())))
+            is True
+        )
 
     async def _edit_page(self, one: Correction) -> str:
         return await asyncio.to_thread(
@@ -273,7 +274,7 @@ class Corrections:
             expected=one.document_sha256 or "",
         )
 
-    async def withdraw(self, correction: str, *, by: str) -> Correction:
+    async def withdraw(self, correction: str, audit: Audit = no_audit) -> Correction:
         """Take an accepted correction back: its rows and its keyword go; a page stays as it was edited.
 
         Raises:
@@ -287,7 +288,7 @@ class Corrections:
                 raise NotPossible(f"It is {one.state}; only an accepted correction can be taken back.")
             values = {"state": "withdrawn", "decided_at": now()}
             connection.execute(update(corrections).where(corrections.c.id == correction).values(**values))
-            self._audit(connection, by, one, "correction.withdrawn", {"kind": one.kind, "turn": one.turn_id})
+            audit(connection, "correction.withdrawn", one, {"kind": one.kind, "turn": one.turn_id})
             return reviewing.read(connection, correction)
 
         done = await self._db.write(keep)

@@ -135,7 +135,7 @@ def _with(proposal: Proposal, **kept: Any) -> Proposal:
     return Proposal(
         proposal.turn,
         proposal.kind,
-        proposal.by.strip(),
+        proposal.by,
         proposal.why.strip(),
         document=proposal.document if fact else None,
         document_sha256=proposal.document_sha256 if fact else None,
@@ -167,7 +167,8 @@ def row_of(proposal: Proposal, about: Draft, masker: Masker) -> dict[str, Any]:
         "document_text": proposal.document_text,
         "holds": list(proposal.holds),
         "keyword": proposal.keyword,
-        "proposed_by": proposal.by,
+        "proposed_by": proposal.by.name,
+        "proposed_key": proposal.by.key,
         "proposed_at": now(),
     }
     fits(row)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, true, update
 
-from service.corrections.terms import Correction, Kind, Review, State
+from service.corrections.terms import Correction, Kind, Review, State, Who
 from service.errors import CorrectionUnknown, NotPossible
 from service.storage.database import now
 from service.storage.tables import correction_reviews, corrections
@@ -29,13 +29,13 @@ def decided(mode: Mode, reviews: Sequence[Review]) -> bool | None:
     return False if no >= needed else None
 
 
-def may_review(mode: Mode, one: Correction, by: str) -> str | None:
+def may_review(mode: Mode, one: Correction, by: Who) -> str | None:
     """Why a person may not review a correction; None where they may."""
     if one.state != "proposed":
         return f"It is {one.state} already."
-    if mode != "anyone" and one.proposed_by == by:
+    if mode != "anyone" and one.proposed_key == by.key:
         return "Who proposed a correction does not review it here; another person must."
-    if any(review.by == by for review in one.current_reviews):
+    if any(review.key == by.key for review in one.current_reviews):
         return "You have reviewed it already."
     return None
 
@@ -84,17 +84,17 @@ def with_reviews(connection: Connection, rows: Sequence[Any]) -> list[Correction
     return [Correction.of(row, found[row.id]) for row in rows]
 
 
-def queue(connection: Connection, brand: str, mode: Mode, by: str) -> list[Correction]:
+def queue(connection: Connection, brand: str, mode: Mode, by: Who) -> list[Correction]:
     """What waits for this person, the oldest first."""
     mine = exists().where(
         correction_reviews.c.correction_id == corrections.c.id,
         correction_reviews.c.revision == corrections.c.revision,
-        correction_reviews.c.by == by,
+        correction_reviews.c.key == by.key,
     )
     query = (
         select(corrections)
         .where(corrections.c.brand == brand, corrections.c.state == "proposed", ~mine)
-        .where(true() if mode == "anyone" else corrections.c.proposed_by != by)
+        .where(true() if mode == "anyone" else corrections.c.proposed_key != by.key)
         .order_by(corrections.c.proposed_at, corrections.c.id)
     )
     return with_reviews(connection, connection.execute(query).all())
@@ -127,7 +127,7 @@ def reviewed_twice(connection: Connection, brand: str) -> list[list[Review]]:
     same = and_(several.c.correction_id == table.c.correction_id, several.c.revision == table.c.revision)
     found: dict[tuple[str, int], list[Review]] = {}
     for row in connection.execute(select(table).join(several, same).order_by(table.c.id)).all():
-        review = Review(row.by, row.revision, row.accepts, row.note, row.at)
+        review = Review(row.by, row.key, row.revision, row.accepts, row.note, row.at)
         found.setdefault((row.correction_id, row.revision), []).append(review)
     return list(found.values())
 
@@ -138,7 +138,7 @@ def change(connection: Connection, one: Correction, values: Mapping[str, Any], m
     connection.execute(update(corrections).where(corrections.c.id == one.id).values(**values, **grown))
 
 
-def note(connection: Connection, one: Correction, mode: Mode, *, by: str, accepts: bool, note: str) -> State:
+def note(connection: Connection, one: Correction, mode: Mode, *, by: Who, accepts: bool, note: str) -> State:
     """Keep a review, and decide where that is enough.
 
     Args:
@@ -157,9 +157,9 @@ def note(connection: Connection, one: Correction, mode: Mode, *, by: str, accept
     """
     if reason := may_review(mode, one, by):
         raise NotPossible(reason)
-    review = Review(by, one.revision, accepts, note, now())
-    row = {"correction_id": one.id, "revision": one.revision, "by": by, "accepts": accepts, "note": note}
-    connection.execute(correction_reviews.insert(), row | {"at": review.at})
+    review = Review(by.name, by.key, one.revision, accepts, note, now())
+    row = {"correction_id": one.id, "revision": one.revision, "accepts": accepts, "note": note}
+    connection.execute(correction_reviews.insert(), row | {"by": by.name, "key": by.key, "at": review.at})
     verdict = decided(mode, (*one.current_reviews, review))
     if verdict is None:
         return "proposed"

@@ -22,12 +22,26 @@ OUTCOMES: Mapping[Kind, Outcome] = {"refusal": "refused", "handover": "handed_of
 
 
 @dataclass(frozen=True, slots=True)
+class Who:
+    """A person who proposes or reviews."""
+
+    name: str
+    id: str | None = None
+    """Of their account; callers of the API name themselves."""
+
+    @property
+    def key(self) -> str:
+        """Tells people apart: names may be alike, or change."""
+        return self.id or self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What a person says was wrong with a turn, and how it is right."""
 
     turn: str
     kind: Kind
-    by: str
+    by: Who
     why: str = ""
     corrected: str | None = None
     """The reply as it should have been."""
@@ -68,6 +82,8 @@ class Review:
     """What one person said of one state of the words."""
 
     by: str
+    key: str
+    """See `Who`."""
     revision: int
     accepts: bool
     note: str
@@ -102,6 +118,7 @@ class Correction:
     masked: int
     """Pieces of personal data that were hidden."""
     proposed_by: str
+    proposed_key: str
     proposed_at: datetime
     decided_at: datetime | None
     reviews: tuple[Review, ...] = field(default=())
@@ -109,7 +126,7 @@ class Correction:
     @classmethod
     def of(cls, row: Row[Any], reviews: Sequence[Row[Any]] = ()) -> Correction:
         """As the tables have it."""
-        held = tuple(Review(one.by, one.revision, one.accepts, one.note, one.at) for one in reviews)
+        held = tuple(Review(one.by, one.key, one.revision, one.accepts, one.note, one.at) for one in reviews)
         return cls(**{name: getattr(row, name) for name in cls.__slots__ if name != "reviews"}, reviews=held)
 
     @property

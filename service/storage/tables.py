@@ -211,6 +211,8 @@ corrections = Table(
     Column("keyword", Text),
     Column("masked", Integer, nullable=False, server_default="0"),
     Column("proposed_by", String(100), nullable=False),
+    # The account's id, or the name of who has none: tells people apart.
+    Column("proposed_key", String(100), nullable=False),
     Column("proposed_at", Utc, nullable=False),
     Column("decided_at", Utc),
     Index("ix_corrections_turn_id", "turn_id"),
@@ -223,10 +225,11 @@ correction_reviews = Table(
     Column("correction_id", ForeignKey("corrections.id"), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("by", String(100), nullable=False),
+    Column("key", String(100), nullable=False),
     Column("accepts", Boolean, nullable=False),
     Column("note", Text, nullable=False),
     Column("at", Utc, nullable=False),
-    UniqueConstraint("correction_id", "revision", "by"),
+    UniqueConstraint("correction_id", "revision", "key"),
 )
 handoffs = Table(
     "handoffs",

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("keyword", sa.Text(), nullable=True),
         sa.Column("masked", sa.Integer(), server_default="0", nullable=False),
         sa.Column("proposed_by", sa.String(length=100), nullable=False),
+        sa.Column("proposed_key", sa.String(length=100), nullable=False),
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["turn_id"], ["turns.id"], name=op.f("fk_corrections_turn_id")),
@@ -51,6 +52,7 @@ def upgrade() -> None:
         sa.Column("correction_id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("by", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
         sa.Column("accepts", sa.Boolean(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -58,7 +60,7 @@ def upgrade() -> None:
             ["correction_id"], ["corrections.id"], name=op.f("fk_correction_reviews_correction_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_correction_reviews")),
-        sa.UniqueConstraint("correction_id", "revision", "by", name=op.f("uq_correction_reviews_correction_id")),
+        sa.UniqueConstraint("correction_id", "revision", "key", name=op.f("uq_correction_reviews_correction_id")),
     )
 
 

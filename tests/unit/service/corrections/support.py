@@ -18,7 +18,7 @@ from service.conversation import inbox
 from service.conversation import store as conversations
 from service.conversation.events import Citation, Outcome, Reply
 from service.corrections.desk import Corrections
-from service.corrections.terms import Correction, Proposal
+from service.corrections.terms import Correction, Proposal, Who
 from service.storage.database import Database
 from tests.unit.service.storage.support import message
 
@@ -43,8 +43,14 @@ class Office:
     db: Database
     home: Home
     brands: dict[str, Brand]
-    noted: list[tuple[str, str]]
-    """(who, action), as the audit log would have them."""
+    noted: list[str]
+    """Actions, as the audit log would have them."""
+
+    def audit(self, _: Connection, action: str, one: Correction, detail: dict[str, Any]) -> None:
+        """Note an action."""
+        assert one.brand == BRAND
+        assert detail
+        self.noted.append(action)
 
     def rule(self, review: str) -> None:
         """Let corrections be reviewed so."""
@@ -59,14 +65,7 @@ def office(db: Database, folder: Path) -> Office:
     pages = write_pages(folder / "pages")
     store.add(home.knowledge, BRAND, pages, HashEncoder())
     brands = {BRAND: brand_of(pages)}
-    noted: list[tuple[str, str]] = []
-
-    def audit(_: Connection, by: str, one: Correction, action: str, detail: dict[str, Any]) -> None:
-        assert one.brand == BRAND
-        assert detail
-        noted.append((by, action))
-
-    return Office(Corrections(db, home, brands, HashEncoder(), audit=audit), db, home, brands, noted)
+    return Office(Corrections(db, home, brands, HashEncoder()), db, home, brands, [])
 
 
 async def answered(
@@ -95,4 +94,4 @@ async def answered(
 
 def voice(turn: str, by: str = "Anna", corrected: str = BETTER, **more: Any) -> Proposal:
     """A reply that did not sound like the brand."""
-    return Proposal(turn, "voice", by, "too short", corrected, **more)
+    return Proposal(turn, "voice", Who(by), "too short", corrected, **more)

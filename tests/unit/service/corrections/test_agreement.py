@@ -9,7 +9,7 @@ THEN = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def looked(*words: bool) -> list[Review]:
-    return [Review(f"p{at}", 1, said, "", THEN + timedelta(minutes=at)) for at, said in enumerate(words)]
+    return [Review(f"p{at}", f"p{at}", 1, said, "", THEN + timedelta(minutes=at)) for at, said in enumerate(words)]
 
 
 def test_kappa_is_cohens() -> None:

@@ -14,7 +14,7 @@ from configs.training import Preferences
 from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder
 from service.conversation import store as conversations
-from service.corrections.terms import Change, Correction, Proposal
+from service.corrections.terms import Change, Correction, Proposal, Who
 from service.errors import ConversationUnknown, CorrectionUnknown, NotPossible, RequestInvalid
 from service.keeping.forgetting import find, forget
 from service.storage import tables as t
@@ -33,8 +33,8 @@ async def at(tmp_path: Path) -> AsyncIterator[Office]:
 
 
 async def accepted(at: Office, proposal: Proposal, by: str = "Ben") -> Correction:
-    one = await at.desk.propose(proposal)
-    return await at.desk.review(one.id, by=by, accepts=True)
+    one = await at.desk.propose(proposal, at.audit)
+    return await at.desk.review(one.id, by=Who(by), accepts=True, audit=at.audit)
 
 
 async def edit(at: Office, turn: str, old: str = "30 days", new: str = "45 days", **more: Any) -> Proposal:
@@ -42,7 +42,7 @@ async def edit(at: Office, turn: str, old: str = "30 days", new: str = "45 days"
     return Proposal(
         turn,
         "fact",
-        "Anna",
+        Who("Anna"),
         document="returns.md",
         document_sha256=page.sha256,
         # As a browser sends it.
@@ -73,7 +73,7 @@ async def test_an_accepted_reply_becomes_a_conversation_and_a_pair_that_training
     assert [one.role for one in pair.messages] == ["system", "user", "assistant", "user"]
     assert "[1] Returns: 30 days." in pair.messages[-1].content
     assert not at.home.corrections(BRAND).questions.exists()
-    assert at.noted == [("Anna", "correction.proposed"), ("Ben", "correction.accepted")]
+    assert at.noted == ["correction.proposed", "correction.accepted"]
 
 
 async def test_what_the_base_model_said_with_the_voice_guide_is_put_as_an_adapter_would_be_asked(at: Office) -> None:
@@ -96,7 +96,7 @@ async def test_a_wrong_fact_becomes_a_new_version_of_the_page_and_a_held_out_que
     before = KnowledgeBase.open(at.home.knowledge, BRAND, HashEncoder())
     one = await at.desk.propose(proposal)
     assert before.refresh() is False, "nothing changes before it is accepted"
-    one = await at.desk.review(one.id, by="Ben", accepts=True)
+    one = await at.desk.review(one.id, by=Who("Ben"), accepts=True)
     assert before.refresh()
     assert one.knowledge_version == before.version
     assert "within 45 days" in before.search("return an unopened item", top_k=1).passages[0].text
@@ -109,15 +109,15 @@ async def test_a_wrong_fact_becomes_a_new_version_of_the_page_and_a_held_out_que
 async def test_an_edit_of_a_page_that_was_changed_meanwhile_is_refused_and_its_correction_waits(at: Office) -> None:
     first = await at.desk.propose(await edit(at, await answered(at.db)))
     second = await at.desk.propose(await edit(at, await answered(at.db, key="2"), "only if", "unless"))
-    await at.desk.review(first.id, by="Ben", accepts=True)
+    await at.desk.review(first.id, by=Who("Ben"), accepts=True)
     with pytest.raises(NotPossible, match="changed meanwhile"):
-        await at.desk.review(second.id, by="Ben", accepts=True)
+        await at.desk.review(second.id, by=Who("Ben"), accepts=True)
     assert (await at.desk.read(second.id)).state == "proposed"
     # With the words made anew of the page as it is now, it goes through.
     page = await at.desk.page(BRAND, "returns.md")
     text = page.text.replace("only if", "unless")
-    await at.desk.change(second.id, Change(document_sha256=page.sha256, document_text=text), by="Ben")
-    await at.desk.review(second.id, by="Ben", accepts=True)
+    await at.desk.change(second.id, Change(document_sha256=page.sha256, document_text=text))
+    await at.desk.review(second.id, by=Who("Ben"), accepts=True)
     now = await at.desk.page(BRAND, "returns.md")
     assert "45 days" in now.text
     assert "unless it is faulty" in now.text
@@ -126,17 +126,17 @@ async def test_an_edit_of_a_page_that_was_changed_meanwhile_is_refused_and_its_c
 async def test_a_missed_hand_over_becomes_a_keyword_at_once_and_goes_when_it_is_taken_back(at: Office) -> None:
     turn = await answered(at.db, "My watch strap burnt my wrist!", "The strap is of calf leather.")
     with pytest.raises(RequestInvalid, match="does not stand"):
-        await at.desk.propose(Proposal(turn, "handover", "Anna", keyword="lawyer"))
-    one = await accepted(at, Proposal(turn, "handover", "Anna", keyword="burnt my wrist"))
+        await at.desk.propose(Proposal(turn, "handover", Who("Anna"), keyword="lawyer"))
+    one = await accepted(at, Proposal(turn, "handover", Who("Anna"), keyword="burnt my wrist"))
     assert at.brands[BRAND].handover.keywords == ("burnt my wrist",)
     assert not at.home.corrections(BRAND).conversations.exists(), "a rule alone teaches no words"
-    await at.desk.withdraw(one.id, by="Ben")
+    await at.desk.withdraw(one.id)
     assert at.brands[BRAND].handover.keywords == ()
 
 
 async def test_a_missed_refusal_is_learnt_as_one(at: Office) -> None:
     turn = await answered(at.db, "Do you lend bags?", "Yes, we lend bags for 30 days.")
-    await accepted(at, Proposal(turn, "refusal", "Anna", corrected="We regret that our pages are silent on this."))
+    await accepted(at, Proposal(turn, "refusal", Who("Anna"), corrected="We regret that our pages are silent on this."))
     (conversation,) = read_conversations(at.home.corrections(BRAND).conversations)
     reply: Any = conversation.messages[-1]
     assert (reply.outcome, reply.documents) == ("refused", ())
@@ -159,26 +159,26 @@ async def test_personal_data_is_hidden_before_anything_is_kept(at: Office) -> No
 async def test_a_second_person_must_look_where_the_brand_says_so(at: Office) -> None:
     at.rule("another")
     one = await at.desk.propose(voice(await answered(at.db)))
-    assert await at.desk.queue(BRAND, "Anna") == []
+    assert await at.desk.queue(BRAND, Who("Anna")) == []
     with pytest.raises(NotPossible, match="another person"):
-        await at.desk.review(one.id, by="Anna", accepts=True)
-    assert [found.id for found in await at.desk.queue(BRAND, "Ben")] == [one.id]
-    assert (await at.desk.review(one.id, by="Ben", accepts=True)).state == "accepted"
+        await at.desk.review(one.id, by=Who("Anna"), accepts=True)
+    assert [found.id for found in await at.desk.queue(BRAND, Who("Ben"))] == [one.id]
+    assert (await at.desk.review(one.id, by=Who("Ben"), accepts=True)).state == "accepted"
 
 
 async def test_two_reviewers_must_agree_and_a_third_decides(at: Office) -> None:
     at.rule("two")
     one = await at.desk.propose(voice(await answered(at.db)))
-    assert (await at.desk.review(one.id, by="Ben", accepts=True)).state == "proposed"
+    assert (await at.desk.review(one.id, by=Who("Ben"), accepts=True)).state == "proposed"
     with pytest.raises(NotPossible, match="already"):
-        await at.desk.review(one.id, by="Ben", accepts=True)
-    (seen,) = await at.desk.queue(BRAND, "Cleo")
+        await at.desk.review(one.id, by=Who("Ben"), accepts=True)
+    (seen,) = await at.desk.queue(BRAND, Who("Cleo"))
     assert seen.reviews == (), "what the first one said is not shown to the second"
-    assert (await at.desk.review(one.id, by="Cleo", accepts=False, note="too long")).state == "proposed"
-    assert (await at.desk.review(one.id, by="Dora", accepts=True)).state == "accepted"
+    assert (await at.desk.review(one.id, by=Who("Cleo"), accepts=False, note="too long")).state == "proposed"
+    assert (await at.desk.review(one.id, by=Who("Dora"), accepts=True)).state == "accepted"
     other = await at.desk.propose(voice(await answered(at.db, key="2")))
     for by in ("Ben", "Cleo"):
-        last = await at.desk.review(other.id, by=by, accepts=False)
+        last = await at.desk.review(other.id, by=Who(by), accepts=False)
     assert last.state == "rejected"
     found = await at.desk.agreement(BRAND)
     assert (found.both, found.same, found.share) == (2, 1, 0.5)
@@ -189,18 +189,18 @@ async def test_two_reviewers_must_agree_and_a_third_decides(at: Office) -> None:
 async def test_new_words_are_reviewed_anew_and_masked(at: Office) -> None:
     at.rule("two")
     one = await at.desk.propose(voice(await answered(at.db)))
-    await at.desk.review(one.id, by="Ben", accepts=True)
+    await at.desk.review(one.id, by=Who("Ben"), accepts=True)
     words = "We take it back with pleasure; write to cleo.maier@example.org."
-    changed = await at.desk.change(one.id, Change(corrected=words), by="Cleo")
+    changed = await at.desk.change(one.id, Change(corrected=words))
     assert (changed.revision, changed.masked, changed.current_reviews) == (2, 1, ())
     assert "[masked e-mail]" in (changed.corrected or "")
-    await at.desk.review(one.id, by="Cleo", accepts=True)
-    assert (await at.desk.review(one.id, by="Ben", accepts=True)).state == "accepted"
+    await at.desk.review(one.id, by=Who("Cleo"), accepts=True)
+    assert (await at.desk.review(one.id, by=Who("Ben"), accepts=True)).state == "accepted"
     with pytest.raises(NotPossible):
-        await at.desk.change(one.id, Change(corrected="Later"), by="Cleo")
+        await at.desk.change(one.id, Change(corrected="Later"))
     # A change of nothing is none.
     two = await at.desk.propose(voice(await answered(at.db, key="2")))
-    assert (await at.desk.change(two.id, Change(corrected=two.corrected), by="Cleo")).revision == 1
+    assert (await at.desk.change(two.id, Change(corrected=two.corrected))).revision == 1
 
 
 async def test_what_cannot_be_meant_is_refused_with_its_reason(at: Office) -> None:
@@ -211,7 +211,7 @@ async def test_what_cannot_be_meant_is_refused_with_its_reason(at: Office) -> No
         (voice(turn, documents=("none.md",)), "no page none.md"),
         (voice(turn, by=" "), "who proposes"),
         (voice(turn, corrected="x" * 4001), "more than 4000"),
-        (Proposal(turn, "fact", "Anna"), "needs the page"),
+        (Proposal(turn, "fact", Who("Anna")), "needs the page"),
         (await edit(at, turn, "30 days", "30 days"), "just this already"),
         (dataclasses.replace(await edit(at, turn), document="none.md"), "holds no"),
     ):
@@ -220,10 +220,10 @@ async def test_what_cannot_be_meant_is_refused_with_its_reason(at: Office) -> No
     with pytest.raises(ConversationUnknown):
         await at.desk.propose(voice("none"))
     with pytest.raises(CorrectionUnknown):
-        await at.desk.review("none", by="Ben", accepts=True)
+        await at.desk.review("none", by=Who("Ben"), accepts=True)
     await at.desk.propose(voice(turn))
     with pytest.raises(NotPossible, match="Anna has corrected"):
-        await at.desk.propose(voice(turn, by="Ben"))
+        await at.desk.propose(voice(turn))
     # A fact is another matter, and both may stand.
     await at.desk.propose(await edit(at, turn))
     assert (await at.desk.counts(BRAND)) == {"proposed": {"voice": 1, "fact": 1}}
@@ -232,7 +232,7 @@ async def test_what_cannot_be_meant_is_refused_with_its_reason(at: Office) -> No
 async def test_a_rejected_one_teaches_nothing_and_frees_its_turn(at: Office) -> None:
     turn = await answered(at.db)
     one = await at.desk.propose(voice(turn))
-    assert (await at.desk.review(one.id, by="Ben", accepts=False, note="fine as it was")).state == "rejected"
+    assert (await at.desk.review(one.id, by=Who("Ben"), accepts=False, note="fine as it was")).state == "rejected"
     await accepted(at, voice(turn, corrected="Within 30 days, with pleasure."))
     (conversation,) = read_conversations(at.home.corrections(BRAND).conversations)
     assert conversation.messages[-1].content == "Within 30 days, with pleasure."
@@ -253,7 +253,7 @@ async def test_forgetting_a_person_takes_their_corrections_and_the_rows_made_of_
 
 async def test_a_keyword_holds_after_a_restart(at: Office) -> None:
     turn = await answered(at.db, "My watch strap burnt my wrist!", "The strap is of calf leather.")
-    await accepted(at, Proposal(turn, "handover", "Anna", keyword="burnt"))
+    await accepted(at, Proposal(turn, "handover", Who("Anna"), keyword="burnt"))
     new = dict(at.brands)
     new[BRAND] = new[BRAND].model_copy(
         update={"handover": new[BRAND].handover.model_copy(update={"keywords": ("lawyer",)})}
