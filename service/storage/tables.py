@@ -287,6 +287,34 @@ hooks = Table(
     Index("ix_hooks_conversation_id", "conversation_id"),
     Index("ix_hooks_turn_id", "turn_id"),
 )
+# Trainings that were started in the console or by the API; see `service.trainings`.
+training_jobs = Table(
+    "training_jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("state", String(12), nullable=False),
+    # What runs, or ran last: the training, or the gate's questions about what came of it.
+    Column("step", String(8), nullable=False),
+    Column("choice", JSON, nullable=False),
+    # What it learnt from, counted when it began.
+    Column("data", JSON, nullable=False),
+    Column("version", String(64)),
+    Column("run", String(200)),
+    # The process, known by number and beginning, on which machine.
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer),
+    Column("pid_began", String(100)),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("error", Text),
+    Column("started_by", String(100), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    # Of the attempt that runs, or ran last.
+    Column("attempt_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("discarded_by", String(100)),
+    Index("ix_training_jobs_brand", "brand", "started_at"),
+)
 installations = Table(
     "installations",
     metadata,
