@@ -15,7 +15,7 @@ from configs.home import Home
 from retrieval.encoder import Encoder
 from service.corrections import agreement, files, pages, proposing, reviewing
 from service.corrections.masking import Masker
-from service.corrections.proposing import Draft
+from service.corrections.proposing import Answer, Draft
 from service.corrections.rules import Rules
 from service.corrections.terms import Change, Correction, Kind, Proposal, Review, State, Who
 from service.errors import BrandUnknown, NotPossible, RequestInvalid, ServiceError
@@ -66,6 +66,11 @@ class Corrections:
         found = await self._db.read(lambda connection: proposing.draft(connection, turn))
         self.brand(found.brand)
         return found
+
+    async def latest(self, brand: str) -> list[Answer]:
+        """The bot's last answers of a brand, those with a thumb down first."""
+        self.brand(brand)
+        return await self._db.read(lambda connection: proposing.latest(connection, brand))
 
     async def propose(self, proposal: Proposal, audit: Audit = no_audit) -> Correction:
         """Keep what a person says was wrong, with personal data hidden; it waits for review.

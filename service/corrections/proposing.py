@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, select
 
 from configs.verdict import BASE_VERSION
 from service.corrections.masking import Masker
 from service.corrections.terms import MAX_REPLY, OUTCOMES, Change, Outcome, Proposal
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid
 from service.storage.database import now
-from service.storage.tables import conversations, corrections, turns
+from service.storage.tables import conversations, corrections, feedback, turns
 from service.turns.grounded import strip_marks
 from service.turns.handover_rules import keyword_in
 
@@ -41,6 +42,39 @@ class Draft:
     """Messages before the question, as the model read them."""
     prompt: tuple[Mapping[str, str], ...] | None
     """The whole prompt, where an adapter got one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of the bot, to be looked at."""
+
+    turn: str
+    question: str
+    said: str
+    outcome: str | None
+    at: datetime
+    thumb: str | None
+    corrected: bool
+    """Whether somebody has corrected it, or wants to."""
+
+
+def latest(connection: Connection, brand: str, limit: int = 20) -> list[Answer]:
+    """The bot's last answers, those with a thumb down first."""
+    mine = exists().where(corrections.c.turn_id == turns.c.id, corrections.c.state.in_(OPEN))
+    query = (
+        select(turns, feedback.c.value.label("thumb"), mine.label("corrected"))
+        .join(conversations, conversations.c.id == turns.c.conversation_id)
+        .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
+        .where(conversations.c.brand == brand, turns.c.state == "done", turns.c.author.is_(None))
+        .where(turns.c.question != "", turns.c.text != "")
+        .order_by(turns.c.created_at.desc())
+        .limit(limit)
+    )
+    found = [
+        Answer(row.id, row.question, strip_marks(row.text), row.outcome, row.created_at, row.thumb, bool(row.corrected))
+        for row in connection.execute(query).all()
+    ]
+    return sorted(found, key=lambda one: one.thumb != "down")
 
 
 def draft(connection: Connection, turn: str) -> Draft:
