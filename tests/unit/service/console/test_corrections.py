@@ -71,7 +71,7 @@ def test_an_agent_proposes_and_an_editor_accepts_on_pages(door: Door, home: Home
     assert "Cleo" in seen
     assert "good" in seen
     everywhere = seat(door, {EVERY: Role.ADMIN}, "anna@example.com")
-    changes = everywhere.get("/v1/changes?action=correction").json()["changes"]
+    changes = everywhere.get("/v1/audit?action=correction").json()["changes"]
     assert [(change["action"], change["by"]) for change in changes] == [
         ("correction.accepted", "Cleo"),
         ("correction.proposed", "Ben"),
