@@ -105,7 +105,6 @@ def _new(counter: Counter) -> APIRouter:
         request: Request, person: Person, turn: str, kind: str, document: str, *, status: int = 200, **typed: Any
     ) -> Response:
         about = await desk.draft(turn)
-        person.must(Role.AGENT, about.brand)
         chosen: Kind = cast("Kind", kind) if kind in get_args(Kind) else "voice"
         page = None
         documents = await desk.documents(about.brand)
@@ -132,16 +131,16 @@ def _new(counter: Counter) -> APIRouter:
             **{"trouble": "", "chosen": list(about.documents), "outcome": "", **values, **typed},
         )
 
-    @router.get("/corrections/new")
-    async def new(request: Request, person: Agent, turn: Name, kind: Name = "voice", document: Name = "") -> Response:
+    @router.get("/corrections/new/{turn}")
+    async def new(request: Request, person: Agent, turn: Id, kind: Name = "voice", document: Name = "") -> Response:
         """Say what was wrong with an answer."""
         return await form(request, person, turn, kind, document)
 
-    @router.post("/corrections/new")
+    @router.post("/corrections/new/{turn}")
     async def propose(
         request: Request,
         person: Agent,
-        turn: Name,
+        turn: Id,
         kind: Annotated[Kind, Form()],
         corrected: Text = "",
         why: Text = "",
@@ -155,7 +154,6 @@ def _new(counter: Counter) -> APIRouter:
     ) -> Response:
         """Keep it for review; what was typed stands there again where that cannot be."""
         given = Proposed(
-            turn=turn,
             kind=kind,
             why=why[:2000],
             corrected=corrected or None,
@@ -168,7 +166,7 @@ def _new(counter: Counter) -> APIRouter:
             keyword=keyword or None,
         )
         try:
-            one = await counter.propose(person, given)
+            one = await counter.propose(person, turn, given)
         except (RequestInvalid, NotPossible) as error:
             typed: dict[str, Any] = {
                 "corrected": corrected,
@@ -183,12 +181,9 @@ def _new(counter: Counter) -> APIRouter:
         said = _("Thank you. It is kept, and counts once it is accepted in review.")
         return redirect(request, f"{HERE}/{one.id}", said)
 
-    @router.post("/corrections/difference")
-    async def difference(
-        request: Request, person: Agent, brand: Text, document: Text = "", text: Long = ""
-    ) -> Response:
+    @router.post("/corrections/brands/{brand}/difference")
+    async def difference(request: Request, person: Agent, brand: Id, document: Text = "", text: Long = "") -> Response:
         """What an edit of a page would change, as a part of the form."""
-        person.must(Role.AGENT, brand)
         lines = await desk.difference(brand, document, text)
         return render(request, person, "corrections/part_difference.html", lines=lines)
 
@@ -215,7 +210,6 @@ def _review(counter: Counter) -> APIRouter:
             status=status,
             one=one,
             brand=brand,
-            brands=person.brands(Role.EDITOR, counter.brands),
             place=at + 1,
             total=len(ids),
             following=ids[(at + 1) % len(ids)] if len(ids) > 1 else "",
@@ -226,23 +220,21 @@ def _review(counter: Counter) -> APIRouter:
             **{"trouble": "", "edit": False, **more},
         )
 
-    @router.get("/corrections/review")
+    @router.get("/corrections/review/{brand}")
     async def review(
-        request: Request, person: Editor, brand: Name = "", at: Name = "", edit: Annotated[bool, Query()] = False
+        request: Request, person: Editor, brand: Id, at: Name = "", edit: Annotated[bool, Query()] = False
     ) -> Response:
         """The queue, one at a time."""
-        chosen = brand or next(iter(person.brands(Role.EDITOR, counter.brands)), "")
-        person.must(Role.EDITOR, chosen)
-        queue = await desk.queue(chosen, who(person, None))
+        queue = await desk.queue(brand, who(person, None))
         one = next((waiting for waiting in queue if waiting.id == at), queue[0] if queue else None)
-        return await show(request, person, one, chosen, edit=edit)
+        return await show(request, person, one, brand, edit=edit)
 
     @router.post("/corrections/{correction}/review")
     async def reviewed(
         request: Request, person: Editor, correction: Id, verdict: Text, note: Text = "", following: Text = ""
     ) -> Response:
         """Accept or reject, and go to the next one."""
-        one = await counter.one(person, correction, Role.EDITOR)
+        one = await desk.read(correction)
         try:
             done = await counter.review(person, correction, Reviewed(accepts=verdict == "accept", note=note[:2000]))
         except (RequestInvalid, NotPossible) as error:
@@ -253,7 +245,7 @@ def _review(counter: Counter) -> APIRouter:
             "rejected": _("Rejected."),
             "proposed": _("Kept. Another person must look at it too."),
         }
-        return redirect(request, f"{HERE}/review?brand={done.brand}&at={following}", said.get(done.state, ""))
+        return redirect(request, f"{HERE}/review/{done.brand}?at={following}", said.get(done.state, ""))
 
     @router.post("/corrections/{correction}/change")
     async def change(
@@ -267,7 +259,7 @@ def _review(counter: Counter) -> APIRouter:
         keyword: Text = "",
     ) -> Response:
         """Give it other words, and look at it again."""
-        one = await counter.one(person, correction)
+        one = await counter.desk.read(correction)
         given = Changed(
             corrected=corrected or None,
             document_text=text or None,
@@ -280,7 +272,7 @@ def _review(counter: Counter) -> APIRouter:
         except (RequestInvalid, NotPossible) as error:
             return await show(request, person, one, one.brand, status=400, trouble=str(error), edit=True)
         _ = gettext(person)
-        return redirect(request, f"{HERE}/review?brand={one.brand}&at={one.id}", _("The words are changed."))
+        return redirect(request, f"{HERE}/review/{one.brand}?at={one.id}", _("The words are changed."))
 
     return router
 
@@ -291,7 +283,7 @@ def _one(counter: Counter) -> APIRouter:
     @router.get("/corrections/{correction}")
     async def one(request: Request, person: Agent, correction: Id) -> Response:
         """One correction: what was said, what it became, who said what of it."""
-        found = await counter.one(person, correction)
+        found = await counter.desk.read(correction)
         lines: list[knowledge.Line] = []
         if found.state == "proposed" and found.document:
             lines, _stale = await _difference(counter, found)

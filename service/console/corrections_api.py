@@ -8,18 +8,20 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from service.bootstrap import Gateway
 from service.console import audit
-from service.console.access import Agent, Editor, Needs, Person, Role
+from service.console.access import OF_BRAND, Agent, Editor, Needs, Person, Role
 from service.corrections.desk import Audit, Corrections
 from service.corrections.terms import Change, Correction, Kind, Outcome, Proposal, State, Who
 from service.errors import Forbidden
+from service.storage.tables import corrections
 
 AN_AGENT, AN_EDITOR = [Depends(Needs(Role.AGENT))], [Depends(Needs(Role.EDITOR))]
 Id = Annotated[str, Path(max_length=64, description="The correction's id.")]
-Brand = Annotated[str, Query(max_length=40, description="The brand's name.")]
+Turn = Annotated[str, Path(max_length=64, description="The turn's id.")]
+Brand = Annotated[str, Path(max_length=40, description="The brand's name.")]
 By = Annotated[
     str | None,
     Field(
@@ -28,6 +30,13 @@ By = Annotated[
 ]
 Reply = Annotated[str | None, Field(max_length=4000, description="The reply as it should have been.")]
 Text = Annotated[str | None, Field(max_length=400_000, description="All that the page shall say.")]
+
+
+def _of_correction(connection: Connection, correction: str) -> str | None:
+    return connection.execute(select(corrections.c.brand).where(corrections.c.id == correction)).scalar()
+
+
+OF_BRAND["correction"] = _of_correction
 
 
 class _From(BaseModel):
@@ -97,7 +106,6 @@ class DraftShown(_From):
 class Proposed(BaseModel):
     """What was wrong with an answer, and how it is right."""
 
-    turn: str = Field(max_length=64)
     kind: Kind = Field(
         description="fact: a page says it wrong. voice: how it was said. behaviour: what was said or done. refusal: it "
         "should have been refused. handover: a person should have been called."
@@ -108,7 +116,7 @@ class Proposed(BaseModel):
     outcome: Outcome | None = Field(default=None, description="What the corrected reply does; as it was where absent.")
     documents: list[str] = Field(default=[], max_length=20, description="Pages that it rests on; those cited if empty.")
     document: str | None = Field(default=None, max_length=400, description="Of a wrong fact: the page.")
-    document_sha256: str | None = Field(default=None, max_length=64, description="As `/v1/corrections/page` gave it.")
+    document_sha256: str | None = Field(default=None, max_length=64, description="As the page was given with.")
     document_text: Text = None
     holds: list[str] = Field(default=[], max_length=20, description="Strings that a right answer holds, any case.")
     keyword: str | None = Field(
@@ -167,7 +175,6 @@ class PagesShown(BaseModel):
 class Edit(BaseModel):
     """An edit of a page."""
 
-    brand: str = Field(max_length=40)
     document: str = Field(max_length=400)
     text: str = Field(max_length=400_000)
 
@@ -217,37 +224,28 @@ class Counter:
         self.brands = gateway.config.brands
         self.home = gateway.home
 
-    async def one(self, person: Person, correction: str, role: Role = Role.AGENT) -> Correction:
-        """A correction of a brand in which they have the role."""
-        found = await self.desk.read(correction)
-        person.must(role, found.brand)
-        return found
-
     async def listed(self, person: Person, brand: str | None, **wanted: Any) -> list[Correction]:
         """Corrections of this brand, or of all that they may see."""
         found = await self.desk.listed(brand=brand, **wanted)
         seen = set(person.brands(Role.AGENT, self.brands))
         return [one for one in found if one.brand in seen]
 
-    async def propose(self, person: Person, given: Proposed) -> Correction:
+    async def propose(self, person: Person, turn: str, given: Proposed) -> Correction:
         """Keep a proposal."""
-        about = await self.desk.draft(given.turn)
-        person.must(Role.AGENT, about.brand)
         by = who(person, given.by)
         values = given.model_dump(exclude={"by", "documents", "holds"})
-        proposal = Proposal(by=by, documents=tuple(given.documents), holds=tuple(given.holds), **values)
+        proposal = Proposal(turn, by=by, documents=tuple(given.documents), holds=tuple(given.holds), **values)
         return await self.desk.propose(proposal, audited(person, by))
 
     async def change(self, person: Person, correction: str, given: Changed) -> Correction:
         """Give a correction other words: editors, and who proposed it."""
-        one = await self.one(person, correction)
+        one = await self.desk.read(correction)
         if one.proposed_key != who(person, None).key and not person.may(Role.EDITOR, one.brand):
             raise Forbidden("Only editors change what others proposed.")
         return await self.desk.change(correction, Change(**given.model_dump()), audited(person, who(person, None)))
 
     async def review(self, person: Person, correction: str, given: Reviewed) -> Correction:
         """Keep a review."""
-        await self.one(person, correction, Role.EDITOR)
         by = who(person, given.by)
         return await self.desk.review(
             correction, by=by, accepts=given.accepts, note=given.note, audit=audited(person, by)
@@ -255,7 +253,6 @@ class Counter:
 
     async def withdraw(self, person: Person, correction: str) -> Correction:
         """Take an accepted one back."""
-        await self.one(person, correction, Role.EDITOR)
         return await self.desk.withdraw(correction, audited(person, who(person, None)))
 
 
@@ -283,37 +280,34 @@ def _before(counter: Counter) -> APIRouter:
         found = await counter.listed(person, brand, state=state, kind=kind, turn=turn, limit=limit)
         return {"corrections": [blind(one, who(person, None)) for one in found]}
 
-    @router.post("", response_model=CorrectionShown, status_code=201)
-    async def propose(person: Agent, given: Proposed) -> Any:
+    @router.post("/turns/{turn}", response_model=CorrectionShown, status_code=201)
+    async def propose(person: Agent, turn: Turn, given: Proposed) -> Any:
         """Say what was wrong with an answer; it counts once it is accepted in review.
 
         Personal data is hidden before anything is kept.
         """
-        one = await counter.propose(person, given)
+        one = await counter.propose(person, turn, given)
         return blind(one, who(person, given.by))
 
-    @router.get("/draft", response_model=DraftShown)
-    async def draft(person: Agent, turn: Annotated[str, Query(max_length=64)]) -> Any:
+    @router.get("/turns/{turn}", response_model=DraftShown, dependencies=AN_AGENT)
+    async def draft(turn: Turn) -> Any:
         """What a correction of this turn begins with."""
-        found = await desk.draft(turn)
-        person.must(Role.AGENT, found.brand)
-        return found
+        return await desk.draft(turn)
 
-    @router.get("/pages", response_model=PagesShown, dependencies=AN_AGENT)
+    @router.get("/brands/{brand}/pages", response_model=PagesShown, dependencies=AN_AGENT)
     async def pages(brand: Brand) -> Any:
         """Names of a brand's pages."""
         return {"documents": await desk.documents(brand)}
 
-    @router.get("/page", response_model=PageShown, dependencies=AN_AGENT)
+    @router.get("/brands/{brand}/page", response_model=PageShown, dependencies=AN_AGENT)
     async def page(brand: Brand, document: Annotated[str, Query(max_length=400)]) -> Any:
         """A page of the knowledge with its whole text, to be edited."""
         return await desk.page(brand, document)
 
-    @router.post("/difference", response_model=DifferenceShown)
-    async def difference(person: Agent, edit: Edit) -> Any:
+    @router.post("/brands/{brand}/difference", response_model=DifferenceShown, dependencies=AN_AGENT)
+    async def difference(brand: Brand, edit: Edit) -> Any:
         """What an edit of a page would change, line by line; nothing is kept."""
-        person.must(Role.AGENT, edit.brand)
-        return {"lines": await desk.difference(edit.brand, edit.document, edit.text)}
+        return {"lines": await desk.difference(brand, edit.document, edit.text)}
 
     return router
 
@@ -321,7 +315,7 @@ def _before(counter: Counter) -> APIRouter:
 def _review(counter: Counter) -> APIRouter:
     router, desk = APIRouter(prefix="/v1/corrections", tags=["Corrections"]), counter.desk
 
-    @router.get("/queue", response_model=CorrectionsShown)
+    @router.get("/brands/{brand}/queue", response_model=CorrectionsShown)
     async def queue(
         person: Editor,
         brand: Brand,
@@ -330,7 +324,7 @@ def _review(counter: Counter) -> APIRouter:
         """What waits for one's review, the oldest first; what others said of it is left out."""
         return {"corrections": await desk.queue(brand, who(person, by))}
 
-    @router.get("/agreement", response_model=AgreementShown, dependencies=AN_AGENT)
+    @router.get("/brands/{brand}/agreement", response_model=AgreementShown, dependencies=AN_AGENT)
     async def agreement(brand: Brand) -> Any:
         """How much reviewers agree, and how many corrections there are."""
         found = await desk.agreement(brand)
@@ -343,7 +337,7 @@ def _review(counter: Counter) -> APIRouter:
             "review": desk.brand(brand).corrections.review,
         }
 
-    @router.get("/export", response_class=PlainTextResponse, dependencies=AN_EDITOR)
+    @router.get("/brands/{brand}/export", response_class=PlainTextResponse, dependencies=AN_EDITOR)
     async def export(brand: Brand, file: Literal["conversations", "pairs", "questions"] = "conversations") -> Response:
         """What accepted corrections became, as JSON lines for training or for the gate; may be empty."""
         await desk.refresh()
@@ -354,7 +348,7 @@ def _review(counter: Counter) -> APIRouter:
     @router.get("/{correction}", response_model=CorrectionShown)
     async def one(person: Agent, correction: Id) -> Any:
         """One correction."""
-        return blind(await counter.one(person, correction), who(person, None))
+        return blind(await counter.desk.read(correction), who(person, None))
 
     @router.patch("/{correction}", response_model=CorrectionShown)
     async def change(person: Agent, correction: Id, given: Changed) -> Any:

@@ -48,18 +48,18 @@ def test_an_agent_proposes_and_an_editor_accepts_on_pages(door: Door, home: Home
     turn = turn_of(door)
     page = agent.get("/console/corrections").text
     assert QUESTION in page
-    assert f"/console/corrections/new?turn={turn}" in page
-    form = agent.get(f"/console/corrections/new?turn={turn}&kind=voice")
+    assert f"/console/corrections/new/{turn}" in page
+    form = agent.get(f"/console/corrections/new/{turn}?kind=voice")
     assert "You have 30 days. We remain at your disposal." in form.text
     given = fields(form.text) | {"corrected": BETTER, "why": "too short", "outcome": "answered"}
-    wrong = agent.send(f"/console/corrections/new?turn={turn}", data=given | {"documents": "none.md"})
+    wrong = agent.send(f"/console/corrections/new/{turn}", data=given | {"documents": "none.md"})
     assert wrong.status_code == 400
     assert BETTER in wrong.text, "what was typed stands there again"
-    sent = agent.send(f"/console/corrections/new?turn={turn}", data=given | {"documents": "returns.md"})
+    sent = agent.send(f"/console/corrections/new/{turn}", data=given | {"documents": "returns.md"})
     assert sent.status_code == 303, sent.text
     assert BETTER in agent.get(sent.headers["location"]).text
-    assert agent.get("/console/corrections/review").status_code == 403
-    queue = editor.get(f"/console/corrections/review?brand={BRAND}")
+    assert agent.get(f"/console/corrections/review/{BRAND}").status_code == 403
+    queue = editor.get(f"/console/corrections/review/{BRAND}")
     assert BETTER in queue.text
     assert "Ben" in queue.text
     one = sent.headers["location"].rpartition("/")[2]
@@ -83,15 +83,15 @@ def test_an_agent_proposes_and_an_editor_accepts_on_pages(door: Door, home: Home
 def test_a_fact_is_put_right_on_a_page_with_what_changes_shown_first(door: Door, home: Home) -> None:
     editor = seat(door, {BRAND: Role.EDITOR}, "cleo@example.com")
     turn = turn_of(door)
-    form = editor.get(f"/console/corrections/new?turn={turn}&kind=fact&document=returns.md").text
+    form = editor.get(f"/console/corrections/new/{turn}?kind=fact&document=returns.md").text
     text = unescape(re.search(r'<textarea id="text"[^>]*>\n(.*?)</textarea>', form, re.DOTALL)[1])  # type: ignore[index]
     given = fields(form) | {"text": text.replace("30 days", "45 days"), "holds": "45 days"}
-    part = editor.send("/console/corrections/difference", data=given | {"brand": BRAND})
+    part = editor.send(f"/console/corrections/brands/{BRAND}/difference", data=given)
     assert part.text.count("<del>") == part.text.count("<ins>") == 1
-    sent = editor.send(f"/console/corrections/new?turn={turn}", data=given)
+    sent = editor.send(f"/console/corrections/new/{turn}", data=given)
     one = sent.headers["location"].rpartition("/")[2]
     assert editor.send(f"/console/corrections/{one}/review", data={"verdict": "accept"}).status_code == 303
-    assert "45 days" in editor.get(f"/v1/corrections/page?brand={BRAND}&document=returns.md").json()["text"]
+    assert "45 days" in editor.get(f"/v1/corrections/brands/{BRAND}/page?document=returns.md").json()["text"]
     (question,) = read_questions(home.corrections(BRAND).questions)
     assert question.answer_contains == ("45 days",)
 
@@ -104,54 +104,54 @@ def test_the_api_does_what_the_pages_do(locked: Door, home: Home) -> None:
     def ask(method: str, path: str, **more: Any) -> Any:
         return locked.client.request(method, f"/v1/corrections{path}", headers=headers, **more)
 
-    draft = ask("GET", f"/draft?turn={turn}").json()
+    draft = ask("GET", f"/turns/{turn}").json()
     assert (draft["question"], draft["documents"]) == (QUESTION, ["returns.md"])
-    given = {"turn": turn, "kind": "voice", "corrected": BETTER, "by": "Ben"}
-    one = ask("POST", "", json=given)
+    given = {"kind": "voice", "corrected": BETTER, "by": "Ben"}
+    one = ask("POST", f"/turns/{turn}", json=given)
     assert one.status_code == 201, one.text
     assert one.json()["proposed_by"] == "Ben"
-    assert ask("POST", "", json=given).status_code == 409
+    assert ask("POST", f"/turns/{turn}", json=given).status_code == 409
     name = one.json()["id"]
     assert ask("PATCH", f"/{name}", json={"corrected": "With pleasure: within 30 days."}).json()["revision"] == 2
-    assert [waiting["id"] for waiting in ask("GET", f"/queue?brand={BRAND}&by=Cleo").json()["corrections"]] == [name]
+    assert [waiting["id"] for waiting in ask("GET", f"/brands/{BRAND}/queue?by=Cleo").json()["corrections"]] == [name]
     done = ask("POST", f"/{name}/review", json={"accepts": True, "by": "Cleo"}).json()
     assert (done["state"], done["reviews"][0]["by"]) == ("accepted", "Cleo")
-    rows = ask("GET", f"/export?brand={BRAND}").text.splitlines()
+    rows = ask("GET", f"/brands/{BRAND}/export").text.splitlines()
     assert [json.loads(row)["messages"][-1]["content"] for row in rows] == ["With pleasure: within 30 days."]
-    assert json.loads(ask("GET", f"/export?brand={BRAND}&file=pairs").text)["rejected"].startswith("You have 30")
-    told = ask("GET", f"/agreement?brand={BRAND}").json()
+    assert json.loads(ask("GET", f"/brands/{BRAND}/export?file=pairs").text)["rejected"].startswith("You have 30")
+    told = ask("GET", f"/brands/{BRAND}/agreement").json()
     assert (told["counts"], told["both"], told["kappa"]) == ({"accepted": {"voice": 1}}, 0, None)
-    lines = ask("POST", "/difference", json={"brand": BRAND, "document": "contact.md", "text": "# Contact\n"}).json()
+    lines = ask("POST", f"/brands/{BRAND}/difference", json={"document": "contact.md", "text": "# Contact\n"}).json()
     assert {line["sign"] for line in lines["lines"]} >= {"-", " "}
     assert ask("POST", f"/{name}/withdraw").json()["state"] == "withdrawn"
-    assert ask("GET", f"/export?brand={BRAND}").text == ""
+    assert ask("GET", f"/brands/{BRAND}/export").text == ""
     assert ask("GET", "/none").status_code == 404
     assert ask("GET", "?state=withdrawn").json()["corrections"][0]["id"] == name
-    assert ask("GET", f"/pages?brand={BRAND}").json()["documents"] == ["contact.md", "returns.md", "shipping.md"]
+    assert ask("GET", f"/brands/{BRAND}/pages").json()["documents"] == ["contact.md", "returns.md", "shipping.md"]
 
 
 def routes(one: str, turn: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Every route of corrections, with what it needs."""
-    body: dict[str, Any] = {"json": {"turn": turn, "kind": "voice", "corrected": "x"}}
-    edit: dict[str, Any] = {"json": {"brand": BRAND, "document": "returns.md", "text": "x"}}
+    body: dict[str, Any] = {"json": {"kind": "voice", "corrected": "x"}}
+    edit: dict[str, Any] = {"json": {"document": "returns.md", "text": "x"}}
     return [
         ("GET", f"/v1/corrections?brand={BRAND}", {}),
-        ("POST", "/v1/corrections", body),
-        ("GET", f"/v1/corrections/draft?turn={turn}", {}),
-        ("GET", f"/v1/corrections/pages?brand={BRAND}", {}),
-        ("GET", f"/v1/corrections/page?brand={BRAND}&document=returns.md", {}),
-        ("POST", "/v1/corrections/difference", edit),
-        ("GET", f"/v1/corrections/queue?brand={BRAND}", {}),
-        ("GET", f"/v1/corrections/agreement?brand={BRAND}", {}),
-        ("GET", f"/v1/corrections/export?brand={BRAND}", {}),
+        ("POST", f"/v1/corrections/turns/{turn}", body),
+        ("GET", f"/v1/corrections/turns/{turn}", {}),
+        ("GET", f"/v1/corrections/brands/{BRAND}/pages", {}),
+        ("GET", f"/v1/corrections/brands/{BRAND}/page?document=returns.md", {}),
+        ("POST", f"/v1/corrections/brands/{BRAND}/difference", edit),
+        ("GET", f"/v1/corrections/brands/{BRAND}/queue", {}),
+        ("GET", f"/v1/corrections/brands/{BRAND}/agreement", {}),
+        ("GET", f"/v1/corrections/brands/{BRAND}/export", {}),
         ("GET", f"/v1/corrections/{one}", {}),
         ("PATCH", f"/v1/corrections/{one}", {"json": {"corrected": "x"}}),
         ("POST", f"/v1/corrections/{one}/review", {"json": {"accepts": True}}),
         ("POST", f"/v1/corrections/{one}/withdraw", {}),
-        ("GET", f"/console/corrections/new?turn={turn}", {}),
-        ("POST", f"/console/corrections/new?turn={turn}", {"data": {"kind": "voice", "corrected": "x"}}),
-        ("POST", "/console/corrections/difference", {"data": {"brand": BRAND, "document": "returns.md", "text": "x"}}),
-        ("GET", f"/console/corrections/review?brand={BRAND}", {}),
+        ("GET", f"/console/corrections/new/{turn}", {}),
+        ("POST", f"/console/corrections/new/{turn}", {"data": {"kind": "voice", "corrected": "x"}}),
+        ("POST", f"/console/corrections/brands/{BRAND}/difference", {"data": {"document": "returns.md", "text": "x"}}),
+        ("GET", f"/console/corrections/review/{BRAND}", {}),
         ("POST", f"/console/corrections/{one}/review", {"data": {"verdict": "accept"}}),
         ("POST", f"/console/corrections/{one}/change", {"data": {"corrected": "x"}}),
         ("GET", f"/console/corrections/{one}", {}),
@@ -166,8 +166,8 @@ EDITORS = ("/queue", "/export", "/review", "/withdraw", "/change")
 def test_nobody_gets_in_without_the_role_in_this_brand(locked: Door) -> None:
     turn = turn_of(locked)
     headers = {"Authorization": f"Bearer {KEY}"}
-    given = {"turn": turn, "kind": "voice", "corrected": BETTER, "by": "Ben"}
-    one = locked.client.post("/v1/corrections", headers=headers, json=given).json()["id"]
+    given = {"kind": "voice", "corrected": BETTER, "by": "Ben"}
+    one = locked.client.post(f"/v1/corrections/turns/{turn}", headers=headers, json=given).json()["id"]
     nobody = browser(locked)
     other = seat(locked, {"dicehollow": Role.ADMIN}, "dora@example.com")
     agent = seat(locked, {BRAND: Role.AGENT}, "ben@example.com")
@@ -182,7 +182,7 @@ def test_nobody_gets_in_without_the_role_in_this_brand(locked: Door) -> None:
             assert answer.status_code == 403, f"{who}: {method} {path}: {answer.status_code}"
     assert in_database(locked, lambda c: None) is None
     assert other.get("/v1/corrections").json() == {"corrections": []}, "of all brands, only those of one's own"
-    unsafe = agent.client.post("/v1/corrections", json=given, follow_redirects=False)
+    unsafe = agent.client.post(f"/v1/corrections/turns/{turn}", json=given, follow_redirects=False)
     assert unsafe.status_code == 403, "without the session's token nothing is changed"
 
 
@@ -192,13 +192,13 @@ def test_what_customers_and_people_write_is_text_and_nothing_else(door: Door) ->
     turn = turn_of(door, f"How {hostile}", text=f"So {hostile}")
     editor = seat(door, {BRAND: Role.EDITOR}, "cleo@example.com")
     given = {"kind": "voice", "corrected": f"Better {hostile}", "why": hostile, "documents": "returns.md"}
-    sent = editor.send(f"/console/corrections/new?turn={turn}", data=given)
+    sent = editor.send(f"/console/corrections/new/{turn}", data=given)
     assert sent.status_code == 303, sent.text
-    where = (f"/console/corrections/new?turn={turn}", "/console/corrections", sent.headers["location"])
+    where = (f"/console/corrections/new/{turn}", "/console/corrections", sent.headers["location"])
     for path in (
         *where,
-        f"/console/corrections/review?brand={BRAND}",
-        f"/console/corrections/review?brand={BRAND}&edit=1",
+        f"/console/corrections/review/{BRAND}",
+        f"/console/corrections/review/{BRAND}?edit=1",
     ):
         page = editor.get(path).text
         assert "alert(1)" in page
