@@ -62,6 +62,7 @@ from service.sealing import Sealer
 from service.security import ApiKeys, check_exposure
 from service.storage.database import Database
 from service.telemetry import Metrics
+from service.trainings.desk import Trainings
 from service.turns.hub import Hub
 from service.turns.lanes import Lanes
 from service.turns.notices import Notices
@@ -111,6 +112,8 @@ class Gateway:
     """People who answer in Slack."""
     corrections: Corrections
     """Where people correct answers."""
+    trainings: Trainings
+    """Jobs that make new voices."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -250,7 +253,8 @@ async def open_gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), Corrections(db, home, brands, encoder), tuple(problems),
+            TeamInSlack(db, house, desk), Corrections(db, home, brands, encoder),
+            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -266,6 +270,7 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)
