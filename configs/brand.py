@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from configs.corrections import Corrections
 from configs.handover import Handover
 
 BRAND_NAME = r"^[a-z][a-z0-9-]{1,39}$"
@@ -343,6 +344,7 @@ class Brand(Strict):
     gate: Gate = Gate()
     handover: Handover = Handover()
     retention: Retention = Retention()
+    corrections: Corrections = Corrections()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",

@@ -5,6 +5,7 @@ ServiceError
 │   ├── StorageUnavailable     ours, retry: database locked, disk full, server gone
 │   ├── LeaseLost              nobody's: another gateway answers this conversation now
 │   └── ConversationUnknown    the caller's
+│       └── CorrectionUnknown  the caller's
 ├── GenerationError
 │   ├── ModelUnavailable       the engine's, retry
 │   │   ├── EngineLost         it broke off
@@ -78,6 +79,12 @@ class ConversationUnknown(StorageError):
     """No conversation or turn of this id."""
 
     code = "conversation_unknown"
+
+
+class CorrectionUnknown(ConversationUnknown):
+    """No correction of this id."""
+
+    code = "correction_unknown"
 
 
 class TakenByAnother(ServiceError):
