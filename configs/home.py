@@ -72,7 +72,7 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Secrets that the simulator made for itself; only their owner can read them."""
+        """Secrets that we made for ourselves; only their owner can read them."""
         return self.root / "secrets"
 
     @property

@@ -36,6 +36,7 @@ from service.bindings.apps import open_app
 from service.bindings.installations import FOLLOW_S, Installations
 from service.conversation.house import House
 from service.conversation.ratings import Ratings
+from service.conversation.visitors import Visitors
 from service.delivery import outbox
 from service.delivery.fetching import Fetcher
 from service.delivery.growing import Growing
@@ -108,6 +109,8 @@ class Gateway:
     ratings: Ratings
     team: TeamInSlack
     """People who answer in Slack."""
+    visitors: Visitors
+    """Who opens a chat of the widget again."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -155,6 +158,7 @@ async def open_gateway(
     settings = config.service
     keys = _api_keys(config, environment)
     check_exposure(settings.service.host, keys)
+    visitors = Visitors.of(settings.visitors, home, environment)
     async with AsyncExitStack() as stack:
         executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="retrieval")
         stack.callback(executor.shutdown, cancel_futures=True)
@@ -247,7 +251,7 @@ async def open_gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), tuple(problems),
+            TeamInSlack(db, house, desk), visitors, tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()

@@ -90,7 +90,8 @@ async def erase(
         brands: All of the deployment.
         home: The state folder.
         database: The one in use, which is there.
-        contact: An id as a platform writes it, a conversation's id, or a widget visitor's token.
+        contact: An id as a platform writes it, a conversation's id, or of the widget a visitor's id or
+            the user id of somebody who is logged in on the brand's site.
         channel: On this platform only.
         dry_run: Change nothing.
         digest: Of a file of conversations.
