@@ -234,6 +234,7 @@ class _Session:
             "brand": {
                 "name": brand.name,
                 "display_name": brand.display_name,
+                "language": brand.language,
                 "greeting": brand.words.greeting,
                 "starters": list(brand.widget.starters),
                 "theme": {"accent": brand.theme.accent, "font": brand.theme.font},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,7 +23,10 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-WIDGET_PARTS = ("words", "colours", "storage", "elements", "markdown", "connection", "view", "chat", "page")
+WIDGET_PARTS = (
+    *("words", "colours", "storage", "elements", "markdown", "connection"),
+    *("announcer", "sheet", "composer", "outbox", "transcript", "view", "chat", "page"),
+)
 """The widget's files in order: each may use what stands in those before it."""
 
 
@@ -62,20 +67,36 @@ class _File:
     """A file as it is sent: read once, when the server starts."""
 
     content: bytes
+    packed: bytes
+    """The same, compressed."""
     media_type: str
     etag: str
 
     @staticmethod
     def of(content: bytes, media_type: str) -> _File:
-        return _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        packed = gzip.compress(content, 9, mtime=0)
+        return _File(content, packed, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
     def answer(self, request: Request, status: int = 200) -> Response:
         """The file, or 304 where the browser has this very one."""
-        headers = {**HEADERS, "ETag": self.etag}
+        headers = {**HEADERS, "ETag": self.etag, "Vary": "Accept-Encoding"}
+        content = self.content
+        if _takes_gzip(request.headers.get("accept-encoding", "")):
+            content = self.packed
+            headers |= {"Content-Encoding": "gzip", "ETag": f"W/{self.etag}"}
         known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
         if status == 200 and self.etag in known:
             return Response(status_code=304, headers=headers)
-        return Response(self.content, status, headers=headers, media_type=self.media_type)
+        return Response(content, status, headers=headers, media_type=self.media_type)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Source: RFC 9110, 12.5.3; a weight of zero refuses."""
+    for one in accepted.split(","):
+        coding, _, weight = one.strip().partition(";")
+        if coding.strip().lower() in ("gzip", "*"):
+            return not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
+    return False
 
 
 def pages_router(brands: Mapping[str, Brand]) -> APIRouter:

@@ -6,7 +6,7 @@ const h = (tag, props = {}, ...children) => {
     if (name.startsWith('on')) node[name] = value;
     else node.setAttribute(name, value === true ? '' : value);
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 };
 const SHAPES = {
