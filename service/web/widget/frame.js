@@ -1,4 +1,4 @@
-/*! brandvoice chat widget. Hand-written; the gateway joins the files of this folder and serves them as they are. Apache-2.0.
+/*! brandvoice chat widget. Hand-written; the gateway joins the files of this folder and leaves out comments and indents. Apache-2.0.
  *
  *   <script src="https://HOST/widget.js" data-site="pk_..." async></script>
  *

@@ -45,7 +45,7 @@ class Transcript {
     return h('button', { type: 'button', class: 'act', 'data-key': key, onclick }, words);
   }
   drawQuestion(text, more = '') {
-    return h('div', { class: `message user${more}`, part: 'message user', dir: 'auto' }, h('span', { class: 'sr' }, WORDS.you + ' '), text);
+    return h('div', { class: `message user${more}`, part: 'message user', dir: 'auto' }, spokenOnly(WORDS.you + ' '), text);
   }
   drawWaiting(message, line) {
     const note = message.note || (message.accepted ? '' : line === 'open' ? WORDS.sending : WORDS.unsent);
@@ -77,9 +77,9 @@ class Transcript {
     let chips = 0;
     const text = blocks(pieces, (number) => citations.has(number) && this.opener(citations.get(number),
       { class: 'chip', 'data-key': `chip-${chips++}` }, h('span', {}, String(number))));
-    if (!turn.author) text.firstElementChild?.prepend(h('span', { class: 'sr' }, WORDS.said(name) + ' '));
+    if (!turn.author) text.firstElementChild?.prepend(spokenOnly(WORDS.said(name) + ' '));
     return h('div', { class: turn.author ? 'message bot human' : 'message bot', part: turn.author ? 'message person' : 'message bot', dir: 'auto' },
-      turn.author && h('p', { class: 'name' }, turn.author, h('span', { class: 'sr' }, ':')), text);
+      turn.author && h('p', { class: 'name', dir: 'auto' }, turn.author, spokenOnly(':')), text);
   }
   /** A button that opens a source. */
   opener(citation, props, ...children) {
@@ -118,6 +118,8 @@ class Transcript {
     return sentences.map((s) => ({ text: s.text, fresh: s.index >= shown }));
   }
 }
+/** Words for a screen reader; with a direction of their own, so that they do not decide that of the message. */
+const spokenOnly = (words) => h('span', { class: 'sr', dir: 'auto' }, words);
 const isRunning = (turn) => ['pending', 'running'].includes(turn.state);
 /** Buttons that say something for the visitor: pairs of what they show and what they say. */
 const drawReplies = (label, pairs, say) => h('ul', { class: 'replies', part: 'replies', 'aria-label': label },
