@@ -67,12 +67,15 @@ def run_retention(*, dry_run: bool, as_json: bool) -> None:
 
 
 async def _pass(deployment: Deployment, url: URL, *, dry_run: bool) -> Pass:
-    from service.keeping import retention
+    from service.keeping import attachments, retention
     from service.storage.database import Database
 
     db = await Database.open(url.render_as_string(hide_password=False))
     try:
-        return await retention.run(db, deployment.config.brands, dry_run=dry_run)
+        done = await retention.run(db, deployment.config.brands, dry_run=dry_run)
+        if not dry_run:
+            await attachments.sweep(db, deployment.home)
+        return done
     finally:
         await db.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from channels.base import InboundMessage
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import NO_HOUSE, House
 from service.conversation.transcript import Said, last_number
 from service.storage import leases, tombstones
@@ -77,6 +77,8 @@ class PendingTurn:
     """No bot may answer it: a person has the conversation, or will."""
     said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
+    files: bool = field(default=False, compare=False)
+    """With its messages came some, which no bot can read."""
     lease: Lease | None = field(default=None, compare=False)
     """The hold on the conversation that the turn began under; none of nobody's."""
 
@@ -146,6 +148,8 @@ def _store(
         "sender": storable(message.sender),
     }
     new = bool(connection.execute(insert_new(connection, inbox), row).rowcount)
+    if new and message.files:
+        files.attach(connection, found.id, row, message.files)
     if not new:
         found = connection.execute(_STORED, row).one()
     holder = leases.elsewhere(connection, found, me)
@@ -233,8 +237,14 @@ def _next_turn(
         _past(connection, about, past),
         taken_up=running is not None,
         more=len(waiting) > len(taken),
+        files=_takes_files(about, house) and files.came_with(connection, [message.id for message in messages]),
         lease=lease,
     )
+
+
+def _takes_files(about: Row[Any], house: House) -> bool:
+    brand = house.brands.get(about.brand)
+    return about.channel == "web" and brand is not None and brand.widget.files is not None
 
 
 def _begin(connection: Connection, conversation: str, question: str) -> str:

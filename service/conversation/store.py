@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, literal_column, or_, select, update
 
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.events import Reply
 from service.conversation.house import NO_HOUSE, House
 from service.conversation.wire import citations_json
@@ -52,6 +52,8 @@ class TurnView:
     at: datetime
     author: str | None = None
     """The person who said the text; None for the bot."""
+    files: Sequence[Mapping[str, Any]] = ()
+    """What came with the question."""
 
 
 async def open_visitor_conversation(
@@ -103,7 +105,7 @@ def _open(
     if theirs:
         return theirs, False
     fresh = secrets.token_urlsafe(16)
-    row = {"id": fresh, "brand": brand, "channel": "web", "account": brand, "external_key": fresh}
+    row: dict[str, Any] = {"id": fresh, "brand": brand, "channel": "web", "account": brand, "external_key": fresh}
     row |= {"visitor_hash": _hash(visitor), "identity": storable(identity) if identity else None, "created_at": now()}
     connection.execute(conversations.insert(), row)
     return fresh, True
@@ -140,7 +142,9 @@ async def transcript(
         The turns, and whether they are only those after `after`. They are all of the last ones where that turn is not
         here, still runs, or lies too far back.
     """
-    rows, messages, resumed = await db.read(lambda connection: _last_turns(connection, conversation, after, limit))
+    rows, messages, resumed, with_files = await db.read(
+        lambda connection: _last_turns(connection, conversation, after, limit)
+    )
     client_ids: dict[str | None, list[str]] = {}
     for message in messages:
         client_ids.setdefault(message.turn_id, []).append(message.message_id.rpartition(":")[2])
@@ -157,6 +161,7 @@ async def transcript(
             row.error_code,
             row.created_at,
             row.author,
+            with_files.get(row.id, ()),
         )
         for row in rows
     ]
@@ -173,8 +178,8 @@ async def transcript(
 
 def _last_turns(
     connection: Connection, conversation: str, after: str | None, limit: int
-) -> tuple[Sequence[Any], Sequence[Any], bool]:
-    """Turns with their thumbs, oldest first, the messages of these turns and of none, and whether it is a rest."""
+) -> tuple[Sequence[Any], Sequence[Any], bool, Mapping[str, Sequence[Any]]]:
+    """Turns with their thumbs, oldest first, the messages of these turns and of none, whether it is a rest; files."""
     known = connection.execute(_ENDED, {"conversation": conversation, "turn": after}).one_or_none() if after else None
     resumed = known is not None and known.last - known.number <= limit
     query = (
@@ -196,7 +201,7 @@ def _last_turns(
         )
         .order_by(inbox.c.id)
     )
-    return rows, connection.execute(theirs).all(), resumed
+    return rows, connection.execute(theirs).all(), resumed, files.by_turn(connection, conversation)
 
 
 async def holder(db: Database, conversation: str) -> dict[str, str | None]:
@@ -214,6 +219,7 @@ def to_json(view: TurnView) -> dict[str, Any]:
         "turn": view.id,
         "client_ids": list(view.client_ids),
         "question": view.question,
+        "files": list(view.files),
         "state": view.state,
         "sentences": [],
         "text": "" if hidden else view.text,

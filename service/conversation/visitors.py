@@ -20,7 +20,9 @@ from configs.service import Visitors as Settings
 from service.errors import AccessDenied
 from service.sealing import MIN_KEY_CHARS, SealBroken, Sealer
 
-PURPOSE = "visitor"
+PURPOSE, TICKET = "visitor", "visitor's files"
+TICKET_S = 2 * 3600.0
+"""Twice as long as it takes until a page that stays open gets a new one."""
 MAX_USER_ID = 200
 
 
@@ -83,6 +85,22 @@ class Visitors:
             return None
         visitor = content.get("visitor")
         return visitor if content.get("brand") == brand and isinstance(visitor, str) else None
+
+    def ticket(self, brand: str, conversation: str) -> str:
+        """What lets the visitor of this conversation bring and fetch files for `TICKET_S`."""
+        return self._sealer.seal(TICKET, {"brand": brand, "conversation": conversation})
+
+    def conversation(self, ticket: str) -> tuple[str, str]:
+        """The brand and the conversation of a ticket.
+
+        Raises:
+            AccessDenied: It is too old, or not of ours.
+        """
+        try:
+            content = self._sealer.open(TICKET, ticket, max_age_s=TICKET_S)
+        except SealBroken as error:
+            raise AccessDenied("This ticket for files is not of ours, or too old.") from error
+        return str(content["brand"]), str(content["conversation"])
 
     def identity(self, brand: str, claim: Mapping[str, Any]) -> str:
         """The user id of a signed identity.

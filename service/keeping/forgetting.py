@@ -214,8 +214,8 @@ def _needles(connection: Connection, person: Person, ways: Sequence[str]) -> Nee
     texts: set[str] = set()
     for part in _parts(person.whole):
         query = select(conversations.c.external_key, conversations.c.identity)
-        for row in connection.execute(query.where(conversations.c.id.in_(part))):
-            contact |= {one for one in row if one}
+        for names in connection.execute(query.where(conversations.c.id.in_(part))):
+            contact |= {one for one in names if one}
     for row in _rows(connection, turns, person):
         ids.add(row.id)
         texts.add(row.question)

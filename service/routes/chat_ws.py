@@ -17,6 +17,7 @@ from configs.brand import Brand
 from service.bootstrap import Gateway
 from service.conversation import feedback
 from service.conversation import store as conversations
+from service.conversation.files import MEDIA_TYPES
 from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
 from service.security import brand_of_site, origin_allowed
 from service.turns.hub import Subscription
@@ -160,7 +161,8 @@ class _Session:
         client_id = frame.get("client_id")
         if not isinstance(client_id, str) or not CLIENT_ID.match(client_id):
             raise RequestInvalid("A message needs a client_id of 8 to 64 letters and digits.", code="bad_frame")
-        text = self._gateway.clean_text(frame.get("text"))
+        files = self._files_of(frame)
+        text = "" if files and not frame.get("text") else self._gateway.clean_text(frame.get("text"))
         self._gateway.lanes.admit()
         self._gateway.limits.take(account=self._brand.name, visitor=self._conversation)
         accepted = await self._gateway.lanes.accept(
@@ -172,11 +174,31 @@ class _Session:
                 conversation_key=self._conversation,
                 sender=self._conversation,
                 text=text,
+                files=files,
             ),
         )
         await self._send({"type": "accepted", "client_id": client_id, "turn": None})
         if accepted.duplicate:
             self._gateway.metrics.inbox_repeats.labels("web").inc()
+
+    def _files_of(self, frame: Mapping[str, Any]) -> tuple[str, ...]:
+        """Ids of files that a message takes along."""
+        rules, files = self._brand.widget.files, frame.get("files") or []
+        if not isinstance(files, list) or not all(isinstance(one, str) and len(one) <= 64 for one in files):
+            raise RequestInvalid("Files of a message are a list of ids.", code="bad_frame")
+        if len(files) > (rules.max_count if rules else 0):
+            raise RequestInvalid("A message may not take so many files along.", code="too_many_files")
+        return tuple(files)
+
+    def _taken(self) -> dict[str, Any]:
+        """What files this visitor may bring, and the ticket for it; nothing where the brand takes none."""
+        rules = self._brand.widget.files
+        if rules is None:
+            return {}
+        ticket = self._gateway.visitors.ticket(self._brand.name, self._conversation)
+        types = [MEDIA_TYPES[kind].partition(";")[0] for kind in rules.kinds]
+        most = {"max_bytes": int(rules.max_mb * 1_000_000), "max_count": rules.max_count}
+        return {"files": {"ticket": ticket, "types": types, **most}}
 
     async def _feedback(self, frame: Mapping[str, Any]) -> None:
         value: Literal["up", "down"] | None
@@ -206,7 +228,7 @@ class _Session:
         self._gateway.member.stop(self._conversation, str(frame.get("turn")))
 
     async def _ping(self, _: Mapping[str, Any]) -> None:
-        renewed = {"visitor": self._token()} if time.monotonic() > self._renew_at else {}
+        renewed = {"visitor": self._token(), **self._taken()} if time.monotonic() > self._renew_at else {}
         await self._send({"type": "pong", **renewed})
 
     async def _turns(self, after: str | None, subscription: Subscription) -> tuple[list[dict[str, Any]], bool]:
@@ -240,6 +262,7 @@ class _Session:
                 "theme": {"accent": brand.theme.accent, "font": brand.theme.font},
             },
             "engine": self._gateway.engine.state,
+            **self._taken(),
             "with": await conversations.holder(self._gateway.db, self._conversation),
             "resumed": resumed,
             "turns": turns,

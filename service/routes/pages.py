@@ -25,7 +25,7 @@ MEDIA_TYPES = {
 }
 WIDGET_PARTS = (
     *("words", "colours", "storage", "elements", "markdown", "connection"),
-    *("announcer", "sheet", "composer", "outbox", "transcript", "view", "chat", "page"),
+    *("announcer", "sheet", "attachments", "composer", "outbox", "transcript", "view", "chat", "page"),
 )
 """The widget's files in order: each may use what stands in those before it."""
 

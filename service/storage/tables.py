@@ -204,6 +204,23 @@ handoffs = Table(
     UniqueConstraint("turn_id"),
     Index("ix_handoffs_conversation_id", "conversation_id"),
 )
+files = Table(
+    "files",
+    metadata,
+    # Of visitors of the widget; what is in them lies in the state folder, see `service.conversation.files`.
+    Column("id", String(64), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    # None until a message takes it along.
+    Column("inbox_id", ForeignKey("inbox.id")),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Index("ix_files_conversation_id", "conversation_id"),
+    Index("ix_files_inbox_id", "inbox_id"),
+    Index("ix_files_digest", "digest"),
+)
 tombstones = Table(
     "tombstones",
     metadata,

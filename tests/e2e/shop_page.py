@@ -27,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 import pytest
 from tests.unit.service import standing
+from configs.brand import Files
 from configs.home import Home
 from configs.service import Secret, Visitors
 from service.starting.serve import run, serve
@@ -34,7 +35,8 @@ standing.furnish(pytest.MonkeyPatch())
 folder, engine, port, origins = sys.argv[1:]
 config = standing.configured(engine, int(port))
 brand = config.brands["velmora"]
-widget = brand.widget.model_copy(update={"origins": tuple(json.loads(origins))})
+taken = Files(max_mb=0.05, max_count=2)
+widget = brand.widget.model_copy(update={"origins": tuple(json.loads(origins)), "files": taken})
 settings = config.service.model_copy(
     update={"visitors": Visitors(identity={"velmora": Secret(env="VELMORA_IDENTITY")})}
 )

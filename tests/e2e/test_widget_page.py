@@ -259,6 +259,56 @@ def test_a_page_offers_its_own_questions(page: Page, shop: Shop) -> None:
     expect(page.locator("brandvoice-chat .message.user")).to_contain_text("Is this bag in stock?")
 
 
+# -------------------------------------------------------------- files
+
+
+def test_a_visitor_sends_files_and_is_told_honestly_what_becomes_of_them(page: Page, shop: Shop) -> None:
+    page.goto(shop.page(before='<script src="/watch.js"></script>'))
+    launcher(page).click()
+    attach = page.get_by_role("button", name="Add a file")
+    expect(attach).to_be_visible()
+    chooser = page.locator("brandvoice-chat input[type=file]")
+    assert "image/png" in str(chooser.get_attribute("accept"))
+    name = "<img src=x onerror=alert(1)>.txt"
+    words = {"name": name, "mimeType": "text/plain", "buffer": b"My order is 4711."}
+    chooser.set_input_files([words])
+    chosen = page.locator("brandvoice-chat form .files li")
+    expect(chosen).to_contain_text("<img src=x")
+    expect(chosen).to_contain_text("1 kB")
+    chooser.set_input_files([{"name": "big.txt", "mimeType": "text/plain", "buffer": b"x" * 60_000}])
+    expect(page.get_by_text("big.txt is too large: a file can have 50 kB.")).to_be_visible()
+    chooser.set_input_files([{"name": "fine.png", "mimeType": "image/png", "buffer": b"MZ no picture \x00"}])
+    expect(page.get_by_text("fine.png: Files may be")).to_be_visible()
+    expect(chosen).to_have_count(1)
+    assert Axe().run(page).violations_count == 0
+    picture(page, "widget-files")
+
+    ask(page, "Here is my letter. How long do I have to return it?")
+    answered(page)
+    expect(chosen).to_have_count(0)
+    expect(page.get_by_text("The assistant cannot read files.")).to_be_visible()
+    link = page.locator("brandvoice-chat .sent a")
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.path().read_bytes() == b"My order is 4711."
+    assert page.url == f"{shop.site.url}/"
+
+    chooser.set_input_files([words])
+    expect(chosen).to_contain_text("1 kB")
+    page.get_by_role("button", name="Remove").click()
+    expect(chosen).to_have_count(0)
+    expect(attach).to_be_focused()
+    chooser.set_input_files([words])
+    expect(chosen).to_contain_text("1 kB")
+    page.get_by_role("button", name="Send message").click()
+    expect(page.locator("brandvoice-chat .message.bot").last).to_contain_text("I can read text only")
+    picture(page, "widget-files-sent")
+    page.reload()
+    expect(page.locator("brandvoice-chat .sent")).to_have_count(2)
+    assert Axe().run(page).violations_count == 0
+    assert page.evaluate("[ran, violations]") == [[], []]
+
+
 # -------------------------------------------------------------- who it is
 
 
@@ -339,8 +389,8 @@ def hostile_turn(number: int, payload: str) -> dict[str, Any]:
 
 
 OURS = (
-    "a, b, br, button, div, form, h2, h3, i, label, li, ol, p, path, section, span, strong, style, svg, table, td, "
-    "textarea, th, time, tr, ul"
+    "a, b, br, button, div, form, h2, h3, i, input, label, li, ol, p, path, section, span, strong, style, svg, table, "
+    "td, textarea, th, time, tr, ul"
 )
 SHOW = """async ([turns, ours]) => {
   const chat = document.querySelector('brandvoice-chat');

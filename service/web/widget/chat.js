@@ -72,8 +72,8 @@ class BrandvoiceChat extends ChatView {
 
   // -------------------------------------------------------------- what the visitor does
   /** Keeps the message until the server has confirmed it, and sends it now or when connected. */
-  say(text) {
-    this.outbox.add(text);
+  say(text, files = []) {
+    this.outbox.add(text, files);
     this.returned = false;
     this.connection.start();
     this.outbox.deliver();
@@ -125,6 +125,7 @@ class BrandvoiceChat extends ChatView {
     this.store.set('conversation', frame.conversation);
     this.store.set('brand', (this.brand = frame.brand));
     this.composer.limit = frame.limits?.max_message_chars ?? this.composer.limit;
+    this.composer.attachments.take(frame.files);
     this.engine = frame.engine;
     this.notice = '';
     this.onState(frame.with ?? BOT);
@@ -150,10 +151,11 @@ class BrandvoiceChat extends ChatView {
   fromSnapshot(turn) {
     const sentences = [];
     for (const sentence of turn.sentences ?? []) sentences[sentence.index] = sentence;
-    return { ...turn, sentences, tokens: turn.text, status: turn.status ?? (turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching') };
+    return { ...turn, files: turn.files ?? [], sentences, tokens: turn.text, status: turn.status ?? (turn.state === 'pending' ? 'queued' : sentences.length ? 'writing' : 'searching') };
   }
-  onPong({ visitor }) {
+  onPong({ visitor, files }) {
     if (visitor) this.store.set('visitor', visitor); // renewed
+    if (files) this.composer.attachments.take(files);
   }
   onAccepted({ client_id }) {
     this.outbox.settle(client_id);
@@ -161,8 +163,10 @@ class BrandvoiceChat extends ChatView {
   onTurn({ type, turn, client_ids, question }) {
     if (type === 'turn' && this.attendant.state === 'closed') this.attendant = BOT; // opened again
     for (const id of client_ids) this.outbox.settle(id);
+    const known = this.turn(turn);
+    const files = [...known.files, ...client_ids.flatMap((id) => this.outbox.find(id)?.files ?? [])];
     this.outbox.drop(client_ids);
-    Object.assign(this.turn(turn), { client_ids, question });
+    Object.assign(known, { client_ids, question, files });
   }
   /** Messages that a person reads: no answer is being written. */
   onHeard(frame) {
@@ -190,7 +194,7 @@ class BrandvoiceChat extends ChatView {
   turn(id, more = {}) {
     if (!this.turns.has(id)) {
       this.turns.set(id, {
-        turn: id, client_ids: [], question: '', state: 'running', status: 'searching', sentences: [], tokens: '', text: '',
+        turn: id, client_ids: [], question: '', files: [], state: 'running', status: 'searching', sentences: [], tokens: '', text: '',
         author: null, outcome: null, citations: [], feedback: null, error: null, at: new Date().toISOString(), ...more,
       });
     }

@@ -2,7 +2,7 @@ const MAX_MESSAGE_CHARS = 4000; // the gateway's default; a welcome with limits.
 
 /** Where the visitor writes: the field, what is left of it, the half-typed text that outlives the page. */
 class Composer {
-  /** `send(text)` takes what was written; `askForPerson()` is the button below. */
+  /** `send(text, files)` takes what was written; `askForPerson()` is the button below. */
   constructor(store, { send, askForPerson }) {
     Object.assign(this, { store, send, limit: MAX_MESSAGE_CHARS });
     this.input = h('textarea', {
@@ -17,7 +17,9 @@ class Composer {
     });
     this.input.value = store.get('draft') ?? '';
     this.button = h('button', { type: 'submit', class: 'send', part: 'send', 'aria-label': WORDS.send }, icon('send'));
-    this.field = h('div', { class: 'field' }, h('label', { for: 'input', class: 'sr' }, WORDS.input), this.input, this.button);
+    this.attachments = new Attachments(() => this.measure());
+    this.field = h('div', { class: 'field' }, h('label', { for: 'input', class: 'sr' }, WORDS.input), this.input,
+      this.attachments.button, this.attachments.chooser, this.button);
     this.person = h('button', { type: 'button', class: 'person', onclick: askForPerson }, icon('person'), WORDS.person);
     this.count = h('span', { id: 'count', role: 'status' });
     this.form = h('form', {
@@ -26,7 +28,7 @@ class Composer {
         event.preventDefault();
         this.submit();
       },
-    }, this.field, h('div', { class: 'under' }, this.person, this.count));
+    }, this.attachments.list, this.attachments.told, this.field, h('div', { class: 'under' }, this.person, this.count));
   }
   typed() {
     this.grow();
@@ -47,17 +49,21 @@ class Composer {
     this.count.textContent = tooLong ? WORDS.tooLong(-left, this.limit) : left <= this.limit / 10 ? WORDS.left(left) : '';
     this.field.toggleAttribute('data-invalid', tooLong);
     this.input.setAttribute('aria-invalid', String(tooLong));
-    this.button.setAttribute('aria-disabled', String(!length || tooLong));
-    return length > 0 && !tooLong;
+    const { busy, files } = this.attachments;
+    const fit = (length > 0 || files.length > 0) && !busy && !tooLong;
+    this.button.setAttribute('aria-disabled', String(!fit));
+    return fit;
   }
   submit() {
     if (!this.measure()) return;
     const text = this.input.value.trim();
+    const files = this.attachments.ready;
     this.clear();
-    this.send(text);
+    this.send(text, files);
   }
   clear() {
     this.input.value = '';
+    this.attachments.clear();
     clearTimeout(this.draft);
     this.store.set('draft', null);
     this.grow();

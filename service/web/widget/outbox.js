@@ -12,8 +12,8 @@ class Outbox {
   get awaits() {
     return this.messages.some((message) => !message.note);
   }
-  add(text) {
-    const entry = { client_id: uuid(), text, at: Math.max(Date.now(), (this.messages.at(-1)?.at ?? 0) + 1) };
+  add(text, files) {
+    const entry = { client_id: uuid(), text, files, at: Math.max(Date.now(), (this.messages.at(-1)?.at ?? 0) + 1) };
     this.store.set(`out:${entry.client_id}`, entry);
     this.messages.push({ ...entry, accepted: false, note: '' });
   }
@@ -24,7 +24,7 @@ class Outbox {
   deliver() {
     const message = this.messages.find((one) => !one.accepted && !(one.tries > GIVE_UP_AFTER));
     if (!message || message.sent || message.timer) return;
-    message.sent = this.send({ type: 'message', client_id: message.client_id, text: message.text });
+    message.sent = this.send({ type: 'message', client_id: message.client_id, text: message.text, files: message.files?.map(({ id }) => id) });
     if (message.sent) this.last = message.client_id;
   }
   again(message, ms = 0) {

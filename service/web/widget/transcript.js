@@ -45,18 +45,29 @@ class Transcript {
     return h('button', { type: 'button', class: 'act', 'data-key': key, onclick }, words);
   }
   drawQuestion(text, more = '') {
-    return h('div', { class: `message user${more}`, part: 'message user', dir: 'auto' }, spokenOnly(WORDS.you + ' '), text);
+    return text && h('div', { class: `message user${more}`, part: 'message user', dir: 'auto' }, spokenOnly(WORDS.you + ' '), text);
+  }
+  drawFiles(files) {
+    return files?.length > 0 && h('ul', { class: 'files sent', 'aria-label': WORDS.sentFiles }, ...files.map((file) => h('li', {},
+      h('a', {
+        href: this.actions.address(file), download: file.name, 'data-key': `file-${file.id}`,
+        onclick: (event) => (event.currentTarget.href = this.actions.address(file)), // the ticket may be a newer one
+      }, icon('clip'), h('bdi', { class: 'name' }, file.name)), h('span', {}, inWords(file.size)))));
   }
   drawWaiting(message, line) {
     const note = message.note || (message.accepted ? '' : line === 'open' ? WORDS.sending : WORDS.unsent);
     return [
       this.drawQuestion(message.text, ' waiting'),
+      this.drawFiles(message.files),
       note && h('div', { class: message.note ? 'note trouble' : 'note' }, note,
         message.note && !message.accepted ? this.act('again', WORDS.retry, () => this.actions.again(message)) : null),
     ];
   }
   drawTurn(turn, { vote, newest, name, shown }) {
-    const nodes = [turn.question && this.drawQuestion(turn.question), this.drawAnswer(turn, name, shown)];
+    const asked = turn.question || turn.files.length;
+    const unread = turn.files.length && turn.question && turn.state === 'done' && turn.outcome !== 'handed_off';
+    const nodes = [this.drawQuestion(turn.question), this.drawFiles(turn.files),
+      unread && h('div', { class: 'note' }, WORDS.filesForPeople), this.drawAnswer(turn, name, shown)];
     if (isRunning(turn)) {
       nodes.push(h('div', { class: 'typing' },
         h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')),
@@ -64,9 +75,9 @@ class Transcript {
         turn.turn && this.act('stop', WORDS.stop, () => this.actions.stop(turn.turn))));
     } else if (turn.state === 'failed') {
       nodes.push(h('div', { class: 'message trouble', dir: 'auto' }, turn.error?.message || WORDS.failed),
-        newest && h('div', { class: 'note' }, this.act('retry', WORDS.retry, () => this.actions.say(turn.question))));
-    } else if (turn.state === 'done' && turn.question) nodes.push(...this.drawFoot(turn, vote, newest));
-    else nodes.push(h('div', { class: turn.question ? 'foot mine' : 'foot' }, this.drawTime(turn)));
+        newest && turn.question && h('div', { class: 'note' }, this.act('retry', WORDS.retry, () => this.actions.say(turn.question))));
+    } else if (turn.state === 'done' && asked) nodes.push(...this.drawFoot(turn, vote, newest));
+    else nodes.push(h('div', { class: asked ? 'foot mine' : 'foot' }, this.drawTime(turn)));
     return nodes;
   }
   drawAnswer(turn, name, shown) {

@@ -34,7 +34,7 @@ class ChatView extends HTMLElement {
     }
     this.phone = matchMedia('(max-width: 639.98px)');
     this.composer = new Composer(this.store, {
-      send: (text) => this.say(text),
+      send: (text, files) => this.say(text, files),
       askForPerson: () => this.say(WORDS.personMessage),
     });
     this.transcript = new Transcript({
@@ -42,6 +42,7 @@ class ChatView extends HTMLElement {
       stop: (turn) => this.connection.send({ type: 'stop', turn }),
       vote: (turn, value) => this.vote(turn, value),
       again: (message) => this.outbox.again(Object.assign(message, { tries: 0 })),
+      address: (file) => this.composer.attachments.address(file),
       openSource: (citation, opener) => this.sheet.open(citation, opener),
     });
     this.announcer = new Announcer();
