@@ -34,7 +34,11 @@ def run_list(
     query |= {key: value for key, value in (("brand", brand), ("state", state), ("channel", channel)) if value}
 
     async def stored(desk: Desk) -> dict[str, Any]:
-        return {"conversations": await desk.listed(brand=brand, state=state, channel=channel, limit=limit)}
+        return {
+            "conversations": await desk.listed(
+                brands=(brand,) if brand else None, state=state, channel=channel, limit=limit
+            )
+        }
 
     found = _either(deployment, url, lambda gateway: gateway.get(PATH, **query), stored, {"conversations": []})
     if as_json:

@@ -111,7 +111,7 @@ class Desk:
     async def listed(
         self,
         *,
-        brand: str | None = None,
+        brands: Sequence[str] | None = None,
         state: State | None = None,
         channel: str | None = None,
         before: datetime | None = None,
@@ -120,7 +120,7 @@ class Desk:
         """Conversations, those that changed hands or began last first.
 
         Args:
-            brand: Of this brand only.
+            brands: Of these brands only.
             state: In this state only.
             channel: On this channel only.
             before: Only those that changed before this moment, for the next page.
@@ -129,9 +129,10 @@ class Desk:
         changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
         query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
         query = query.order_by(changed.desc()).limit(limit)
-        for column, wanted in ((conversations.c.brand, brand), (conversations.c.channel, channel)):
-            if wanted:
-                query = query.where(column == wanted)
+        if brands is not None:
+            query = query.where(conversations.c.brand.in_(brands))
+        if channel:
+            query = query.where(conversations.c.channel == channel)
         if state:
             query = query.where(conversations.c.state == state)
         if before:
