@@ -129,9 +129,10 @@ class BrandvoiceChat extends ChatView {
     this.engine = frame.engine;
     this.notice = '';
     this.onState(frame.with ?? BOT);
-    const kept = frame.resumed ? this.whole().map((turn) => [turn.turn, turn]) : [];
-    this.turns = new Map([...kept, ...frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)])]);
-    this.outbox.resume(new Set(frame.turns.flatMap((turn) => turn.client_ids)), same);
+    const known = new Set(frame.turns.flatMap((turn) => turn.client_ids));
+    const kept = frame.resumed ? this.whole().filter((turn) => !turn.client_ids.some((id) => known.has(id))) : [];
+    this.turns = new Map([...kept, ...frame.turns.map((turn) => this.fromSnapshot(turn))].map((turn) => [turn.turn, turn]));
+    this.outbox.resume(known, same);
     for (const [turn, value] of this.votes) {
       if (this.turns.has(turn)) this.connection.send({ type: 'feedback', turn, value });
       else this.keepVote(turn); // a conversation that is over takes no votes
@@ -163,10 +164,16 @@ class BrandvoiceChat extends ChatView {
   onTurn({ type, turn, client_ids, question }) {
     if (type === 'turn' && this.attendant.state === 'closed') this.attendant = BOT; // opened again
     for (const id of client_ids) this.outbox.settle(id);
-    const known = this.turn(turn);
-    const files = [...known.files, ...client_ids.flatMap((id) => this.outbox.find(id)?.files ?? [])];
+    const files = client_ids.flatMap((id) => this.outbox.find(id)?.files ?? []);
     this.outbox.drop(client_ids);
-    Object.assign(known, { client_ids, question, files });
+    // Words that a person was to read, and nobody did, are answered by another turn after all.
+    for (const other of this.turns.values()) {
+      if (other.turn === turn || !other.client_ids.some((id) => client_ids.includes(id))) continue;
+      files.push(...other.files);
+      this.turns.delete(other.turn);
+    }
+    const known = this.turn(turn);
+    Object.assign(known, { client_ids, question, files: [...known.files, ...files] });
   }
   /** Messages that a person reads: no answer is being written. */
   onHeard(frame) {

@@ -75,7 +75,7 @@ class Transcript {
         turn.turn && this.act('stop', WORDS.stop, () => this.actions.stop(turn.turn))));
     } else if (turn.state === 'failed') {
       nodes.push(h('div', { class: 'message trouble', dir: 'auto' }, turn.error?.message || WORDS.failed),
-        newest && turn.question && h('div', { class: 'note' }, this.act('retry', WORDS.retry, () => this.actions.say(turn.question))));
+        newest && turn.question && turn.error?.code !== 'gave_up' && h('div', { class: 'note' }, this.act('retry', WORDS.retry, () => this.actions.say(turn.question))));
     } else if (turn.state === 'done' && asked) nodes.push(...this.drawFoot(turn, vote, newest));
     else nodes.push(h('div', { class: asked ? 'foot mine' : 'foot' }, this.drawTime(turn)));
     return nodes;

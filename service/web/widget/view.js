@@ -211,8 +211,9 @@ class ChatView extends HTMLElement {
     this.heading.textContent = name || this.option('label') || WORDS.launcher;
     this.face.textContent = [...(name.replace(/^(the|maison|la|le)\s+/i, '') || '·')][0];
     const person = this.attendant.state === 'person';
+    // The strip below names the person; here it would stand a second time.
     this.presence.textContent = state === 'open'
-      ? (person ? WORDS.withPerson(this.attendant.owner) : this.engine === 'ready' ? WORDS.online : WORDS.offline)
+      ? (person || this.engine === 'ready' ? WORDS.online : WORDS.offline)
       : ['idle', 'connecting'].includes(state) ? WORDS.connecting : WORDS.offline;
     this.presence.toggleAttribute('data-on', state === 'open' && (person || this.engine === 'ready'));
   }
