@@ -99,6 +99,7 @@ def _tell(receipt: Receipt) -> None:
     rows = [["database", name, count] for name, count in receipt.rows.items()]
     rows += [[name, "rows", count] for name, count in receipt.file_rows.items()]
     rows += [[name, "places overwritten", count] for name, count in receipt.file_places.items()]
+    rows += [["files", "that they sent", receipt.files_deleted]] if receipt.files_deleted else []
     rows += [[one.path, "training rows", one.rows] for one in receipt.datasets if one.rows]
     if rows:
         output.table(["where", "would go" if receipt.dry_run else "gone", "how many"], rows)

@@ -168,6 +168,8 @@ async def test_a_conversation_id_alone_opens_nothing_and_a_signed_identity_what_
 
         (bound,) = await hello(url, **known, identity=signed("user-7"))
         assert bound["conversation"] == mine["conversation"]
+        shown = await gateway.desk.shown(mine["conversation"])
+        assert shown["identity"] == "user-7", "people see who it is"
         (elsewhere,) = await hello(url, identity=signed("user-7"))
         assert elsewhere["conversation"] == mine["conversation"]
         (after_logout,) = await hello(url, **known)
