@@ -111,8 +111,8 @@ async def test_the_transcript_shows_what_is_done_runs_failed_and_waits(db: Datab
     assert times == sorted(times)
     assert all(time.endswith("+00:00") for time in times)
     blank: dict[str, object] = {
-        "question": "Returns?", "files": [], "sentences": [], "text": "", "author": None, "outcome": None, "citations": [],
-        "feedback": None, "error": None,
+        "question": "Returns?", "files": [], "sentences": [], "text": "", "author": None, "outcome": None,
+        "citations": [], "feedback": None, "error": None,
     }  # fmt: skip
     assert shown == [
         blank
