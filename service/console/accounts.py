@@ -302,11 +302,6 @@ def change_own(
         audit.note(connection, by=person, action="person.password", subject=person.email, detail={"by": "person"})
 
 
-def forget_old_links(connection: Connection) -> int:
-    """Delete those that have ended; returns how many."""
-    return connection.execute(delete(person_links).where(person_links.c.ends_at <= now())).rowcount
-
-
 def _must_govern(by: Person | str, roles: Mapping[str, Role]) -> None:
     # A name alone is the command line's, whose user holds the database itself.
     if isinstance(by, Person) and not governs(by, roles):

@@ -83,11 +83,6 @@ def succeeded(connection: Connection, account: Counted, address: Counted) -> Non
     )
 
 
-def forget_old(connection: Connection) -> int:
-    """Delete what has run out; returns how many."""
-    return connection.execute(delete(sign_in_failures).where(sign_in_failures.c.forget_at <= now())).rowcount
-
-
 def _kept(connection: Connection, counted: tuple[Counted, ...]) -> dict[str, tuple[int, datetime, datetime]]:
     """Failures, until when it is paused, and when it is forgotten, by digest."""
     table = sign_in_failures

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from service.bootstrap import Gateway
-from service.console import accounts, sessions
+from service.console import accounts, links, sessions
 from service.console.access import CONSOLE, EVERY, Admin, Person, Role
 from service.console.accounts import Account
 from service.console.pages import gettext, page_router, redirect, render
@@ -264,7 +264,8 @@ def _person_page(team: Team) -> APIRouter:
 
 def link_of(request: Request, token: str) -> str:
     """The address of a link, as the browser that asks names this gateway."""
-    return str(request.url.replace(path=f"{CONSOLE}/set-up", query=f"link={token}", fragment=""))
+    # The browser's own word for where it is: a proxy before us may have another scheme.
+    return links.address(request.headers.get("origin") or str(request.base_url), token)
 
 
 def _role(name: str) -> Role:

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists
 
 from configs.brand import Brand
 from service.errors import ServiceError
+from service.keeping import sign_ins
 from service.storage import tombstones
 from service.storage.belonging import add, count_with_all, delete_with_all
 from service.storage.database import Database, now
@@ -93,6 +94,7 @@ async def run(db: Database, brands: Mapping[str, Brand], *, dry_run: bool = Fals
     if not dry_run:
         while await db.write(lambda connection: tombstones.sweep(connection, at), durable=False):
             continue
+        await db.write(lambda connection: sign_ins.sweep(connection, at), durable=False)
     return done
 
 
