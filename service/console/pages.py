@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
@@ -186,9 +186,11 @@ def _environment(language: str) -> Environment:
     )
     made.filters.update(
         when=lambda at: format_datetime(at, "d MMM y HH:mm", locale=locale),
+        day=lambda at: format_skeleton("MMMd", at, locale=locale),
         ago=partial(_ago, locale=locale),
         number=lambda value: format_decimal(value, locale=locale),
         percent=lambda value: format_percent(value, "#,##0.#%", locale=locale),
+        attributes=lambda thing, *names: [getattr(thing, name) for name in names],
     )
     made.globals.update(
         language=language, direction=locale.text_direction, languages=LANGUAGES, charts=charts, Role=Role, every="*"
