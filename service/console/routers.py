@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
 from service.console.changes import changes_router
+from service.console.corrections import corrections_router
 from service.console.overview import overview_router
 from service.console.own import own_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
@@ -23,6 +24,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         own_router(gateway),
         people_router(gateway),
         changes_router(gateway),
+        corrections_router(gateway),
         overview_router(gateway),
     )
 

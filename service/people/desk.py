@@ -7,13 +7,13 @@ are sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import House
 from service.conversation.takeover import Change, State
 from service.conversation.wire import said_frame, state_frame, withheld_frame
@@ -28,6 +28,10 @@ AT_ONCE = 200
 """Waiting conversations that are looked at in one go, those that wait longest first."""
 
 
+async def _nobody_answers(_: str) -> None:
+    """Where no gateway runs in this process."""
+
+
 class Desk:
     """What people can do with conversations."""
 
@@ -38,6 +42,7 @@ class Desk:
         *,
         hub: Hub | None = None,
         hush: Callable[[str], None] = lambda _: None,
+        answer: Callable[[str], Awaitable[None]] = _nobody_answers,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """Open it.
@@ -47,12 +52,14 @@ class Desk:
             house: The deployment.
             hub: Its widgets; none where no gateway runs in this process.
             hush: Stops what the bot is saying in a conversation.
+            answer: Lets it answer what is open in one.
             wake: Says that there is something to send.
         """
         self._db = db
         self._house = house
         self._hub = hub or Hub()
         self._hush = hush
+        self._answer = answer
         self._wake = wake
 
     async def take(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
@@ -105,6 +112,8 @@ class Desk:
             change = await self._db.write(lambda c, row=row: takeover.nobody_came(c, row.id, house=self._house))  # type: ignore[misc]
             if change is not None:
                 self.announce(change)
+                if change.became == "bot":
+                    await self._answer(row.id)
                 told += 1
         return told
 
@@ -181,6 +190,7 @@ def _summary(row: Row[Any]) -> dict[str, Any]:
         "owner": row.owner,
         "since": (row.state_at or row.created_at).isoformat(),
         "created_at": row.created_at.isoformat(),
+        "identity": row.identity,
     }
 
 
@@ -202,12 +212,13 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     moved = select(transitions).where(transitions.c.conversation_id == conversation).order_by(transitions.c.id)
     handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
     changes = connection.execute(moved).all()
+    sent, unread = files.by_turn(connection, conversation), files.by_message(connection, conversation)
     return {
         **_summary(about),
         "messages": [
-            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row)),
+            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row, sent)),
             *(
-                _line("customer", row.text, row.received_at, state="waiting")
+                _line("customer", row.text, row.received_at, state="waiting", files=unread.get(row.id, ()))
                 for row in connection.execute(waiting.order_by(inbox.c.id)).all()
             ),
         ],
@@ -233,11 +244,11 @@ def _change(row: Row[Any]) -> Mapping[str, Any]:
     return {"from": row.was, "to": row.became, "by": row.by, "why": row.why, "at": row.at.isoformat()}
 
 
-def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
+def _lines(row: Row[Any], sent: Mapping[str, Sequence[Any]]) -> Sequence[dict[str, Any]]:
     """A turn as what the customer said, and what was said to them."""
     found = []
-    if row.question:
-        found.append(_line("customer", row.question, row.created_at, turn=row.id))
+    if row.question or row.id in sent:
+        found.append(_line("customer", row.question, row.created_at, turn=row.id, files=sent.get(row.id, ())))
     if row.text:
         state = (
             "withheld" if row.state == "withheld" else row.delivery or ("failed" if row.state == "failed" else "sent")
@@ -259,4 +270,5 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
+    blank["files"] = ()
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

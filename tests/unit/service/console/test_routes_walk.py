@@ -14,8 +14,10 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import BaseRoute
 
 from service.console.access import Needs
+from service.corrections.terms import Proposal, Who
 from service.security import ApiKeys
 from tests.unit.service.console.seats import Browser, Role, admin, browser, seat
+from tests.unit.service.corrections.support import answered
 from tests.unit.service.test_gateway import KEY, SENDERS, Door, door, home, locked  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
@@ -35,6 +37,8 @@ OPEN = {
     "/readyz": "whoever keeps it running",
     "/metrics": "whoever keeps it running",
     "/ws/chat": "visitors, by site key and origin",
+    "/v1/widget/files": "visitors, by a sealed ticket and origin",
+    "/v1/widget/files/{file}": "visitors, by a sealed ticket",
     "/webhooks/{channel}/{app}": "platforms, which sign",
     "/install/{channel}/{app}": "whoever holds a sealed link",
     "/install/{channel}/{app}/callback": "whoever holds a sealed link",
@@ -48,6 +52,7 @@ OPEN = {
 LISTS = {
     "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit",
     "/console", "/console/people", "/console/changes",
+    "/v1/corrections", "/console/corrections",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
 BODIES: dict[str, dict[str, Any]] = {
@@ -57,6 +62,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/conversations/{conversation}/messages": {"text": "Hello", "id": "1"},
     "/v1/conversations/{conversation}/notes": {"text": "Hello"},
     "/v1/brands/{brand}/adapters/{version}/promote": {"override": {"reason": "because"}},
+    "/v1/corrections/turns/{turn}": {"kind": "voice", "corrected": "x"},
+    "/v1/corrections/brands/{brand}/difference": {"document": "returns.md", "text": "x"},
+    "/v1/corrections/{correction}": {"corrected": "x"},
+    "/v1/corrections/{correction}/review": {"accepts": True},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
@@ -117,11 +126,23 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
     return {
         "brand": "velmora",
         "conversation": conversation,
+        "file": "a-file",
         "turn": done["turn"],
         "version": "1",
         "model": "velmora",
         "who": colleague.get("/v1/me").json()["id"],
+        "correction": corrected(locked),
     }
+
+
+def corrected(door: Door) -> str:  # noqa: F811
+    """A correction that waits for review."""
+    portal = door.client.portal
+    assert portal is not None
+    turn = portal.call(answered, door.gateway.db)
+    proposal = Proposal(turn, "refusal", Who("Dewi"), corrected="We regret.")
+    one: str = portal.call(door.gateway.corrections.propose, proposal).id
+    return one
 
 
 def routes(door: Door) -> list[BaseRoute]:  # noqa: F811
