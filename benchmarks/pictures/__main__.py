@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -17,7 +18,7 @@ from service.console.sessions import COOKIE
 
 FOLDER = ROOT / "docs" / "images" / "console"
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
-THEMES = ("light", "dark")
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # Without these a browser without a network looks up its maker's hosts at every start.
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-background-networking")
 Step = Callable[[Page], None]

@@ -205,8 +205,8 @@ class _Reading:
             .where(turns.c.created_at >= self._begins, turns.c.created_at < self._ends + timedelta(days=1))
             .subquery()
         )
-        order = {"partition_by": spoken.c.conversation, "order_by": spoken.c.number}
-        numbered = select(spoken, func.sum(spoken.c.begins).over(**order).label("exchange")).subquery()
+        order: dict[str, Any] = {"partition_by": spoken.c.conversation, "order_by": spoken.c.number}
+        numbered = select(*spoken.c, func.sum(spoken.c.begins).over(**order).label("exchange")).subquery()
         last = func.max(numbered.c.number)
         whole = (
             select(

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
 
+from service.console.said import _
 from service.console.tokens import digest
 from service.storage.database import insert_new, now
 from service.storage.people_tables import sign_in_failures
 
+WAIT = _("Too many attempts. Wait %(seconds)s seconds, then try again.")
 LONGEST_S = 900.0
 FORGOTTEN_AFTER = timedelta(hours=24)
 
