@@ -11,15 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from service.conversation import takeover
 from service.conversation.house import House
-from service.conversation.takeover import Change, State
+from service.conversation.takeover import Change
 from service.conversation.wire import said_frame, state_frame, withheld_frame
 from service.errors import ConversationUnknown
+from service.people import listing
+from service.people.listing import ALL, Listing, Wanted, summary
 from service.storage.database import Database, now
-from service.storage.tables import conversations, handoffs, inbox, outbox, transitions, turns
+from service.storage.tables import conversations, feedback, handoffs, inbox, outbox, transitions, turns
 from service.turns.handover_rules import open_minutes
 from service.turns.hub import Hub
 
@@ -108,36 +110,9 @@ class Desk:
                 told += 1
         return told
 
-    async def listed(
-        self,
-        *,
-        brand: str | None = None,
-        state: State | None = None,
-        channel: str | None = None,
-        before: datetime | None = None,
-        limit: int = 50,
-    ) -> list[dict[str, Any]]:
-        """Conversations, those that changed hands or began last first.
-
-        Args:
-            brand: Of this brand only.
-            state: In this state only.
-            channel: On this channel only.
-            before: Only those that changed before this moment, for the next page.
-            limit: At most so many.
-        """
-        changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
-        query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
-        query = query.order_by(changed.desc()).limit(limit)
-        for column, wanted in ((conversations.c.brand, brand), (conversations.c.channel, channel)):
-            if wanted:
-                query = query.where(column == wanted)
-        if state:
-            query = query.where(conversations.c.state == state)
-        if before:
-            query = query.where(changed < before)
-        rows = await self._db.read(lambda connection: connection.execute(query).all())
-        return [_summary(row) for row in rows]
+    async def listed(self, wanted: Wanted = ALL, *, cursor: str | None = None, limit: int = 50) -> Listing:
+        """Conversations, those in which something was said last first; see `listing.listed`."""
+        return await self._db.read(lambda connection: listing.listed(connection, wanted, cursor=cursor, limit=limit))
 
     async def shown(self, conversation: str) -> dict[str, Any]:
         """A conversation with who said what, its hand-overs, notes and changes of hands.
@@ -170,27 +145,15 @@ class Desk:
             self._wake()
 
 
-def _summary(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "brand": row.brand,
-        "channel": row.channel,
-        "account": row.account,
-        "state": row.state,
-        "owner": row.owner,
-        "since": (row.state_at or row.created_at).isoformat(),
-        "created_at": row.created_at.isoformat(),
-    }
-
-
 def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     about = connection.execute(select(conversations).where(conversations.c.id == conversation)).one_or_none()
     if about is None:
         return None
     mine = turns.c.conversation_id == conversation
     said = (
-        select(turns, outbox.c.state.label("delivery"))
+        select(turns, outbox.c.state.label("delivery"), feedback.c.value.label("thumb"))
         .outerjoin(outbox, outbox.c.turn_id == turns.c.id)
+        .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
         .where(mine)
         .order_by(turns.c.number.desc())
         .limit(SHOWN_TURNS)
@@ -202,7 +165,7 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
     changes = connection.execute(moved).all()
     return {
-        **_summary(about),
+        **summary(about),
         "messages": [
             *(line for row in reversed(connection.execute(said).all()) for line in _lines(row)),
             *(
@@ -250,6 +213,8 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
                 name=row.author,
                 state=state,
                 outcome=row.outcome,
+                support=row.support,
+                thumb=row.thumb,
                 sources=[f"{one['title']} ({one['document']})" for one in row.citations or ()],
             )
         )
@@ -258,4 +223,5 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
+    blank |= {"support": None, "thumb": None}
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}
