@@ -11,6 +11,8 @@ from pydantic import Field
 
 from configs.adapter_manifest import AdapterManifest, Digest, read_adapter, read_form
 from configs.brand import Brand, Gate, Strict
+from configs.cases import case_files
+from configs.home import Home
 
 VERDICT_FILE = "verdict.json"
 BASE_VERSION = "base"
@@ -30,17 +32,17 @@ class Conditions(Strict):
     candidate: Judged
     current: Judged
     base_sha256: Digest | None = Field(description="Of the base model; null where another machine serves it.")
-    questions_sha256: Digest = Field(description="Of the file of held-out questions.")
+    questions_sha256: Digest = Field(description="Of the files of held-out questions.")
     gate_sha256: Digest = Field(description="Of margins and floors.")
 
 
 def conditions(
-    adapters: Path, brand: Brand, candidate: AdapterManifest, current: str, base_sha256: str | None
+    home: Home, brand: Brand, candidate: AdapterManifest, current: str, base_sha256: str | None
 ) -> Conditions:
     """What a verdict on this candidate holds for as things stand.
 
     Args:
-        adapters: The folder of the brand's versions.
+        home: Where the brand's versions and the questions that people added lie.
         brand: With its held-out questions and its gate.
         candidate: The manifest of the version that is judged.
         current: The version that speaks now; `BASE_VERSION` where the base model does.
@@ -49,12 +51,13 @@ def conditions(
     Raises:
         AdapterInvalid: The version that speaks now is not whole.
     """
-    speaking = None if current == BASE_VERSION else read_adapter(adapters / current, verify=False).weights_sha256
+    there = home.adapters / brand.name / current
+    speaking = None if current == BASE_VERSION else read_adapter(there, verify=False).weights_sha256
     return Conditions(
         candidate=Judged(version=candidate.version, weights_sha256=candidate.weights_sha256),
         current=Judged(version=current, weights_sha256=speaking),
         base_sha256=base_sha256,
-        questions_sha256=questions_sha256(brand),
+        questions_sha256=questions_sha256(brand, home),
         gate_sha256=gate_sha256(brand.gate),
     )
 
@@ -87,10 +90,9 @@ def read_verdict(folder: Path) -> RecordedVerdict | None:
     return read_form(path, RecordedVerdict, "verdict") if path.is_file() else None
 
 
-def questions_sha256(brand: Brand) -> str:
-    """Digest of the brand's held-out questions as they stand; of nothing where it names none."""
-    path = brand.questions
-    return hashlib.sha256(path.read_bytes() if path is not None and path.is_file() else b"").hexdigest()
+def questions_sha256(brand: Brand, home: Home) -> str:
+    """Digest of the brand's held-out questions as they stand; of nothing where it has none."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in case_files(brand, home))).hexdigest()
 
 
 def gate_sha256(gate: Gate) -> str:

@@ -77,6 +77,12 @@ class ConversationUnknown(StorageError):
     code = "conversation_unknown"
 
 
+class CannedReplyUnknown(StorageError):
+    """There is no such canned reply."""
+
+    code = "canned_reply_unknown"
+
+
 class TakenByAnother(ServiceError):
     """Another person has the conversation."""
 

@@ -17,7 +17,9 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from configs.brand import Strict
+from configs.brand import Brand, Strict
+from configs.cases import case_files
+from configs.home import Home
 from retrieval.errors import BadLine
 from retrieval.json_lines import read_lines
 from training.errors import DataInvalid
@@ -166,6 +168,21 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         DataInvalid: As for conversations.
     """
     return _read(path, Question, lambda _: None)
+
+
+def read_cases(brand: Brand, home: Home) -> tuple[Question, ...]:
+    """All held-out questions of a brand, those that people added last; none where it has no file of them.
+
+    Raises:
+        DataInvalid: As for conversations, or an id stands in both files.
+    """
+    found: dict[str, Question] = {}
+    for path in case_files(brand, home):
+        for number, one in enumerate(read_questions(path), start=1):
+            if one.id in found:
+                raise DataInvalid([BadLine(path, number, f"the id {one.id!r} stands in another file already")])
+            found[one.id] = one
+    return tuple(found.values())
 
 
 def data_sha256(conversations: Iterable[Conversation]) -> str:

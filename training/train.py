@@ -32,7 +32,7 @@ from configs.load import configs_folder
 from configs.training import AdapterRecipe, DpoRecipe, Recipe, read_adapter_recipe
 from retrieval.errors import RetrievalError
 from training.base_model import prepare_base_model
-from training.conversations import read_questions
+from training.conversations import read_cases
 from training.data.preferences import Shop, pairs_sha256, read_pairs
 from training.data.split import assert_no_overlap
 from training.errors import RecipeInvalid, TrainingError, TrainingFailed
@@ -177,9 +177,8 @@ def _from_pairs(source: Source, recipe: DpoRecipe, run: Mapping[str, Any]) -> Tr
             min_answerability=brand.retrieval.min_answerability,
         ),
     )
-    if brand.questions is not None:
-        asked = [question for pair in pairs for question in pair.row.questions]
-        assert_no_overlap(asked, [one.question for one in read_questions(brand.questions)])
+    asked = [question for pair in pairs for question in pair.row.questions]
+    assert_no_overlap(asked, [one.question for one in read_cases(brand, source.home)])
     start = None if recipe.start_from == BASE else source.home.adapters / brand.name / recipe.start_from
     return dpo.main(dpo.Job(recipe=recipe, examples=pairs, start=start, **run))
 
@@ -234,11 +233,9 @@ def keep_apart(source: Source, built: Built) -> None:
     Raises:
         DataOverlap: Some are.
     """
-    if source.brand.questions is None:
-        return
     own = [said.content for one in source.conversations for said in one.messages if said.role == "user"]
     general = [said.content for one in built.examples if one.kind == "general" for said in one.messages]
-    assert_no_overlap([*own, *general], [one.question for one in read_questions(source.brand.questions)])
+    assert_no_overlap([*own, *general], [one.question for one in read_cases(source.brand, source.home)])
 
 
 def up_to_date(adapters: Path, origin: Origin, knowledge_version: str) -> Path | None:

@@ -334,6 +334,6 @@ def _last_words(connection: Connection, ids: Sequence[str]) -> dict[str, dict[st
     pending = select(inbox.c.conversation_id, inbox.c.text).where(
         inbox.c.conversation_id.in_(ids), inbox.c.turn_id.is_(None), ~inbox.c.withdrawn
     )
-    for row in connection.execute(pending.order_by(inbox.c.id)).all():
-        found[row.conversation_id] = {"from": "customer", "name": None, "text": row.text[:SHOWN_CHARS]}
+    for name, text in connection.execute(pending.order_by(inbox.c.id)):
+        found[name] = {"from": "customer", "name": None, "text": text[:SHOWN_CHARS]}
     return found

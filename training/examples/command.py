@@ -10,7 +10,7 @@ from pathlib import Path
 from configs.errors import ConfigError
 from configs.training import Data, read_recipe
 from retrieval.errors import RetrievalError
-from training.conversations import data_sha256, read_questions
+from training.conversations import data_sha256, read_cases
 from training.data.general import general_sha256, with_general
 from training.errors import RecipeInvalid, TrainingError
 from training.examples import rendering
@@ -68,10 +68,11 @@ def probes(source: Source) -> tuple[rendering.Probe, ...]:
         RecipeInvalid: The brand has none.
     """
     brand = source.brand
-    if brand.questions is None:
+    cases = read_cases(brand, source.home)
+    if not cases:
         raise RecipeInvalid(f"the brand {brand.name!r} names no held-out questions; set `questions` in its YAML")
     return rendering.build_probes(
-        read_questions(brand.questions),
+        cases,
         source.knowledge,
         brand=brand.name,
         display_name=brand.display_name,

@@ -19,7 +19,7 @@ from configs.base_manifest import BaseInvalid, base_folder, read_base
 from configs.verdict import BASE_VERSION, VERDICT_FILE, Conditions, RecordedVerdict, conditions
 from configs.whole_file import replace_text
 from retrieval.prompt import template_sha256
-from training.conversations import Question, read_questions
+from training.conversations import Question, read_cases
 from training.errors import EvaluationBroken, RecipeInvalid
 from training.examples.sources import Source
 from training.judging.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
@@ -78,18 +78,19 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
     """
     source = Source.open(request.brand, environment)
     brand = source.brand
-    if brand.questions is None:
+    cases = read_cases(brand, source.home)
+    if not cases:
         raise RecipeInvalid(
             f"the brand {brand.name!r} has no held-out questions to compare on; set `questions` in its YAML"
         )
-    questions = _spread(read_questions(brand.questions), request.limit)
+    questions = _spread(cases, request.limit)
     key = environment.get("BRANDVOICE_API_KEY")
     current = _speaking(request, key)
     if current == request.candidate:
         raise RecipeInvalid(f"{brand.name}@{current} speaks already; name another version as candidate")
     adapters = source.home.adapters / brand.name
     candidate = read_adapter(adapters / request.candidate)
-    holds_for = conditions(adapters, brand, candidate, current, _base_sha256(source))
+    holds_for = conditions(source.home, brand, candidate, current, _base_sha256(source))
     folder = source.home.evaluations / brand.name / request.candidate
     versions = [current, request.candidate]
     if request.baseline and current != BASE_VERSION:
