@@ -8,7 +8,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -108,6 +108,8 @@ class Gateway:
     ratings: Ratings
     team: TeamInSlack
     """People who answer in Slack."""
+    executor: Executor
+    """The threads that search and check: milliseconds of work only."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -247,7 +249,7 @@ async def open_gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), tuple(problems),
+            TeamInSlack(db, house, desk), executor, tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()

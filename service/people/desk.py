@@ -127,6 +127,20 @@ class Desk:
             )
         return whole
 
+    async def brand_of(self, conversation: str) -> str:
+        """The brand that a conversation is with, by which people are let at it.
+
+        Raises:
+            ConversationUnknown: There is none.
+        """
+        query = select(conversations.c.brand).where(conversations.c.id == conversation)
+        brand: str | None = await self._db.read(lambda connection: connection.execute(query).scalar_one_or_none())
+        if brand is None:
+            raise ConversationUnknown(
+                f"There is no conversation {conversation!r}. See `brandvoice conversations list`."
+            )
+        return brand
+
     async def _do(self, work: Callable[[Connection], Change]) -> Change:
         change = await self._db.write(work)
         self.announce(change)
@@ -145,13 +159,20 @@ class Desk:
             self._wake()
 
 
+# Without the evidence, which is long and shown elsewhere.
+_SAID = (
+    *(turns.c.id, turns.c.number, turns.c.question, turns.c.text, turns.c.state, turns.c.outcome, turns.c.support),
+    *(turns.c.citations, turns.c.author, turns.c.created_at, turns.c.finished_at),
+)
+
+
 def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     about = connection.execute(select(conversations).where(conversations.c.id == conversation)).one_or_none()
     if about is None:
         return None
     mine = turns.c.conversation_id == conversation
     said = (
-        select(turns, outbox.c.state.label("delivery"), feedback.c.value.label("thumb"))
+        select(*_SAID, outbox.c.state.label("delivery"), feedback.c.value.label("thumb"))
         .outerjoin(outbox, outbox.c.turn_id == turns.c.id)
         .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
         .where(mine)

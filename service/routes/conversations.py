@@ -5,17 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from service.bootstrap import Gateway
+from service.console.access import Agent, Person, Role
 from service.conversation.takeover import Change, State
 from service.people.listing import LOW_SUPPORT, Sign, Wanted
 from service.problems import Problem
 
 Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
 By = Annotated[
-    str, Field(min_length=1, max_length=100, description="The person's name; the customer reads it.", examples=["Anna"])
+    str,
+    Field(
+        max_length=100,
+        description="With an API key: the person's name, which the customer reads. Who is signed in acts under their "
+        "own, whatever stands here.",
+        examples=["Anna"],
+    ),
 ]
 Force = Annotated[bool, Field(description="Also where another person has the conversation.")]
 Why = Annotated[str, Field(max_length=1000, description="For the record.")]
@@ -114,7 +121,7 @@ class Page(BaseModel):
 class Act(BaseModel):
     """Who does it, and why."""
 
-    by: By
+    by: By = ""
     force: Force = False
     why: Why = ""
 
@@ -122,7 +129,7 @@ class Act(BaseModel):
 class Words(BaseModel):
     """A person's message."""
 
-    by: By
+    by: By = ""
     text: str = Field(description="Goes to the customer as it stands.")
     id: str = Field(
         min_length=1, max_length=100, description="The caller's own; a second message with the same id is dropped."
@@ -133,7 +140,7 @@ class Words(BaseModel):
 class Remark(BaseModel):
     """A private remark, for the team alone."""
 
-    by: By
+    by: By = ""
     text: str = Field(min_length=1, max_length=4000)
 
 
@@ -149,7 +156,8 @@ class Done(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "No valid API key."},
+    401: {"model": Problem, "description": "No valid API key, and no session."},
+    403: {"model": Problem, "description": "Not a conversation of a brand that one is an agent of."},
     404: {"model": Problem, "description": "No such conversation."},
     409: {"model": Problem, "description": "Another person has it; the message names them."},
 }
@@ -164,13 +172,15 @@ SIGN = (
 
 def conversations_router(gateway: Gateway) -> APIRouter:
     """The routes below `/v1/conversations`."""
-    router = APIRouter(
-        prefix="/v1/conversations", tags=["Conversations"], dependencies=[Depends(gateway.keys)], responses=ERRORS
-    )
+    router = APIRouter(prefix="/v1/conversations", tags=["Conversations"], responses=ERRORS)
     desk = gateway.desk
+
+    async def let_in(person: Person, conversation: str) -> None:
+        person.must(Role.AGENT, await desk.brand_of(conversation))
 
     @router.get("", response_model=Page)
     async def listed(
+        person: Agent,
         brand: str | None = None,
         state: State | None = None,
         channel: Annotated[str | None, Query(description="`web` is the widget.")] = None,
@@ -180,43 +190,57 @@ def conversations_router(gateway: Gateway) -> APIRouter:
         cursor: Annotated[str | None, Query(description="`next` of the page before.", max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Any:
-        """Conversations, those in which something was said last first."""
-        wanted = Wanted(None if brand is None else (brand,), state, channel, owner, sign, text)
+        """Conversations of the brands that one is an agent of, those in which something was said last first."""
+        everywhere = None if person.may_everywhere(Role.AGENT) else person.brands(Role.AGENT, gateway.config.brands)
+        wanted = Wanted(everywhere if brand is None else (brand,), state, channel, owner, sign, text)
         found = await desk.listed(wanted, cursor=cursor, limit=limit)
         return {"conversations": found.conversations, "next": found.next}
 
     @router.get("/{conversation}", response_model=Shown)
-    async def shown(conversation: Id) -> Any:
+    async def shown(person: Agent, conversation: Id) -> Any:
         """A conversation: who said what, hand-overs with their summaries, changes of hands, notes."""
+        await let_in(person, conversation)
         return await desk.shown(conversation)
 
     @router.post("/{conversation}/take", response_model=Done)
-    async def take(conversation: Id, act: Act) -> Done:
+    async def take(person: Agent, conversation: Id, act: Act) -> Done:
         """Take it over: the bot is silent from now on, and an answer in flight is withheld."""
-        return _done(await desk.take(conversation, by=act.by, force=act.force, why=act.why))
+        await let_in(person, conversation)
+        return _done(await desk.take(conversation, by=_name(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/messages", response_model=Done)
-    async def say(conversation: Id, words: Words) -> Done:
+    async def say(person: Agent, conversation: Id, words: Words) -> Done:
         """Write to the customer, where they write to us; whoever writes has taken it over."""
+        await let_in(person, conversation)
         text = gateway.clean_text(words.text)
-        return _done(await desk.say(conversation, by=words.by, text=text, key=words.id, force=words.force))
+        return _done(
+            await desk.say(conversation, by=_name(person, words.by), text=text, key=words.id, force=words.force)
+        )
 
     @router.post("/{conversation}/return", response_model=Done)
-    async def give_back(conversation: Id, act: Act) -> Done:
+    async def give_back(person: Agent, conversation: Id, act: Act) -> Done:
         """Give it back to the bot, which answers from the customer's next message on."""
-        return _done(await desk.give_back(conversation, by=act.by, force=act.force, why=act.why))
+        await let_in(person, conversation)
+        return _done(await desk.give_back(conversation, by=_name(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/close", response_model=Done)
-    async def close(conversation: Id, act: Act) -> Done:
+    async def close(person: Agent, conversation: Id, act: Act) -> Done:
         """Close it; the customer's next message opens it again, as the bot's."""
-        return _done(await desk.close(conversation, by=act.by, force=act.force, why=act.why))
+        await let_in(person, conversation)
+        return _done(await desk.close(conversation, by=_name(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/notes", status_code=204)
-    async def note(conversation: Id, remark: Remark) -> None:
+    async def note(person: Agent, conversation: Id, remark: Remark) -> None:
         """Leave a private note; customers never see it, nor does the bot."""
-        await desk.note(conversation, by=remark.by, text=remark.text)
+        await let_in(person, conversation)
+        await desk.note(conversation, by=_name(person, remark.by), text=remark.text)
 
     return router
+
+
+def _name(person: Person, by: str) -> str:
+    """Who acts: whoever is signed in, never a name that they wrote; a machine says whom it acts for."""
+    return by if person.id is None else person.name
 
 
 def _done(change: Change) -> Done:
