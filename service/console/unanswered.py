@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -100,6 +101,10 @@ class Questions:
             raise BrandUnknown(f"There is no brand {brand!r}.")
         return await self._unanswered.groups(brand)
 
+    async def busiest(self, brands: Sequence[str]) -> str | None:
+        """The brand with the most of them."""
+        return await self._unanswered.busiest(brands)
+
     async def answer(self, person: Person, brand: str, answer: Answer, turns: list[str]) -> Written:
         """Write it; raises what `Answering.write` does, of knowledge that cannot take it NotPossible."""
 
@@ -159,7 +164,7 @@ def _pages(questions: Questions) -> APIRouter:
 
     async def show(request: Request, person: Person, brand: str, *, status: int = 200, **more: object) -> Response:
         brands = person.brands(Role.AGENT, questions.brands)
-        brand = brand or next(iter(brands), "")
+        brand = brand or await questions.busiest(brands) or next(iter(brands), "")
         found = await questions.groups(brand) if brand else []
         values: dict[str, Any] = {"trouble": "", "again": None} | more
         return render(
@@ -199,7 +204,8 @@ def _pages(questions: Questions) -> APIRouter:
     ) -> Response:
         """Note that no page shall answer these."""
         person.must(Role.EDITOR, brand)
+        _ = gettext(person)
         await questions.set_aside(person, brand, turn)
-        return redirect(request, f"{CONSOLE}/inbox/unanswered?brand={brand}", gettext(person)("They are set aside."))
+        return redirect(request, f"{CONSOLE}/inbox/unanswered?brand={brand}", _("They are set aside."))
 
     return router

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, Select, exists, func, select
 
 from retrieval.clustering import clusters
 from retrieval.encoder import Encoder, Vectors
@@ -84,6 +84,10 @@ class Unanswered:
         grouped = await self._in_thread(clusters, np.vstack(parts))
         return [Group(tuple(found[place] for place in group)) for group in grouped]
 
+    async def busiest(self, brands: Collection[str]) -> str | None:
+        """The brand with the most of such questions; None where no brand has any."""
+        return await self._db.read(lambda connection: most_asked(connection, brands))
+
     def _embed(self, texts: Sequence[str]) -> Vectors:
         return np.vstack([self._encoder.encode_query(text) for text in texts])
 
@@ -91,25 +95,38 @@ class Unanswered:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
 
-def asked(connection: Connection, brand: str) -> list[Asked]:
-    """A brand's refused questions of the last weeks that nobody settled, the newest first.
-
-    Where the bot asked what the customer means, nothing was refused.
-    """
-    decided = func.coalesce(turns.c.evidence["decision"]["kind"].as_string(), "")
+def most_asked(connection: Connection, brands: Collection[str]) -> str | None:
+    """The brand with the most refused questions that nobody settled."""
     query = (
-        select(turns.c.id, turns.c.conversation_id, turns.c.question, turns.c.created_at)
-        .join(conversations, conversations.c.id == turns.c.conversation_id)
-        .where(turns.c.outcome == "refused", turns.c.question != "", turns.c.created_at > now() - timedelta(days=DAYS))
-        .where(conversations.c.brand == brand, decided != "ask_back")
-        .where(~exists().where(settled_questions.c.turn_id == turns.c.id))
-        .order_by(turns.c.created_at.desc())
-        .limit(MOST)
+        _open(select(conversations.c.brand))
+        .where(conversations.c.brand.in_(brands))
+        .group_by(conversations.c.brand)
+        .order_by(func.count().desc(), conversations.c.brand)
+        .limit(1)
     )
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def asked(connection: Connection, brand: str) -> list[Asked]:
+    """A brand's refused questions of the last weeks that nobody settled, the newest first."""
+    what = select(turns.c.id, turns.c.conversation_id, turns.c.question, turns.c.created_at)
+    query = _open(what).where(conversations.c.brand == brand).order_by(turns.c.created_at.desc()).limit(MOST)
     return [
         Asked(row.id, row.conversation_id, " ".join(row.question.split()), row.created_at)
         for row in connection.execute(query).all()
     ]
+
+
+def _open(query: Select[Any]) -> Select[Any]:
+    """Of refused questions that nobody settled. Where the bot asked what the customer means, nothing was refused."""
+    decided = func.coalesce(turns.c.evidence["decision"]["kind"].as_string(), "")
+    return (
+        query.select_from(turns)
+        .join(conversations, conversations.c.id == turns.c.conversation_id)
+        .where(turns.c.outcome == "refused", turns.c.question != "", turns.c.created_at > now() - timedelta(days=DAYS))
+        .where(decided != "ask_back", ~exists().where(settled_questions.c.turn_id == turns.c.id))
+    )
 
 
 def asked_among(connection: Connection, brand: str, which: Collection[str]) -> tuple[str, ...]:

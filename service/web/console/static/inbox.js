@@ -68,7 +68,7 @@
     const offline = byId("offline");
     if (follows(detail.elt)) {
       if (offline) offline.hidden = detail.successful;
-    } else if (detail.successful && byId("problem")) {
+    } else if (detail.successful && detail.elt.matches?.("form")) {
       byId("problem").replaceChildren();
     }
     const seen = detail.xhr?.getResponseHeader?.("X-Seen");

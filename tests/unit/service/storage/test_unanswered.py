@@ -87,6 +87,9 @@ async def test_alike_questions_come_together_with_their_count(talk: Talk, unansw
     assert {one["text"] for one in told["questions"]} == {"gift wrap", "wrap gift"}
     assert [one.turn for one in second.questions] == [other]
     assert await unanswered.groups("nobody") == []
+    assert await unanswered.busiest(["dicehollow", "velmora"]) == "velmora"
+    assert await unanswered.busiest(["dicehollow", "nobody"]) == "dicehollow"
+    assert await unanswered.busiest(["nobody"]) is None
 
 
 async def test_an_answer_becomes_a_page_a_case_and_an_end_of_the_questions(
