@@ -1,7 +1,8 @@
 """What a new adapter is judged by: a brand's held-out questions, and those that people added since.
 
-A deployment's YAML names the first file, which nobody writes into while it runs. What people add in the console goes to
-`questions/<brand>.jsonl` of the state folder, in the same form; `training.conversations.Question` says which.
+A deployment's YAML names the first file, which nobody writes into while it runs. Accepted corrections are a second one,
+written whole. What people add in the inbox goes to `questions/<brand>.jsonl` of the state folder. All have the same
+form; `training.conversations.Question` says which.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ from configs.home import Home
 
 def case_files(brand: Brand, home: Home) -> tuple[Path, ...]:
     """The files that there are, the brand's own first."""
-    named = (brand.questions, added_file(home, brand.name))
-    return tuple(path for path in named if path is not None and path.is_file())
+    own = () if brand.questions is None or not brand.questions.is_file() else (brand.questions,)
+    return (*own, *added_files(brand, home))
+
+
+def added_files(brand: Brand, home: Home) -> tuple[Path, ...]:
+    """Those of the state folder that there are."""
+    named = (home.corrections(brand.name).questions, added_file(home, brand.name))
+    return tuple(path for path in named if path.is_file())
 
 
 def added_file(home: Home, brand: str) -> Path:
-    """Where what people add is kept."""
+    """Where what people add in the inbox is kept."""
     return home.questions / f"{brand}.jsonl"
 
 

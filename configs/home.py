@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from configs.corrections import CorrectionFiles
+
 DEFAULT = "var"
 
 
@@ -45,6 +47,10 @@ class Home:
         """`<brand>/<version>/`, what was asked of a candidate, its answers, the report and the verdict."""
         return self.root / "evaluations"
 
+    def corrections(self, brand: str) -> CorrectionFiles:
+        """What people corrected of a brand's answers and accepted in review."""
+        return CorrectionFiles(self.root / "corrections" / brand)
+
     @property
     def knowledge(self) -> Path:
         """`<brand>/<version>/`, and the pointer `<brand>/current`."""
@@ -81,8 +87,13 @@ class Home:
         return self.root / "runs"
 
     @property
+    def files(self) -> Path:
+        """`<brand>/<digest>`, files that visitors of the widget sent."""
+        return self.root / "files"
+
+    @property
     def secrets(self) -> Path:
-        """Secrets that the simulator made for itself; only their owner can read them."""
+        """Secrets that we made for ourselves; only their owner can read them."""
         return self.root / "secrets"
 
     @property

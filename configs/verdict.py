@@ -32,7 +32,7 @@ class Conditions(Strict):
     candidate: Judged
     current: Judged
     base_sha256: Digest | None = Field(description="Of the base model; null where another machine serves it.")
-    questions_sha256: Digest = Field(description="Of the files of held-out questions.")
+    questions_sha256: Digest = Field(description="Of the file of held-out questions.")
     gate_sha256: Digest = Field(description="Of margins and floors.")
 
 
@@ -42,7 +42,7 @@ def conditions(
     """What a verdict on this candidate holds for as things stand.
 
     Args:
-        home: Where the brand's versions and the questions that people added lie.
+        home: The state folder.
         brand: With its held-out questions and its gate.
         candidate: The manifest of the version that is judged.
         current: The version that speaks now; `BASE_VERSION` where the base model does.
@@ -51,8 +51,8 @@ def conditions(
     Raises:
         AdapterInvalid: The version that speaks now is not whole.
     """
-    there = home.adapters / brand.name / current
-    speaking = None if current == BASE_VERSION else read_adapter(there, verify=False).weights_sha256
+    adapters = home.adapters / brand.name
+    speaking = None if current == BASE_VERSION else read_adapter(adapters / current, verify=False).weights_sha256
     return Conditions(
         candidate=Judged(version=candidate.version, weights_sha256=candidate.weights_sha256),
         current=Judged(version=current, weights_sha256=speaking),
@@ -91,7 +91,7 @@ def read_verdict(folder: Path) -> RecordedVerdict | None:
 
 
 def questions_sha256(brand: Brand, home: Home) -> str:
-    """Digest of the brand's held-out questions as they stand; of nothing where it has none."""
+    """Digest of the brand's held-out questions as they stand, those that people added included; of nothing without."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in case_files(brand, home))).hexdigest()
 
 

@@ -17,9 +17,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from configs.brand import Brand, Strict
-from configs.cases import case_files
-from configs.home import Home
+from configs.brand import Strict
 from retrieval.errors import BadLine
 from retrieval.json_lines import read_lines
 from training.errors import DataInvalid
@@ -43,6 +41,8 @@ class AssistantMessage(Strict):
     outcome: Outcome
     documents: tuple[str, ...] = ()
     """Pages that the reply rests on; at least one where it answers, none elsewhere."""
+    learnt: bool = True
+    """False for what was only said before: it stands in the prompts of the replies after it."""
 
     @model_validator(mode="after")
     def _documents_fit_the_outcome(self) -> Self:
@@ -112,6 +112,8 @@ class Conversation(Strict):
                 raise ValueError(f"message {number + 1} has the role {message.role!r}; user and assistant take turns")
         if len(self.messages) % 2:
             raise ValueError("the last message is the user's; an assistant message ends a conversation")
+        if not any(isinstance(one, AssistantMessage) and one.learnt for one in self.messages):
+            raise ValueError("no reply of it is learnt; leave it out")
         return self
 
 
@@ -170,26 +172,15 @@ def read_questions(path: Path) -> tuple[Question, ...]:
     return _read(path, Question, lambda _: None)
 
 
-def read_cases(brand: Brand, home: Home) -> tuple[Question, ...]:
-    """All held-out questions of a brand, those that people added last; none where it has no file of them.
-
-    Raises:
-        DataInvalid: As for conversations, or an id stands in both files.
-    """
-    found: dict[str, Question] = {}
-    for path in case_files(brand, home):
-        for number, one in enumerate(read_questions(path), start=1):
-            if one.id in found:
-                raise DataInvalid([BadLine(path, number, f"the id {one.id!r} stands in another file already")])
-            found[one.id] = one
-    return tuple(found.values())
-
-
 def data_sha256(conversations: Iterable[Conversation]) -> str:
     """Digest over what is learnt: blanks, key order, escapes and where a conversation came from leave it unchanged."""
     digest = hashlib.sha256()
     for conversation in conversations:
         learnt = conversation.model_dump(mode="json", exclude={"synthetic", "split", "source"})
+        for message in learnt["messages"]:
+            # Data from before there was the key keeps its digest.
+            if message.get("learnt"):
+                del message["learnt"]
         digest.update(json.dumps(learnt, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
 

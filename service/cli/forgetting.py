@@ -67,12 +67,17 @@ def run_retention(*, dry_run: bool, as_json: bool) -> None:
 
 
 async def _pass(deployment: Deployment, url: URL, *, dry_run: bool) -> Pass:
-    from service.keeping import retention
+    from service.corrections import files
+    from service.keeping import attachments, retention
     from service.storage.database import Database
 
     db = await Database.open(url.render_as_string(hide_password=False))
     try:
-        return await retention.run(db, deployment.config.brands, dry_run=dry_run)
+        done = await retention.run(db, deployment.config.brands, dry_run=dry_run)
+        if not dry_run:
+            await attachments.sweep(db, deployment.home)
+            await files.write_all(db, deployment.home, deployment.config.brands)
+        return done
     finally:
         await db.close()
 
@@ -86,14 +91,15 @@ def _there(deployment: Deployment) -> URL:
     return url
 
 
-def _digest(path: Path) -> str | None:
-    return run_module("training.seen", str(path), what=f"{path} cannot be read").strip() or None
+def _digest(*paths: Path) -> str | None:
+    return run_module("training.seen", *map(str, paths), what=f"{paths[0]} cannot be read").strip() or None
 
 
 def _tell(receipt: Receipt) -> None:
     rows = [["database", name, count] for name, count in receipt.rows.items()]
     rows += [[name, "rows", count] for name, count in receipt.file_rows.items()]
     rows += [[name, "places overwritten", count] for name, count in receipt.file_places.items()]
+    rows += [["files", "that they sent", receipt.files_deleted]] if receipt.files_deleted else []
     rows += [[one.path, "training rows", one.rows] for one in receipt.datasets if one.rows]
     if rows:
         output.table(["where", "would go" if receipt.dry_run else "gone", "how many"], rows)

@@ -9,6 +9,7 @@ from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
 from service.console.canned import canned_router
 from service.console.changes import changes_router
+from service.console.corrections import corrections_router
 from service.console.inbox import inbox_router
 from service.console.lint import lint_router
 from service.console.own import own_router
@@ -28,6 +29,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         own_router(gateway),
         people_router(gateway),
         changes_router(gateway),
+        corrections_router(gateway),
         lint_router(lint),
         canned_router(gateway),
         unanswered_router(gateway),

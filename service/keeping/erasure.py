@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import URL
 
@@ -16,12 +16,18 @@ from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
 from configs.whole_file import replace_text
+from service.keeping import attachments
 from service.keeping.forgetting import find, forget, scrub
 from service.keeping.traces import ROWS, Needles, clean_home, data_digest, drop_rows, rows_with
 from service.storage.database import Database, now
 
-Digest = Callable[[Path], str | None]
-"""Of a file's conversations, as a manifest names them; None where it is none of conversations."""
+
+class Digest(Protocol):
+    """The digest of files that were learnt as one, as a manifest names it; None where they cannot be learnt."""
+
+    def __call__(self, *paths: Path) -> str | None:
+        """Read the files in this order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Receipt:
     """Taken out of files of the state folder."""
     file_places: dict[str, int] = field(default_factory=dict)
     """Overwritten in files of the state folder, such as logs."""
+    files_deleted: int = 0
+    """That visitors sent, and nobody's row names any more."""
     files_not_read: list[str] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
     adapters: list[Trained] = field(default_factory=list)
@@ -90,7 +98,8 @@ async def erase(
         brands: All of the deployment.
         home: The state folder.
         database: The one in use, which is there.
-        contact: An id as a platform writes it, a conversation's id, or a widget visitor's token.
+        contact: An id as a platform writes it, a conversation's id, or of the widget a visitor's id or
+            the user id of somebody who is logged in on the brand's site.
         channel: On this platform only.
         dry_run: Change nothing.
         digest: Of a file of conversations.
@@ -111,6 +120,8 @@ async def erase(
         touched = {one.brand for one in receipt.datasets}
         receipt.adapters = _adapters(home, brands, digests | found.digests, touched)
         receipt.rows = await forget(db, person, dry_run=dry_run)
+        if not dry_run:
+            receipt.files_deleted = await attachments.sweep(db, home, spare_s=0.0)
     finally:
         await db.close()
     if not dry_run:
@@ -129,7 +140,8 @@ def _datasets(brands: Mapping[str, Brand], home: Home, needles: Needles, receipt
     by_id, by_words = needles.pattern(only_ids=True), needles.pattern()
     digests: set[str] = set()
     for name, brand in brands.items():
-        for path in (brand.conversations, brand.intents, brand.questions):
+        corrected = home.corrections(name).conversations
+        for path in (brand.conversations, brand.intents, brand.questions, corrected):
             if path is None or by_words is None or not path.is_file() or path.suffix not in ROWS:
                 continue
             theirs = set(rows_with(path, by_id)) if by_id else set()
@@ -138,6 +150,8 @@ def _datasets(brands: Mapping[str, Brand], home: Home, needles: Needles, receipt
                 continue
             if path == brand.conversations:
                 digests |= {one for one in (digest(path),) if one}
+            if brand.conversations is not None and corrected.is_file() and path in (brand.conversations, corrected):
+                digests |= {one for one in (digest(brand.conversations, corrected),) if one}
             digests |= data_digest(path)
             # In the state folder both kinds go, with all other files there.
             inside = path.absolute().is_relative_to(home.root)

@@ -7,13 +7,13 @@ are sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import House
 from service.conversation.takeover import Change
 from service.conversation.wire import said_frame, state_frame, withheld_frame
@@ -30,6 +30,10 @@ AT_ONCE = 200
 """Waiting conversations that are looked at in one go, those that wait longest first."""
 
 
+async def _nobody_answers(_: str) -> None:
+    """Where no gateway runs in this process."""
+
+
 class Desk:
     """What people can do with conversations."""
 
@@ -40,6 +44,7 @@ class Desk:
         *,
         hub: Hub | None = None,
         hush: Callable[[str], None] = lambda _: None,
+        answer: Callable[[str], Awaitable[None]] = _nobody_answers,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """Open it.
@@ -49,12 +54,14 @@ class Desk:
             house: The deployment.
             hub: Its widgets; none where no gateway runs in this process.
             hush: Stops what the bot is saying in a conversation.
+            answer: Lets it answer what is open in one.
             wake: Says that there is something to send.
         """
         self._db = db
         self._house = house
         self._hub = hub or Hub()
         self._hush = hush
+        self._answer = answer
         self._wake = wake
 
     async def take(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
@@ -107,6 +114,8 @@ class Desk:
             change = await self._db.write(lambda c, row=row: takeover.nobody_came(c, row.id, house=self._house))  # type: ignore[misc]
             if change is not None:
                 self.announce(change)
+                if change.became == "bot":
+                    await self._answer(row.id)
                 told += 1
         return told
 
@@ -126,20 +135,6 @@ class Desk:
                 f"There is no conversation {conversation!r}. See `brandvoice conversations list`."
             )
         return whole
-
-    async def brand_of(self, conversation: str) -> str:
-        """The brand that a conversation is with, by which people are let at it.
-
-        Raises:
-            ConversationUnknown: There is none.
-        """
-        query = select(conversations.c.brand).where(conversations.c.id == conversation)
-        brand: str | None = await self._db.read(lambda connection: connection.execute(query).scalar_one_or_none())
-        if brand is None:
-            raise ConversationUnknown(
-                f"There is no conversation {conversation!r}. See `brandvoice conversations list`."
-            )
-        return brand
 
     async def _do(self, work: Callable[[Connection], Change]) -> Change:
         change = await self._db.write(work)
@@ -185,12 +180,13 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     moved = select(transitions).where(transitions.c.conversation_id == conversation).order_by(transitions.c.id)
     handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
     changes = connection.execute(moved).all()
+    sent, unread = files.by_turn(connection, conversation), files.by_message(connection, conversation)
     return {
         **summary(about),
         "messages": [
-            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row)),
+            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row, sent)),
             *(
-                _line("customer", row.text, row.received_at, state="waiting")
+                _line("customer", row.text, row.received_at, state="waiting", files=unread.get(row.id, ()))
                 for row in connection.execute(waiting.order_by(inbox.c.id)).all()
             ),
         ],
@@ -216,11 +212,11 @@ def _change(row: Row[Any]) -> Mapping[str, Any]:
     return {"from": row.was, "to": row.became, "by": row.by, "why": row.why, "at": row.at.isoformat()}
 
 
-def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
+def _lines(row: Row[Any], sent: Mapping[str, Sequence[Any]]) -> Sequence[dict[str, Any]]:
     """A turn as what the customer said, and what was said to them."""
     found = []
-    if row.question:
-        found.append(_line("customer", row.question, row.created_at, turn=row.id))
+    if row.question or row.id in sent:
+        found.append(_line("customer", row.question, row.created_at, turn=row.id, files=sent.get(row.id, ())))
     if row.text:
         state = (
             "withheld" if row.state == "withheld" else row.delivery or ("failed" if row.state == "failed" else "sent")
@@ -244,5 +240,5 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
-    blank |= {"support": None, "thumb": None}
+    blank |= {"support": None, "thumb": None, "files": ()}
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

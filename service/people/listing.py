@@ -288,6 +288,7 @@ def summary(row: Row[Any]) -> dict[str, Any]:
         "owner": row.owner,
         "since": (row.state_at or row.created_at).isoformat(),
         "created_at": row.created_at.isoformat(),
+        "identity": row.identity,
     }
 
 

@@ -8,19 +8,21 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
+from configs.brand import FileKind
 from service.bootstrap import Gateway
-from service.console.access import Agent, Person, Role
+from service.console.access import Agent, Role, speaks_as
 from service.conversation.takeover import Change, State
 from service.people.listing import LOW_SUPPORT, Sign, Wanted
 from service.problems import Problem
 
 Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
 By = Annotated[
-    str,
+    str | None,
     Field(
+        min_length=1,
         max_length=100,
-        description="With an API key: the person's name, which the customer reads. Who is signed in acts under their "
-        "own, whatever stands here.",
+        description="The person's name; the customer reads it. With an API key it must be said; whoever is signed in "
+        "has a name already, which counts.",
         examples=["Anna"],
     ),
 ]
@@ -39,6 +41,16 @@ class Listed(BaseModel):
     owner: str | None = Field(description="The person who has it.")
     since: datetime = Field(description="Since when it is in this state.")
     created_at: datetime
+    identity: str | None = Field(description="Of the widget: the user id that the brand's site signed.")
+
+
+class FileShown(BaseModel):
+    """A file that a visitor sent; `/v1/conversations/{conversation}/files/{id}` gives it."""
+
+    id: str
+    name: str = Field(description="As the visitor's machine calls it; says nothing of what is in it.")
+    kind: FileKind
+    size: int = Field(description="In bytes.")
 
 
 class LastWords(BaseModel):
@@ -71,6 +83,7 @@ class Line(BaseModel):
     support: float | None = Field(description="Of a bot's answer: the score of its best source, 0 to 1.")
     thumb: Literal["up", "down"] | None = Field(description="The customer's.")
     sources: list[str] = Field(description="What a bot's answer rests on.")
+    files: list[FileShown] = Field(description="What a customer sent along.")
 
 
 class HandoffShown(BaseModel):
@@ -121,7 +134,7 @@ class Page(BaseModel):
 class Act(BaseModel):
     """Who does it, and why."""
 
-    by: By = ""
+    by: By = None
     force: Force = False
     why: Why = ""
 
@@ -129,7 +142,7 @@ class Act(BaseModel):
 class Words(BaseModel):
     """A person's message."""
 
-    by: By = ""
+    by: By = None
     text: str = Field(description="Goes to the customer as it stands.")
     id: str = Field(
         min_length=1, max_length=100, description="The caller's own; a second message with the same id is dropped."
@@ -140,7 +153,7 @@ class Words(BaseModel):
 class Remark(BaseModel):
     """A private remark, for the team alone."""
 
-    by: By = ""
+    by: By = None
     text: str = Field(min_length=1, max_length=4000)
 
 
@@ -156,8 +169,8 @@ class Done(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "No valid API key, and no session."},
-    403: {"model": Problem, "description": "Not a conversation of a brand that one is an agent of."},
+    401: {"model": Problem, "description": "No valid API key, and nobody is signed in."},
+    403: {"model": Problem, "description": "The conversation is of a brand in which one has no role."},
     404: {"model": Problem, "description": "No such conversation."},
     409: {"model": Problem, "description": "Another person has it; the message names them."},
 }
@@ -175,9 +188,6 @@ def conversations_router(gateway: Gateway) -> APIRouter:
     router = APIRouter(prefix="/v1/conversations", tags=["Conversations"], responses=ERRORS)
     desk = gateway.desk
 
-    async def let_in(person: Person, conversation: str) -> None:
-        person.must(Role.AGENT, await desk.brand_of(conversation))
-
     @router.get("", response_model=Page)
     async def listed(
         person: Agent,
@@ -191,56 +201,45 @@ def conversations_router(gateway: Gateway) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Any:
         """Conversations of the brands that one is an agent of, those in which something was said last first."""
-        everywhere = None if person.may_everywhere(Role.AGENT) else person.brands(Role.AGENT, gateway.config.brands)
-        wanted = Wanted(everywhere if brand is None else (brand,), state, channel, owner, sign, text)
+        brands = (brand,) if brand else person.only(Role.AGENT, gateway.config.brands)
+        wanted = Wanted(brands, state, channel, owner, sign, text)
         found = await desk.listed(wanted, cursor=cursor, limit=limit)
         return {"conversations": found.conversations, "next": found.next}
 
     @router.get("/{conversation}", response_model=Shown)
-    async def shown(person: Agent, conversation: Id) -> Any:
+    async def shown(_: Agent, conversation: Id) -> Any:
         """A conversation: who said what, hand-overs with their summaries, changes of hands, notes."""
-        await let_in(person, conversation)
         return await desk.shown(conversation)
 
     @router.post("/{conversation}/take", response_model=Done)
     async def take(person: Agent, conversation: Id, act: Act) -> Done:
         """Take it over: the bot is silent from now on, and an answer in flight is withheld."""
-        await let_in(person, conversation)
-        return _done(await desk.take(conversation, by=_name(person, act.by), force=act.force, why=act.why))
+        return _done(await desk.take(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/messages", response_model=Done)
     async def say(person: Agent, conversation: Id, words: Words) -> Done:
         """Write to the customer, where they write to us; whoever writes has taken it over."""
-        await let_in(person, conversation)
         text = gateway.clean_text(words.text)
         return _done(
-            await desk.say(conversation, by=_name(person, words.by), text=text, key=words.id, force=words.force)
+            await desk.say(conversation, by=speaks_as(person, words.by), text=text, key=words.id, force=words.force)
         )
 
     @router.post("/{conversation}/return", response_model=Done)
     async def give_back(person: Agent, conversation: Id, act: Act) -> Done:
         """Give it back to the bot, which answers from the customer's next message on."""
-        await let_in(person, conversation)
-        return _done(await desk.give_back(conversation, by=_name(person, act.by), force=act.force, why=act.why))
+        return _done(await desk.give_back(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/close", response_model=Done)
     async def close(person: Agent, conversation: Id, act: Act) -> Done:
         """Close it; the customer's next message opens it again, as the bot's."""
-        await let_in(person, conversation)
-        return _done(await desk.close(conversation, by=_name(person, act.by), force=act.force, why=act.why))
+        return _done(await desk.close(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/notes", status_code=204)
     async def note(person: Agent, conversation: Id, remark: Remark) -> None:
         """Leave a private note; customers never see it, nor does the bot."""
-        await let_in(person, conversation)
-        await desk.note(conversation, by=_name(person, remark.by), text=remark.text)
+        await desk.note(conversation, by=speaks_as(person, remark.by), text=remark.text)
 
     return router
-
-
-def _name(person: Person, by: str) -> str:
-    """Who acts: whoever is signed in, never a name that they wrote; a machine says whom it acts for."""
-    return by if person.id is None else person.name
 
 
 def _done(change: Change) -> Done:

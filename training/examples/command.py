@@ -10,7 +10,7 @@ from pathlib import Path
 from configs.errors import ConfigError
 from configs.training import Data, read_recipe
 from retrieval.errors import RetrievalError
-from training.conversations import data_sha256, read_cases
+from training.conversations import data_sha256, read_questions
 from training.data.general import general_sha256, with_general
 from training.errors import RecipeInvalid, TrainingError
 from training.examples import rendering
@@ -45,7 +45,7 @@ def build(source: Source, data: Data) -> rendering.Built:
         DataInvalid: The general conversations cannot be read, or are too few for their share.
     """
     made = rendering.build_examples(
-        source.conversations,
+        source.learnt(data),
         source.knowledge,
         data,
         brand=source.brand.name,
@@ -56,8 +56,8 @@ def build(source: Source, data: Data) -> rendering.Built:
 
 
 def data_digest(source: Source, data: Data) -> str:
-    """Digest of all that is learnt from: the brand's conversations, and the general ones where some are mixed in."""
-    own = data_sha256(source.conversations)
+    """Digest of all that is learnt from: the brand's conversations, its accepted corrections, general ones mixed in."""
+    own = data_sha256(source.learnt(data))
     return own if data.general is None else general_sha256(own, data.general)
 
 
@@ -68,11 +68,10 @@ def probes(source: Source) -> tuple[rendering.Probe, ...]:
         RecipeInvalid: The brand has none.
     """
     brand = source.brand
-    cases = read_cases(brand, source.home)
-    if not cases:
+    if brand.questions is None:
         raise RecipeInvalid(f"the brand {brand.name!r} names no held-out questions; set `questions` in its YAML")
     return rendering.build_probes(
-        cases,
+        read_questions(brand.questions),
         source.knowledge,
         brand=brand.name,
         display_name=brand.display_name,

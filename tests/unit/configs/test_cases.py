@@ -6,16 +6,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from configs.brand import Brand
 from configs.cases import add_case, added_file, case_files
 from configs.home import Home
 from configs.load import load_config
 from configs.verdict import questions_sha256
 from service.keeping.traces import Needles, clean_home
-from training.conversations import read_cases, read_questions
-from training.errors import DataInvalid
+from training.conversations import read_questions
 
 BRAND: Brand = load_config(Path("configs"), {}).brands["velmora"]
 
@@ -29,11 +26,13 @@ def test_added_questions_stand_behind_the_brands_own_and_change_what_a_verdict_h
     assert BRAND.questions is not None
     own = read_questions(BRAND.questions)
     before = questions_sha256(BRAND, home)
-    assert read_cases(BRAND, home) == own
     assert case_files(BRAND, home) == (BRAND.questions,)
     add_case(home, "velmora", case(1, answer_contains=["30 Tage"]))
     add_case(home, "velmora", case(2))
-    *_, first, second = read_cases(BRAND, home)
+    files = case_files(BRAND, home)
+    assert files == (BRAND.questions, added_file(home, "velmora"))
+    assert read_questions(files[0]) == own
+    first, second = read_questions(files[1])
     assert (first.question, first.answer_contains, second.document) == ("Question 1?", ("30 Tage",), "answer-x.md")
     assert questions_sha256(BRAND, home) != before
     assert added_file(home, "velmora").stat().st_mode & 0o777 == 0o600
@@ -45,13 +44,6 @@ def test_a_case_is_kept_once_also_when_many_add_it(tmp_path: Path) -> None:
         list(pool.map(lambda number: add_case(home, "velmora", case(number % 5)), range(40)))
     rows = [json.loads(line) for line in added_file(home, "velmora").read_text("utf-8").splitlines()]
     assert sorted(row["id"] for row in rows) == [f"inbox:turn-{number:04}" for number in range(5)]
-
-
-def test_an_id_in_both_files_is_told(tmp_path: Path) -> None:
-    assert BRAND.questions is not None
-    add_case(Home(tmp_path), "velmora", case(1, id=read_questions(BRAND.questions)[0].id))
-    with pytest.raises(DataInvalid, match="stands in another file already"):
-        read_cases(BRAND, Home(tmp_path))
 
 
 def test_forgetting_who_asked_takes_the_case_along(tmp_path: Path) -> None:

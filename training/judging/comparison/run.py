@@ -19,7 +19,7 @@ from configs.base_manifest import BaseInvalid, base_folder, read_base
 from configs.verdict import BASE_VERSION, VERDICT_FILE, Conditions, RecordedVerdict, conditions
 from configs.whole_file import replace_text
 from retrieval.prompt import template_sha256
-from training.conversations import Question, read_cases
+from training.conversations import Question, read_questions
 from training.errors import EvaluationBroken, RecipeInvalid
 from training.examples.sources import Source
 from training.judging.comparison.asking import AnswerFile, Asked, HttpBench, ask_all
@@ -78,18 +78,16 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
     """
     source = Source.open(request.brand, environment)
     brand = source.brand
-    cases = read_cases(brand, source.home)
-    if not cases:
+    if brand.questions is None:
         raise RecipeInvalid(
             f"the brand {brand.name!r} has no held-out questions to compare on; set `questions` in its YAML"
         )
-    questions = _spread(cases, request.limit)
+    questions = _spread([*read_questions(brand.questions), *source.added_questions()], request.limit)
     key = environment.get("BRANDVOICE_API_KEY")
     current = _speaking(request, key)
     if current == request.candidate:
         raise RecipeInvalid(f"{brand.name}@{current} speaks already; name another version as candidate")
-    adapters = source.home.adapters / brand.name
-    candidate = read_adapter(adapters / request.candidate)
+    candidate = read_adapter(source.home.adapters / brand.name / request.candidate)
     holds_for = conditions(source.home, brand, candidate, current, _base_sha256(source))
     folder = source.home.evaluations / brand.name / request.candidate
     versions = [current, request.candidate]
@@ -206,7 +204,7 @@ def _answer_file(source: Source, version: str, holds_for: Conditions) -> AnswerF
 
 def _scorers(source: Source) -> Scorers:
     voice = voice_of(source.brand, source.home)
-    training = TrainingText.of(source.conversations, public=page_texts(source.brand))
+    training = TrainingText.of((*source.conversations, *source.corrections), public=page_texts(source.brand))
     return Scorers(
         voice=lambda text: voice.score(text).score,
         overlap=lambda reply, reference: overlap(reply, [reference]),

@@ -49,6 +49,12 @@ def test_nobody_sees_a_conversation_of_a_brand_that_is_not_theirs(locked: Door) 
         assert mine.get(path).status_code == 200, path
         assert other.get(path).status_code == 403, path
         assert nobody.get(path).status_code == (401 if path.startswith("/v1") else 303), path
+    theirs = other_than(brand)
+    for path in (f"/console/inbox/{conversation}", f"/v1/conversations/{conversation}"):
+        assert other.get(f"{path}?brand={theirs}").status_code == 403, "a brand that is theirs opens nothing else"
+        assert mine.get(f"{path}?brand={brand}").status_code == 200
+    assert mine.get(f"/console/inbox/{conversation}?brand={theirs}").status_code == 403
+    assert other.send(f"/v1/conversations/{conversation}/take?brand={theirs}", json={}).status_code == 403
     acts: dict[str, dict[str, Any]] = {
         "take": {}, "say": {"key": "k", "text": "x"}, "note": {"text": "x"}, "return": {}, "close": {}
     }  # fmt: skip
