@@ -54,6 +54,16 @@ RETRY_TEMPERATURE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How a message was routed and what was found for it; nothing of it depends on who speaks then."""
+
+    way: Route
+    found: SearchResult | None
+    evidence: Mapping[str, Any]
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question to be answered."""
 
@@ -65,6 +75,12 @@ class Turn:
     """A version other than the active one."""
     since_return: tuple[str, ...] | None = None
     """What the customer said since a person last gave the conversation back; all of the history where absent."""
+    look: Look | None = None
+    """What `ChatPipeline.look` made of it, so that several voices answer from one search; made here where absent."""
+    guide: bool = True
+    """Whether the base model gets the voice guide."""
+    knowledge: bool = True
+    """Whether the model gets the passages; what it says is checked against them either way."""
 
 
 @dataclass(slots=True)
@@ -122,12 +138,15 @@ class ChatPipeline:
         """
         trace = _Trace()
         yield Status("searching")
-        way, found = await self._in_thread(self._look, turn, trace)
-        kind = self._decide(turn, way, found, trace)
+        look = turn.look or await self.look(turn)
+        trace.evidence.update(look.evidence)
+        trace.timings_ms.update(look.timings_ms)
+        found = look.found
+        kind = self._decide(turn, look.way, found, trace)
         voice = await self._voice(turn, kind, trace)
         if kind == "ask_back":
             words = turn.brand.words
-            back = (words.cannot_read,) if way.kind == "empty" else words.questions_back
+            back = (words.cannot_read,) if look.way.kind == "empty" else words.questions_back
             sentence, reply = self._say(back, turn, voice, trace)
             yield sentence
             yield reply
@@ -159,19 +178,23 @@ class ChatPipeline:
             return self._answer(turn, prompt, found, voice, trace)
         return self._answer_unchecked(turn, prompt, voice, trace)
 
-    def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
-        """Route a message, and search where it is a question (blocking, milliseconds)."""
+    async def look(self, turn: Turn) -> Look:
+        """Route a message, and search where it is a question."""
+        return await self._in_thread(self._look, turn, _Trace())
+
+    def _look(self, turn: Turn, trace: _Trace) -> Look:
+        """Blocking, milliseconds."""
         earlier = [message.content for message in turn.history if message.role == "user"]
         way = self._with_intent(turn, route(turn.question, self._encoder), trace)
         counted = earlier if turn.since_return is None else turn.since_return
         way = handover_rules.applied(way, turn.brand.handover, turn.question, counted)
         if way.kind != "question":
-            return way, None
+            return Look(way, None, trace.evidence, trace.timings_ms)
         since = time.perf_counter()
         retriever = self._retrievers[turn.brand.name]
         found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
-        return way, self._fenced(found, trace)
+        return Look(way, self._fenced(found, trace), trace.evidence, trace.timings_ms)
 
     def _fenced(self, found: SearchResult, trace: _Trace) -> SearchResult:
         """The passages without instructions to an assistant: a document is data."""
@@ -226,14 +249,16 @@ class ChatPipeline:
 
     def prompt(self, turn: Turn, kind: PromptKind, found: SearchResult | None, voice: Voice) -> Prompt:
         """Build the prompt; the base model gets the voice guide, an adapter carries the voice itself."""
-        return build_prompt(
+        passages = found.passages if found else ()
+        prompt = build_prompt(
             kind,
             turn.question,
             display_name=turn.brand.display_name,
             history=turn.history,
-            passages=found.passages if found else (),
-            guide=self._guides.get(turn.brand.name) if voice.version == BASE_VERSION else None,
+            passages=passages if turn.knowledge else (),
+            guide=self._guides.get(turn.brand.name) if voice.version == BASE_VERSION and turn.guide else None,
         )
+        return prompt if turn.knowledge else replace(prompt, passages=passages)
 
     async def _answer(
         self, turn: Turn, prompt: Prompt, found: SearchResult, voice: Voice, trace: _Trace
