@@ -346,8 +346,8 @@ def test_a_full_disk_leaves_what_was_there(filled_home: Home, archive: Path, tmp
     home, url = filled_home.root, file_of(filled_home).render_as_string()
     code = (
         "import resource, sys\nfrom pathlib import Path\nfrom sqlalchemy.engine import make_url\n"
-        "from configs.home import Home\nfrom service.backups import make_backup\n"
-        "from service.restoring import restore\n"
+        "from configs.home import Home\nfrom service.keeping.backups import make_backup\n"
+        "from service.keeping.restoring import restore\n"
         f"home, url, archive = Home(Path({str(home)!r})), make_url({url!r}), Path({str(archive)!r})\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))\n"
         "work = {'backup': lambda: make_backup(home, url, archive),\n"
@@ -368,7 +368,7 @@ def killed_restores(archive: Path, fresh: Home, at: int) -> bool:
     """Restore in a process of its own that is killed at its n-th rename; returns whether it came to its end before."""
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom sqlalchemy.engine import make_url\n"
-        "from configs.home import Home\nfrom service import restoring\n"
+        "from configs.home import Home\nfrom service.keeping import restoring\n"
         f"left = [{at}]\nmove = restoring._move\n"
         "def counted(path, target):\n"
         "    if left[0] == 0:\n        os.kill(os.getpid(), signal.SIGKILL)\n"

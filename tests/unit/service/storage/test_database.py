@@ -25,7 +25,7 @@ from service.storage.tables import inbox as inbox_table
 from service.storage.tables import metadata
 from tests.unit.service.storage.support import BRAND, message, reply, rows
 
-ROOT = MIGRATIONS.parents[1]
+ROOT = MIGRATIONS.parents[2]
 
 
 async def test_migrations_make_exactly_the_tables_of_the_code(db: Database) -> None:
