@@ -23,6 +23,7 @@ ServiceError
 ├── HomeInUse                  the operator's: the state folder holds something
 ├── RequestInvalid             the caller's: message names what and the limit
 ├── BrandUnknown               the caller's
+├── NotFound                   the caller's: no such person, link or whatever is asked for by name
 ├── AccessDenied               the caller's: key, site key or origin
 └── Busy                       nobody's, retry after `retry_after_s`
     ├── SlowDown               the caller's: more messages in a minute than its limit
@@ -194,6 +195,12 @@ class AccessDenied(ServiceError):
     """The caller has not shown that it may do this."""
 
     code = "access_denied"
+
+
+class NotFound(ServiceError):
+    """Nothing of this name or id is here."""
+
+    code = "not_found"
 
 
 class Busy(ServiceError):

@@ -232,6 +232,7 @@ def _passages(version: Version, ranking: Ranking, top_k: int) -> Iterator[Passag
         scores = {
             "dense": ranking.dense[place],
             "lexical": scaled[place],
+            "fused": ranking.fused[place],
             "late": ranking.late[place],
             "cross": ranking.cross[place],
         }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from configs.adapter_manifest import VERSION
 from configs.verdict import BASE_VERSION
 from service.errors import RequestInvalid
 from service.turns.pipeline import ChatPipeline, Turn
@@ -35,7 +37,7 @@ class Contender:
             RequestInvalid: It is none.
         """
         version, *off = text.split(":")
-        if not version or set(off) - {NO_GUIDE, NO_KNOWLEDGE} or len(set(off)) < len(off):
+        if not re.match(VERSION, version) or set(off) - {NO_GUIDE, NO_KNOWLEDGE} or len(set(off)) < len(off):
             raise RequestInvalid(
                 f"{text!r} is no way to answer: write a version of the adapter or {BASE_VERSION!r}, and behind it "
                 f":{NO_GUIDE} or :{NO_KNOWLEDGE} to leave these out.",
