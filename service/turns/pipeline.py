@@ -61,6 +61,7 @@ class Look:
     found: SearchResult | None
     evidence: Mapping[str, Any]
     timings_ms: Mapping[str, float]
+    begun_ms: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class _Trace:
 
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
+    begun_ms: dict[str, float] = field(default_factory=dict)
+    """When each step began, from the turn's begin."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class _Trace:
     def mark(self, name: str, since: float) -> None:
         """Note how long a step took."""
         self.timings_ms[name] = round((time.perf_counter() - since) * 1000, 2)
+        self.begun_ms[name] = round((since - self.started) * 1000, 2)
 
 
 class ChatPipeline:
@@ -141,6 +145,7 @@ class ChatPipeline:
         look = turn.look or await self.look(turn)
         trace.evidence.update(look.evidence)
         trace.timings_ms.update(look.timings_ms)
+        trace.begun_ms.update(look.begun_ms)
         found = look.found
         kind = self._decide(turn, look.way, found, trace)
         voice = await self._voice(turn, kind, trace)
@@ -189,12 +194,12 @@ class ChatPipeline:
         counted = earlier if turn.since_return is None else turn.since_return
         way = handover_rules.applied(way, turn.brand.handover, turn.question, counted)
         if way.kind != "question":
-            return Look(way, None, trace.evidence, trace.timings_ms)
+            return Look(way, None, trace.evidence, trace.timings_ms, trace.begun_ms)
         since = time.perf_counter()
         retriever = self._retrievers[turn.brand.name]
         found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
-        return Look(way, self._fenced(found, trace), trace.evidence, trace.timings_ms)
+        return Look(way, self._fenced(found, trace), trace.evidence, trace.timings_ms, trace.begun_ms)
 
     def _fenced(self, found: SearchResult, trace: _Trace) -> SearchResult:
         """The passages without instructions to an assistant: a document is data."""
@@ -455,6 +460,7 @@ class ChatPipeline:
     ) -> Reply:
         trace.mark("total", trace.started)
         trace.evidence["generations"] = trace.generations
+        trace.evidence["begun_ms"] = trace.begun_ms
         return Reply(
             text=" ".join(sentence.text for sentence in shown),
             outcome=outcome,
