@@ -74,8 +74,9 @@ bench-retrieval: setup ## Search on public question sets beside BM25, dense, RRF
 		--out benchmarks/results/$$(date +%F)-retrieval.md --speed benchmarks/results/$$(date +%F)-search-speed.md
 
 .PHONY: chaos
-chaos: setup ## Try to break the channels: kill -9, forged requests, dropped answers, trouble of all kinds (NAMES="kill forged")
+chaos: setup ## Try to break the channels: kill -9, forged requests, dropped answers, trouble of all kinds (NAMES="kill forged", SCHEMATHESIS=command)
 	@$(BIN)/python -m benchmarks.chaos $(NAMES) --out benchmarks/results/$$(date +%F)-chaos.md
+	@$(if $(SCHEMATHESIS),$(BIN)/python -m benchmarks.chaos_http --schemathesis $(SCHEMATHESIS) --out benchmarks/results/$$(date +%F)-chaos.md)
 
 .PHONY: bench-channels
 bench-channels: setup ## How soon a webhook has its 200 under load, and what idle and slow visitors cost

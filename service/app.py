@@ -55,6 +55,7 @@ def create_app(config: Config, home: Home, *, opened: asyncio.Future[Gateway] | 
         version=VERSION,
         summary="Answers in a brand's own voice, from that brand's knowledge only.",
         lifespan=lifespan,
+        responses=problems.RESPONSES,
         license_info={"name": "Apache-2.0"},
     )
     problems.install(app)

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from service.errors import (
@@ -48,7 +49,28 @@ STATUS: dict[type[ServiceError], int] = {
     StorageUnavailable: 503,
     GenerationTimeout: 504,
 }
-TYPES = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class Problem(BaseModel):
+    """What every error is answered with."""
+
+    class Error(BaseModel):
+        """OpenAI's error object."""
+
+        message: str = Field(description="What is wrong, why, and what to try.")
+        type: str
+        param: str | None = Field(description="The field that is wrong.")
+        code: str | None
+
+    error: Error
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "The request cannot be answered as it is."},
+    "5XX": {"model": Problem, "description": "The gateway, its engine or its database cannot answer now."},
+}
+"""For each route's description; where a route says more of a status, that counts."""
 
 
 def status_of(error: ServiceError) -> int:
@@ -77,7 +99,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse(_body(str(error.detail), error.status_code, None, None), error.status_code)
+        # With its headers: a 405 must say what is allowed (RFC 9110, 15.5.6).
+        body = _body(str(error.detail), error.status_code, None, None)
+        return JSONResponse(body, error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> JSONResponse:
@@ -88,4 +112,5 @@ def install(app: FastAPI) -> None:
 
 
 def _body(message: str, status: int, code: str | None, param: str | None) -> dict[str, Any]:
-    return {"error": {"message": message, "type": TYPES.get(status, "server_error"), "param": param, "code": code}}
+    kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

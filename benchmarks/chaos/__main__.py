@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.chaos import ack, forged, fuzz, kill, loops, lossy, order, trouble
+from benchmarks.chaos import ack, forged, fuzz, kill, loops, lossy, machine, order, trouble
 from benchmarks.chaos.table import Row, table
 
 Experiment = Callable[[int, bool], Awaitable[Sequence[Row]]]
@@ -38,6 +38,7 @@ CHAOS: Mapping[str, Experiment] = {
     "poison": lambda *_: trouble.poison(),
     "loops": lambda _, short: loops.loops(seconds=3 if short else 60),
     "pings": lambda *_: loops.pings(),
+    "orders": lambda seed, short: machine.orders(seed=seed, examples=6 if short else 400),
     "fuzz": lambda seed, short: fuzz.fuzz(seed=seed, runs=100 if short else 1000),
 }
 CHANNELS: Mapping[str, Experiment] = {

@@ -109,6 +109,10 @@ class _Stubbed(FixedRetriever):
         """One is enough to be ready."""
         return ("returns.md",)
 
+    def state_of(self, _document: str, _text: str) -> str:
+        """What was quoted stands there still."""
+        return "current"
+
     def refresh(self) -> bool:
         """Nothing ever changes."""
         return False

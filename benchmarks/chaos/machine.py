@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as with_seed
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select
 
+from benchmarks.chaos.table import Row, Stopwatch
 from channels.base import Capabilities, Channel, InboundMessage, OutboundReply, Request
 from channels.errors import DeliveryFailed
 from service.conversation import inbox
@@ -39,6 +41,7 @@ FATES = st.sampled_from(
     ["taken", "taken", "taken", "dropped", "busy", "refused", "no line", "killed before", "killed after"]
 )
 BRAND = "harbor"
+STEPS = 30
 USAGE = {"prompt_tokens": 10, "completion_tokens": 2}
 
 
@@ -257,9 +260,38 @@ def profile(examples: int, *, shrink: bool = True) -> settings:
     phases = [Phase.generate, *([Phase.shrink] if shrink else [])]
     return settings(
         max_examples=examples,
-        stateful_step_count=30,
+        stateful_step_count=STEPS,
         deadline=None,
         suppress_health_check=slow,
         database=None,
         phases=phases,
     )
+
+
+async def orders(*, seed: int, examples: int) -> list[Row]:
+    """Try many orders of steps.
+
+    Args:
+        seed: Of the orders.
+        examples: How many.
+    """
+    watch, wrong = Stopwatch(), ""
+    try:
+        # The machine runs loops of its own, so it stands in a thread.
+        await asyncio.to_thread(
+            run_state_machine_as_test,
+            with_seed(seed)(WayOfAMessage),
+            settings=profile(examples),
+        )
+    except Exception as error:
+        wrong = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return [
+        Row(
+            f"any order of {STEPS} steps over inbox, lanes' turns, outbox and crashes",
+            examples,
+            "the model's answers",
+            wrong or "the same each time",
+            not wrong,
+            watch.seconds,
+        )
+    ]

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from service.bootstrap import Gateway
 from service.conversation.takeover import Change, State
+from service.problems import Problem
 
 Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
 By = Annotated[
@@ -124,12 +125,6 @@ class Done(BaseModel):
     withheld: list[str] = Field(description="Turns of the bot whose words do not go out any more.")
     turn: str | None = Field(default=None, description="Of the message that was said.")
     repeated: bool = Field(default=False, description="The message was said before, under this id.")
-
-
-class Problem(BaseModel):
-    """An error."""
-
-    error: dict[str, Any]
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {

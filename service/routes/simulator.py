@@ -19,7 +19,7 @@ KEPT_CALLS = 1000
 
 def simulator_router() -> APIRouter:
     """The routes `/simulator/<channel>/...`; mounted only where `service.simulator` is on."""
-    router = APIRouter(prefix=PATH, tags=["Simulator"])
+    router = APIRouter(prefix=PATH, include_in_schema=False)
     calls: deque[dict[str, Any]] = deque(maxlen=KEPT_CALLS)
     numbers = itertools.count(1)
     last = 0

@@ -132,6 +132,21 @@ def test_without_a_key_nothing_of_the_api_answers(locked: Door, path: str) -> No
     assert locked.client.get(path, headers={"Authorization": f"Bearer {KEY}"}).status_code in (200, 404)
 
 
+def test_a_wrong_method_is_told_which_are_right(door: Door) -> None:
+    answer = door.client.delete("/v1/models")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_every_route_is_described_with_the_form_of_its_errors(door: Door) -> None:
+    described = door.client.get("/openapi.json").json()
+    routes = {
+        (path, method): route for path, methods in described["paths"].items() for method, route in methods.items()
+    }
+    assert len(routes) > 20
+    assert [where for where, route in routes.items() if not {"4XX", "5XX"} <= set(route["responses"])] == []
+
+
 def test_health_widget_and_webhooks_need_no_key(locked: Door) -> None:
     assert locked.client.get("/livez").status_code == 200
     assert locked.client.get("/widget.js").status_code == 200
