@@ -149,7 +149,7 @@ class VoiceOffered(Shown):
     """A way to answer that can be chosen."""
 
     contender: str
-    kind: Literal["base", "active", "version", "base_bare"]
+    kind: Literal["base", "active", "version", "base_bare", "no_knowledge"]
     created_at: str | None = None
 
 

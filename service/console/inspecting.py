@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -173,10 +173,17 @@ async def inspect(
 
 
 def why_not(
-    knowledge: KnowledgeBase, brand: Brand, shared: Encoder, question: str, history: Sequence[str], document: str
+    knowledge: KnowledgeBase,
+    brand: Brand,
+    shared: Encoder,
+    question: str,
+    history: Sequence[str],
+    document: str,
+    translate: Callable[[str], str],
 ) -> WhyNot:
     """Where the search loses a page now (blocking)."""
     why = why_lost(brand, knowledge, shared, question, document, history=history)
+    findings = (replace(one, says=translate(one.says)) for one in why.findings)
     return WhyNot(
         document=document,
         question=question,
@@ -184,9 +191,9 @@ def why_not(
         knowledge_version=knowledge.version,
         lost_at=why.lost_at,
         findings=tuple(
-            Found(step=one.step, says=one.told, numbers=dict(one.numbers), lost=one.lost) for one in why.findings
+            Found(step=one.step, says=one.told, numbers=dict(one.numbers), lost=one.lost) for one in findings
         ),
-        cure=why.cure,
+        cure=translate(why.cure),
     )
 
 
