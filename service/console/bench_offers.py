@@ -50,7 +50,9 @@ def voices_of(home: Home, brand: Brand) -> tuple[VoiceOffered, ...]:
             for one in (*speaking, *others)
         ),
         VoiceOffered(contender=f"{BASE_VERSION}:{NO_GUIDE}", kind="base_bare"),
-        VoiceOffered(contender=f"{speaking[0].version if speaking else BASE_VERSION}:{NO_KNOWLEDGE}", kind="no_knowledge"),
+        VoiceOffered(
+            contender=f"{speaking[0].version if speaking else BASE_VERSION}:{NO_KNOWLEDGE}", kind="no_knowledge"
+        ),
     )
 
 

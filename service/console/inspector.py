@@ -168,7 +168,8 @@ def _pages(desk: Desk) -> APIRouter:
         )
         return render(
             request, person, "inspector/turn.html", seen=seen, why=why, expected=expected, drawn=drawn,
-            outcomes=OUTCOMES, bases=BASES, parts_called=PARTS, stages=STAGES, steps=STEPS, notes=NOTES, timings=TIMINGS,
+            outcomes=OUTCOMES, bases=BASES, parts_called=PARTS, stages=STAGES, steps=STEPS,
+            notes=NOTES, timings=TIMINGS, told=translate,
         )  # fmt: skip
 
     return router
