@@ -15,6 +15,7 @@ from service.console.access import Agent, Person, Role
 from service.console.bench_offers import past_turns
 from service.console.bench_pages import BASES, OUTCOMES
 from service.console.inspecting import Inspection, WhyNot, inspect, why_not
+from service.console.inspector_words import NOTES, PARTS, STAGES, STEPS, TIMINGS
 from service.console.pages import gettext, page_router, render
 from service.console.prompt_parts import count_tokens, parts_of
 from service.console.waterfall import waterfall
@@ -31,51 +32,6 @@ LISTED = 50
 def _(text: str) -> str:
     """Mark a text for translation where it is defined."""
     return text
-
-
-PARTS = {
-    "system": _("system"),
-    "guide": _("voice guide"),
-    "history": _("history"),
-    "passages": _("passages"),
-    "instruction": _("instruction"),
-    "question": _("question"),
-}
-TIMINGS = {
-    "retrieve": _("search"),
-    "first_token": _("first word from the engine"),
-    "generate": _("writing"),
-    "first_sentence": _("first sentence to the reader"),
-    "total": _("all of it"),
-}
-STAGES = {
-    "dense": _("by meaning"),
-    "lexical": _("by words"),
-    "fused": _("both"),
-    "late": _("word by word"),
-    "cross": _("read again"),
-}
-STEPS = {
-    "loading": _("loading"),
-    "chunking": _("cutting into passages"),
-    "encoder": _("search by meaning"),
-    "lexical": _("search by words"),
-    "fusion": _("joining both"),
-    "re-rank": _("comparing word by word"),
-    "cross-encoder": _("reading again"),
-    "cut-off": _("the cut"),
-    "fence": _("orders to an assistant"),
-    "prompt budget": _("room in the prompt"),
-    "decision": _("is it answerable?"),
-}
-NOTES = {
-    "prompt_again": _("The answer was made a second time, from the best sentences alone."),
-    "quoted": _("The best sentence was quoted, because nothing that the model wrote stood in the passages."),
-    "own_words": _("The brand's own words were used, because those of the model would not do."),
-    "refused_because": _("It was refused, because no sentence of the answer stood in its passages, twice."),
-    "fenced": _("Sentences of the pages that read like orders to an assistant were left out."),
-    "no_engine": _("No engine could speak."),
-}
 
 
 def inspector_router(gateway: Gateway) -> APIRouter:
