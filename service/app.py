@@ -13,6 +13,7 @@ from configs.home import Home
 from configs.load import Config
 from service import problems
 from service.bootstrap import Gateway, open_gateway
+from service.console.routers import install as install_console
 from service.routes.adapters import adapters_router
 from service.routes.bench import bench_router
 from service.routes.chat_http import openai_router
@@ -63,6 +64,7 @@ def create_app(config: Config, home: Home, *, opened: asyncio.Future[Gateway] | 
 
 
 def _include(app: FastAPI, gateway: Gateway) -> None:
+    install_console(app, gateway)
     for router in (
         chat_router(gateway),
         openai_router(gateway),

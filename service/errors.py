@@ -23,8 +23,10 @@ ServiceError
 ├── HomeInUse                  the operator's: the state folder holds something
 ├── RequestInvalid             the caller's: message names what and the limit
 ├── BrandUnknown               the caller's
+├── AccessDenied               the caller's: key, site key, origin or session
+│   └── NotSignedIn            the caller's: a page wants a person
+├── Forbidden                  the caller's: their role does not allow it
 ├── NotFound                   the caller's: no such person, link or whatever is asked for by name
-├── AccessDenied               the caller's: key, site key or origin
 └── Busy                       nobody's, retry after `retry_after_s`
     ├── SlowDown               the caller's: more messages in a minute than its limit
     └── Full                   nobody's: a platform shall deliver later
@@ -195,6 +197,16 @@ class AccessDenied(ServiceError):
     """The caller has not shown that it may do this."""
 
     code = "access_denied"
+
+
+class NotSignedIn(AccessDenied):
+    """Nobody is signed in, or not any more."""
+
+
+class Forbidden(ServiceError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
 
 
 class NotFound(ServiceError):

@@ -18,6 +18,7 @@ from service.errors import (
     Busy,
     ContextTooLong,
     ConversationUnknown,
+    Forbidden,
     Full,
     GenerationTimeout,
     ModelUnavailable,
@@ -36,6 +37,7 @@ STATUS: dict[type[ServiceError], int] = {
     RequestInvalid: 400,
     ContextTooLong: 400,
     AccessDenied: 401,
+    Forbidden: 403,
     BrandUnknown: 404,
     NotFound: 404,
     AdapterUnknown: 404,
@@ -49,7 +51,12 @@ STATUS: dict[type[ServiceError], int] = {
     StorageUnavailable: 503,
     GenerationTimeout: 504,
 }
-TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 class Problem(BaseModel):

@@ -1,1 +1,1 @@
-"""The console: where the people of a brand test its voice, correct answers, train, and look after conversations."""
+"""The console: where people sign in, answer, correct, train and look. One module a story, each with its router."""

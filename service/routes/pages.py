@@ -1,26 +1,19 @@
-"""What people open in a browser: the chooser, the sample shops, the bench and the widget's script."""
+"""What people open in a browser: the chooser, the sample shops and the widget's script."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
 
 from configs.brand import Brand, Strict
 from configs.yaml_file import read_yaml
-from service.browser import HEADERS, WEB
+from service.browser import MEDIA_TYPES, WEB, File, files_of
 
-MEDIA_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 WIDGET_PARTS = ("words", "colours", "storage", "elements", "markdown", "connection", "view", "chat", "page")
 """The widget's files in order: each may use what stands in those before it."""
 
@@ -57,27 +50,6 @@ class Shop(Strict):
     ask_text: str = "We answer from our own help pages and show you where each answer comes from."
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file as it is sent: read once, when the server starts."""
-
-    content: bytes
-    media_type: str
-    etag: str
-
-    @staticmethod
-    def of(content: bytes, media_type: str) -> _File:
-        return _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
-
-    def answer(self, request: Request, status: int = 200) -> Response:
-        """The file, or 304 where the browser has this very one."""
-        headers = {**HEADERS, "ETag": self.etag}
-        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-        if status == 200 and self.etag in known:
-            return Response(status_code=304, headers=headers)
-        return Response(self.content, status, headers=headers, media_type=self.media_type)
-
-
 def pages_router(brands: Mapping[str, Brand]) -> APIRouter:
     """The routes `/`, `/shop/<brand>`, `/bench`, `/widget.js` and `/static/<file>`."""
     router = APIRouter(include_in_schema=False)
@@ -88,8 +60,8 @@ def pages_router(brands: Mapping[str, Brand]) -> APIRouter:
         return site.index.answer(request)
 
     @router.get("/bench")
-    async def bench(request: Request) -> Response:
-        return site.bench.answer(request)
+    async def bench() -> Response:
+        return RedirectResponse("/console/bench", 308)
 
     @router.get("/shop/{brand}")
     async def shop(brand: str, request: Request) -> Response:
@@ -119,17 +91,12 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.static = {
-            path.name: _File.of(path.read_bytes(), MEDIA_TYPES[path.suffix])
-            for path in sorted((WEB / "static").iterdir())
-            if path.suffix in MEDIA_TYPES
-        }
+        self.static = dict(files_of(WEB / "static"))
         for name, brand in brands.items():
             self.static[f"accent-{name}.css"] = _accent(brand)
-        self.widget = _File.of(_widget().encode(), MEDIA_TYPES[".js"])
+        self.widget = File.of(_widget().encode(), MEDIA_TYPES[".js"])
         in_order = [brands[name] for name in sorted(brands)]
         self.index = self._page("index.html", brands=in_order)
-        self.bench = self._page("bench.html", brands=in_order)
         self.missing = self._page("missing.html", brands=in_order)
         self.shops = {
             name: self._page(
@@ -141,9 +108,9 @@ class _Site:
             for name, brand in brands.items()
         }
 
-    def _page(self, template: str, **values: object) -> _File:
+    def _page(self, template: str, **values: object) -> File:
         html = self._templates.get_template(template).render(**values)
-        return _File.of(html.encode(), "text/html; charset=utf-8")
+        return File.of(html.encode(), "text/html; charset=utf-8")
 
 
 def _widget() -> str:
@@ -154,10 +121,10 @@ def _widget() -> str:
     return (folder / "frame.js").read_text("utf-8").replace("/* parts */", "\n".join(parts))
 
 
-def _accent(brand: Brand) -> _File:
+def _accent(brand: Brand) -> File:
     """The brand's colour as a style sheet, because the policy forbids inline style."""
     rule = f".brand-{brand.name} {{ --accent: {brand.theme.accent}; }}\n"
-    return _File.of(rule.encode(), MEDIA_TYPES[".css"])
+    return File.of(rule.encode(), MEDIA_TYPES[".css"])
 
 
 def _shop(name: str) -> Shop:

@@ -115,7 +115,12 @@ def test_who_has_no_role_in_the_brand_sees_nothing_of_it(shop: Door) -> None:
 
 def test_without_session_or_key_the_api_is_shut(locked: Door) -> None:  # noqa: F811
     stranger = browser(locked)
-    for path in ("/v1/bench/runs/x", "/v1/brands/velmora/bench", "/v1/turns/x/inspection", "/v1/turns/x/why?document=a"):
+    for path in (
+        "/v1/bench/runs/x",
+        "/v1/brands/velmora/bench",
+        "/v1/turns/x/inspection",
+        "/v1/turns/x/why?document=a",
+    ):
         assert stranger.get(path).status_code == 401, path
 
 

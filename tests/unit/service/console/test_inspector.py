@@ -98,7 +98,11 @@ def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str])
     ("document", "lost_at"), [("returns.md", None), ("gift-cards.md", "loading"), ("contact.md", "lexical")]
 )
 def test_an_expected_page_is_followed_through_the_search(
-    door: Door, turns: list[str], document: str, lost_at: str | None, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    door: Door,
+    turns: list[str],
+    document: str,
+    lost_at: str | None,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
 ) -> None:
     brands = door.gateway.config.brands
     few = brands["velmora"].retrieval.model_copy(update={"top_k": 1})
@@ -113,7 +117,11 @@ def test_an_expected_page_is_followed_through_the_search(
 
 def test_another_brands_people_see_no_turn(door: Door, turns: list[str]) -> None:  # noqa: F811
     other = seat(door, {"dicehollow": Role.ADMIN}, "o@e.x")
-    for path in (f"/v1/turns/{turns[0]}/inspection", f"/v1/turns/{turns[0]}/why?document=x", f"/console/turns/{turns[0]}"):
+    for path in (
+        f"/v1/turns/{turns[0]}/inspection",
+        f"/v1/turns/{turns[0]}/why?document=x",
+        f"/console/turns/{turns[0]}",
+    ):
         assert other.get(path).status_code == 403, path
 
 
@@ -122,7 +130,12 @@ def test_the_parts_of_a_prompt_are_all_of_it(kind: Any) -> None:
     passages = (Passage("a.md", "A", "A", "First.\n\nSecond.", 1.0), Passage("b.md", "B", "", "Third.", 0.9))
     history = (Message("user", "Question: one?"), Message("assistant", "One."))
     prompt = build_prompt(
-        kind, "Sources:\n\nQuestion: two? ", display_name="Velmora", history=history, passages=passages, guide="Be kind."
+        kind,
+        "Sources:\n\nQuestion: two? ",
+        display_name="Velmora",
+        history=history,
+        passages=passages,
+        guide="Be kind.",
     )
     told = [{"role": one.role, "content": one.content} for one in prompt.messages]
     parts = parts_of(told, "Sources:\n\nQuestion: two? ")

@@ -1,0 +1,60 @@
+"""The console's routers, in one short list: a story adds its own line."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+
+from service.bootstrap import Gateway
+from service.console.access import CONSOLE, Access, SignedIn
+from service.console.bench import voice_bench_router
+from service.console.changes import changes_router
+from service.console.inspector import inspector_router
+from service.console.own import own_router
+from service.console.pages import NAVIGATION, page_router, problem, static_files
+from service.console.people import people_router
+from service.console.sign_in import sign_in_router
+
+
+def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
+    """The routers of all stories, pages and API."""
+    return (
+        _shell(),
+        sign_in_router(gateway),
+        own_router(gateway),
+        people_router(gateway),
+        changes_router(gateway),
+        voice_bench_router(gateway),
+        inspector_router(gateway),
+    )
+
+
+def install(app: FastAPI, gateway: Gateway) -> None:
+    """Put the console into the application, and what its routes ask who may use them."""
+    app.state.access = Access(gateway.db, gateway.keys)
+    before = len(app.routes)
+    for router in console_routers(gateway):
+        app.include_router(router)
+    app.state.console_paths = frozenset(getattr(route, "path", "") for route in app.routes[before:])
+
+
+def _shell() -> APIRouter:
+    """`/console` itself and its static files."""
+    router = page_router()
+
+    @router.get("")
+    async def first(request: Request, person: SignedIn) -> Response:
+        """To the first page that this person may see."""
+        there = request.app.state.console_paths
+        for place in NAVIGATION:
+            if place.path in there and (place.role is None or person.may(place.role)):
+                return RedirectResponse(place.path, 303)
+        return RedirectResponse(f"{CONSOLE}/account", 303)
+
+    @router.get("/static/{name}")
+    async def static(name: str, request: Request) -> Response:
+        """Style sheets and scripts."""
+        file = static_files().get(name)
+        return file.answer(request) if file else problem(request, 404, "There is no such file.")
+
+    return router
