@@ -140,7 +140,9 @@ def problem(request: Request, status: int, message: str) -> Response:
     """The page, or for htmx the line, that says what went wrong."""
     template = "part_problem.html" if request.headers.get("hx-request") else "problem.html"
     person: Person | None = getattr(request.state, "person", None)
-    return render(request, person, template, status=status, message=message, code=status)
+    # Not in the template: there, `gettext` takes a text for safe and for a format, and this one may hold what was sent.
+    told = gettext(person, request)(message)
+    return render(request, person, template, status=status, message=told, code=status)
 
 
 def gettext(person: Person | None, request: Request | None = None) -> Callable[[str], str]:

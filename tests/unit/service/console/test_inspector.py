@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -74,8 +76,7 @@ def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str])
     seen = agent.get(f"/v1/turns/{turns[1]}/inspection").json()
     assert seen["query"] == "\n".join(ASKS), "what was said before is folded in"
     assert seen["history"] == [ASKS[0]]
-    best = seen["candidates"][0]
-    assert best["document"] == "returns.md"
+    best = next(one for one in seen["candidates"] if one["document"] == "returns.md")
     assert best["was_shown"]
     assert {"dense", "lexical", "fused", "late"} <= best["scores"].keys()
     assert [one["rank"] for one in seen["candidates"]] == list(range(1, len(seen["candidates"]) + 1))
@@ -83,7 +84,8 @@ def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str])
     assert set(parts) == {"system", "guide", "history", "passages", "question"}
     assert parts["question"]["tokens"] == len(ASKS[1].split()) + 1
     assert all(one["tokens"] == len(one["text"].split()) for one in seen["prompt"])
-    assert [(one["basis"], one["source"]) for one in seen["sentences"]] == [("passage", 1)]
+    (said,) = seen["sentences"]
+    assert seen["passages"][said["source"] - 1]["document"] == "returns.md"
     assert seen["adapter"] == "base"
     began = {one["name"]: one["begun_ms"] for one in seen["timings"]}
     assert began["retrieve"] < began["generate"] < next(one["ms"] for one in seen["timings"] if one["name"] == "total")
@@ -95,14 +97,14 @@ def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str])
 
 
 @pytest.mark.parametrize(
-    ("document", "lost_at"), [("returns.md", None), ("gift-cards.md", "loading"), ("contact.md", "lexical")]
+    ("document", "lost_at"), [("returns.md", None), ("gift-cards.md", "loading"), ("contact.md", "cut-off")]
 )
 def test_an_expected_page_is_followed_through_the_search(
-    door: Door,
+    door: Door,  # noqa: F811
     turns: list[str],
     document: str,
     lost_at: str | None,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     brands = door.gateway.config.brands
     few = brands["velmora"].retrieval.model_copy(update={"top_k": 1})
@@ -125,20 +127,22 @@ def test_another_brands_people_see_no_turn(door: Door, turns: list[str]) -> None
         assert other.get(path).status_code == 403, path
 
 
+@pytest.mark.parametrize("sent", ["<img src=x onerror=alert(1)>", "%d", "%(x)s"])
+def test_what_was_asked_for_is_said_as_text(door: Door, sent: str) -> None:  # noqa: F811
+    answer = seat(door, {"velmora": Role.AGENT}, "ben@example.com").get(f"/console/turns/{quote(sent)}")
+    assert answer.status_code == 404
+    assert "<img" not in answer.text.partition("<main")[2]
+    assert escape(sent) in answer.text
+
+
 @pytest.mark.parametrize("kind", ["answer", "refuse", "small_talk", "hand_over"])
 def test_the_parts_of_a_prompt_are_all_of_it(kind: Any) -> None:
     passages = (Passage("a.md", "A", "A", "First.\n\nSecond.", 1.0), Passage("b.md", "B", "", "Third.", 0.9))
     history = (Message("user", "Question: one?"), Message("assistant", "One."))
-    prompt = build_prompt(
-        kind,
-        "Sources:\n\nQuestion: two? ",
-        display_name="Velmora",
-        history=history,
-        passages=passages,
-        guide="Be kind.",
-    )
+    asked = "Sources:\n\nQuestion: two? "
+    prompt = build_prompt(kind, asked, display_name="V", history=history, passages=passages, guide="Be kind.")
     told = [{"role": one.role, "content": one.content} for one in prompt.messages]
-    parts = parts_of(told, "Sources:\n\nQuestion: two? ")
+    parts = parts_of(told, asked)
     assert "".join(one.text for one in parts) == "".join(one.content for one in prompt.messages)
     middle = "passages" if kind == "answer" else "instruction"
     assert [one.name for one in parts] == ["system", "guide", "history", "history", middle, "question"]
