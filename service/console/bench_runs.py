@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from configs.brand import Brand
 from retrieval.passages import Passage
-from service.console.bench_shown import LETTERS, Run, ShownAnswer, Vote
+from service.console.bench_shown import LETTERS, Best, Run, ShownAnswer, Vote
 from service.conversation import inbox
 from service.conversation.wire import citations_json
 from service.errors import GenerationError, NotFound, RequestInvalid
@@ -238,7 +238,7 @@ def shown(connection: Connection, run: str, by: str) -> Run:
 def _answer(row: Row[Any], *, hidden: bool, lost: bool) -> ShownAnswer:
     """An answer; of one that is hidden only what both its writer and all others could have: no name, pace, prompt."""
     told = row.told or {}
-    state = "failed" if row.state == "waiting" and lost else row.state
+    state: Any = "failed" if row.state == "waiting" and lost else row.state
     seen = {"sentences": told.get("sentences", ()), "outcome": told.get("outcome")}
     if not hidden:
         seen |= {key: told.get(key) for key in OPEN} | {"contender": row.contender}
@@ -246,7 +246,7 @@ def _answer(row: Row[Any], *, hidden: bool, lost: bool) -> ShownAnswer:
 
 
 def _vote(row: Row[Any]) -> Vote:
-    best = "equal" if row.place is None else LETTERS[row.place]
+    best: Best = "equal" if row.place is None else LETTERS[row.place]
     return Vote(best=best, tags=tuple(row.tags), note=row.note)
 
 

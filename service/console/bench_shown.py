@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-LETTERS = "ABCD"
-Best = Literal["A", "B", "C", "D", "equal"]
+Letter = Literal["A", "B", "C", "D"]
+LETTERS: tuple[Letter, ...] = ("A", "B", "C", "D")
+Best = Letter | Literal["equal"]
 Tag = Literal["voice", "facts", "complete", "short", "kind", "honest"]
 TAGS: tuple[Tag, ...] = ("voice", "facts", "complete", "short", "kind", "honest")
 """Why an answer was better."""
@@ -44,7 +45,7 @@ class Voice(Shown):
 class ShownAnswer(Shown):
     """One answer. All below `sentences` is null while a blind run waits for your vote."""
 
-    letter: Literal["A", "B", "C", "D"]
+    letter: Letter
     state: Literal["waiting", "done", "failed"]
     text: str = Field(description="With its citation marks.")
     outcome: str | None = None

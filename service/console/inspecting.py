@@ -137,7 +137,7 @@ async def inspect(
     search = evidence.get("search") or {}
     passages = tuple(search.get("passages", ()))
     found = await asyncio.to_thread(_candidates, knowledge, brand, told["question"], history, passages)
-    counts = tokens or [None] * len(parts)
+    counts: Sequence[int | None] = tokens or [None] * len(parts)
     return Inspection(
         turn=told["turn"],
         conversation=told["conversation"],

@@ -47,7 +47,7 @@ def sentences_of(text: str, citations: Sequence[Mapping[str, Any]], evidence: Ma
         return (Said(plain, "own_words"),)
     if quoted := evidence.get("quoted"):
         return _quoted(plain, str(quoted), citations)
-    generations = evidence.get("generations") or ({},)
+    generations: Sequence[Mapping[str, Any]] = evidence.get("generations") or ({},)
     checks = [one for one in generations[-1].get("sentences", ()) if "text" in one]
     if not checks:
         return tuple(Said(one, "unchecked") for one in split_sentences(plain))

@@ -268,7 +268,7 @@ def test_a_blind_vote_reveals_the_names_and_moves_the_win_rate(desk: Desk) -> No
     expect(page.get_by_role("status").filter(has_text="Your vote counts")).to_be_visible()
     chosen = page.locator(f"#answer-{letter}")
     expect(chosen).to_contain_text("Base model with the voice guide")
-    expect(page.locator("#results").locator("..")).to_contain_text("blind votes")
+    expect(page.locator("#results").locator("..")).to_contain_text("Blind votes: 1.")
     row = page.locator("table tbody tr").filter(has_text="Adapter off")
     expect(row).to_contain_text("100%")
     expect(row).to_contain_text("–")
