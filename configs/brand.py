@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from configs.corrections import Corrections
 from configs.handover import Handover
 
 BRAND_NAME = r"^[a-z][a-z0-9-]{1,39}$"
@@ -337,17 +338,13 @@ class Brand(Strict):
         default_factory=dict, description="What happens with a message of an intent that search shall not answer."
     )
     words: Words
-    unanswered: Literal["tell", "hand_over"] = Field(
-        default="tell",
-        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
-        "they are handed over to a person.",
-    )
     widget: Widget
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()
     gate: Gate = Gate()
     handover: Handover = Handover()
     retention: Retention = Retention()
+    corrections: Corrections = Corrections()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",

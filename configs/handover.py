@@ -165,5 +165,10 @@ class Handover(_Strict):
         description="What follows where nobody came, and where it is outside `hours`: the customer waits on, or the "
         "bot answers again. The hand-over stays open either way.",
     )
+    unanswered: Literal["tell", "hand_over"] = Field(
+        default="tell",
+        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
+        "they are handed over to a person.",
+    )
     words: HandoverWords = HandoverWords()
     slack: SlackTeam | None = Field(default=None, description="Where the team answers in Slack.")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from configs.corrections import CorrectionFiles
+
 DEFAULT = "var"
 
 
@@ -44,6 +46,10 @@ class Home:
     def evaluations(self) -> Path:
         """`<brand>/<version>/`, what was asked of a candidate, its answers, the report and the verdict."""
         return self.root / "evaluations"
+
+    def corrections(self, brand: str) -> CorrectionFiles:
+        """What people corrected of a brand's answers and accepted in review."""
+        return CorrectionFiles(self.root / "corrections" / brand)
 
     @property
     def knowledge(self) -> Path:

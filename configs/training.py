@@ -59,6 +59,9 @@ class Data(Strict):
         "reads; a relative path is relative to the folder that holds `configs`.",
     )
     general_share: float = Field(default=0, ge=0, le=0.5, description="Share of general conversations; 0 is none.")
+    corrections: bool = Field(
+        default=True, description="Also learn from corrections that were accepted in review (docs/corrections.md)."
+    )
     seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
 
     @model_validator(mode="after")
@@ -169,7 +172,7 @@ class Dpo(Sft):
 ADDED_LATER = {
     "": ("method",),
     "lora": ("b_rate",),
-    "data": ("general_share",),
+    "data": ("general_share", "corrections"),
     "sft": (
         *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
         *("weights", "attention", "fused_lora", "fused_layers", "gradient_checkpointing"),

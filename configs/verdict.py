@@ -11,6 +11,7 @@ from pydantic import Field
 
 from configs.adapter_manifest import AdapterManifest, Digest, read_adapter, read_form
 from configs.brand import Brand, Gate, Strict
+from configs.home import Home
 
 VERDICT_FILE = "verdict.json"
 BASE_VERSION = "base"
@@ -35,12 +36,12 @@ class Conditions(Strict):
 
 
 def conditions(
-    adapters: Path, brand: Brand, candidate: AdapterManifest, current: str, base_sha256: str | None
+    home: Home, brand: Brand, candidate: AdapterManifest, current: str, base_sha256: str | None
 ) -> Conditions:
     """What a verdict on this candidate holds for as things stand.
 
     Args:
-        adapters: The folder of the brand's versions.
+        home: The state folder.
         brand: With its held-out questions and its gate.
         candidate: The manifest of the version that is judged.
         current: The version that speaks now; `BASE_VERSION` where the base model does.
@@ -49,12 +50,13 @@ def conditions(
     Raises:
         AdapterInvalid: The version that speaks now is not whole.
     """
+    adapters = home.adapters / brand.name
     speaking = None if current == BASE_VERSION else read_adapter(adapters / current, verify=False).weights_sha256
     return Conditions(
         candidate=Judged(version=candidate.version, weights_sha256=candidate.weights_sha256),
         current=Judged(version=current, weights_sha256=speaking),
         base_sha256=base_sha256,
-        questions_sha256=questions_sha256(brand),
+        questions_sha256=questions_sha256(brand, home.corrections(brand.name).questions),
         gate_sha256=gate_sha256(brand.gate),
     )
 
@@ -87,10 +89,15 @@ def read_verdict(folder: Path) -> RecordedVerdict | None:
     return read_form(path, RecordedVerdict, "verdict") if path.is_file() else None
 
 
-def questions_sha256(brand: Brand) -> str:
-    """Digest of the brand's held-out questions as they stand; of nothing where it names none."""
-    path = brand.questions
-    return hashlib.sha256(path.read_bytes() if path is not None and path.is_file() else b"").hexdigest()
+def questions_sha256(brand: Brand, corrected: Path | None = None) -> str:
+    """Digest of the brand's held-out questions as they stand; of nothing where it names none.
+
+    Args:
+        brand: Whose.
+        corrected: The file of those that came from corrections; it may be absent.
+    """
+    paths = (brand.questions, corrected)
+    return hashlib.sha256(b"".join(one.read_bytes() for one in paths if one is not None and one.is_file())).hexdigest()
 
 
 def gate_sha256(gate: Gate) -> str:

@@ -31,11 +31,13 @@ from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
+from retrieval.routing.route import prepare
 from retrieval.search.knowledge_base import KnowledgeBase
 from service.bindings.apps import open_app
 from service.bindings.installations import FOLLOW_S, Installations
 from service.conversation.house import House
 from service.conversation.ratings import Ratings
+from service.corrections.desk import Corrections
 from service.delivery import outbox
 from service.delivery.fetching import Fetcher
 from service.delivery.growing import Growing
@@ -61,6 +63,7 @@ from service.sealing import Sealer
 from service.security import ApiKeys, check_exposure
 from service.storage.database import Database
 from service.telemetry import Metrics
+from service.trainings.desk import Trainings
 from service.turns.hub import Hub
 from service.turns.lanes import Lanes
 from service.turns.notices import Notices
@@ -108,6 +111,10 @@ class Gateway:
     ratings: Ratings
     team: TeamInSlack
     """People who answer in Slack."""
+    corrections: Corrections
+    """Where people correct answers."""
+    trainings: Trainings
+    """Jobs that make new voices."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -159,6 +166,7 @@ async def open_gateway(
         executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="retrieval")
         stack.callback(executor.shutdown, cancel_futures=True)
         encoder = _encoder(home.models / settings.models.encoder)
+        prepare(encoder)
         knowledge = _knowledge(config, home, encoder)
         intents, unread = _intents(config, home, encoder)
         database = settings.database.url or f"sqlite:///{home.database}"
@@ -242,12 +250,13 @@ async def open_gateway(
             house=house,
             member=member,
         )
-        desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
+        desk = Desk(db, house, hub=hub, hush=member.hush, answer=lanes.stir, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), tuple(problems),
+            TeamInSlack(db, house, desk), Corrections(db, home, brands, encoder),
+            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -262,6 +271,8 @@ async def open_gateway(
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
         stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)

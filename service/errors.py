@@ -5,6 +5,7 @@ ServiceError
 │   ├── StorageUnavailable     ours, retry: database locked, disk full, server gone
 │   ├── LeaseLost              nobody's: another gateway answers this conversation now
 │   └── ConversationUnknown    the caller's
+│       └── CorrectionUnknown  the caller's
 ├── GenerationError
 │   ├── ModelUnavailable       the engine's, retry
 │   │   ├── EngineLost         it broke off
@@ -80,6 +81,12 @@ class ConversationUnknown(StorageError):
     code = "conversation_unknown"
 
 
+class CorrectionUnknown(ConversationUnknown):
+    """No correction of this id."""
+
+    code = "correction_unknown"
+
+
 class TakenByAnother(ServiceError):
     """Another person has the conversation."""
 
@@ -138,6 +145,12 @@ class TooLate(GenerationError):
     """The message waited so long that an answer would come as if from nowhere."""
 
     code = "too_late"
+
+
+class GaveUp(GenerationError):
+    """The process died over this turn each time that it was begun."""
+
+    code = "gave_up"
 
 
 class AdapterUnknown(GenerationError):

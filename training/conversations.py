@@ -41,6 +41,8 @@ class AssistantMessage(Strict):
     outcome: Outcome
     documents: tuple[str, ...] = ()
     """Pages that the reply rests on; at least one where it answers, none elsewhere."""
+    learnt: bool = True
+    """False for what was only said before: it stands in the prompts of the replies after it."""
 
     @model_validator(mode="after")
     def _documents_fit_the_outcome(self) -> Self:
@@ -110,6 +112,8 @@ class Conversation(Strict):
                 raise ValueError(f"message {number + 1} has the role {message.role!r}; user and assistant take turns")
         if len(self.messages) % 2:
             raise ValueError("the last message is the user's; an assistant message ends a conversation")
+        if not any(isinstance(one, AssistantMessage) and one.learnt for one in self.messages):
+            raise ValueError("no reply of it is learnt; leave it out")
         return self
 
 
@@ -173,6 +177,10 @@ def data_sha256(conversations: Iterable[Conversation]) -> str:
     digest = hashlib.sha256()
     for conversation in conversations:
         learnt = conversation.model_dump(mode="json", exclude={"synthetic", "split", "source"})
+        for message in learnt["messages"]:
+            # Data from before there was the key keeps its digest.
+            if message.get("learnt"):
+                del message["learnt"]
         digest.update(json.dumps(learnt, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
 

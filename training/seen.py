@@ -1,6 +1,6 @@
 """The digest by which an adapter's manifest names the conversations that it was trained on.
 
-    python -m training.seen samples/velmora/conversations.jsonl
+    python -m training.seen samples/velmora/conversations.jsonl [var/corrections/velmora/conversations.jsonl]
 
 Prints it, or nothing where the file cannot be learnt from; `brandvoice forget` compares it with the adapters there are.
 """
@@ -16,11 +16,12 @@ from training.errors import DataInvalid
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the digest of one file."""
+    """Print the digest of files that were learnt as one."""
     try:
-        sys.stdout.write(data_sha256(read_conversations(Path(arguments[0]))) + "\n")
+        read = [one for path in arguments for one in read_conversations(Path(path))]
+        sys.stdout.write(data_sha256(read) + "\n")
     except DataInvalid as error:
-        sys.stderr.write(f"{arguments[0]} cannot be learnt from: {error}\n")
+        sys.stderr.write(f"{', '.join(arguments)} cannot be learnt from: {error}\n")
     return 0
 
 

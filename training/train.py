@@ -16,7 +16,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,18 +27,19 @@ from typing import Any
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.adapter_signature import sign_adapter, signing_keys
 from configs.base_manifest import base_folder
+from configs.brand import Brand
 from configs.errors import AdapterInvalid, ConfigError
 from configs.load import configs_folder
 from configs.training import AdapterRecipe, DpoRecipe, Recipe, read_adapter_recipe
 from retrieval.errors import RetrievalError
 from training.base_model import prepare_base_model
-from training.conversations import read_questions
+from training.conversations import Conversation, read_questions
 from training.data.preferences import Shop, pairs_sha256, read_pairs
-from training.data.split import assert_no_overlap
+from training.data.split import assert_no_overlap, near_any
 from training.errors import RecipeInvalid, TrainingError, TrainingFailed
 from training.examples.command import build, data_digest, probes
 from training.examples.rendering import Built
-from training.examples.sources import Source
+from training.examples.sources import Source, asked
 from training.judging.evaluation import generate, score
 from training.progress import LineProgress, Progress, Report, silent
 from training.recipes import dpo, sft
@@ -134,9 +135,9 @@ def _train(
         raise TrainingFailed(f"{folder} exists already and versions never change; give another --version")
 
     def evaluate(model: Any, tokenizer: Any) -> Metrics:
-        asked = probes(source)[:questions]
-        replies = generate(model, tokenizer, [one.messages for one in asked], batch=4)
-        return score(asked, replies, source.judge())
+        held = probes(source)[:questions]
+        replies = generate(model, tokenizer, [one.messages for one in held], batch=4)
+        return score(held, replies, source.judge())
 
     run: dict[str, Any] = {
         "data_sha256": digest,
@@ -158,7 +159,7 @@ def _from_chats(source: Source, recipe: Recipe, run: Mapping[str, Any]) -> Train
     """Train on the brand's conversations."""
     run["progress"](Report(f"building the examples of {source.brand.name}", 0, 0))
     built = build(source, recipe.data)
-    keep_apart(source, built)
+    keep_apart(source.brand, source.learnt(recipe.data), built)
     return sft.main(sft.Job(recipe=recipe, examples=built.examples, **run))
 
 
@@ -178,8 +179,11 @@ def _from_pairs(source: Source, recipe: DpoRecipe, run: Mapping[str, Any]) -> Tr
         ),
     )
     if brand.questions is not None:
-        asked = [question for pair in pairs for question in pair.row.questions]
-        assert_no_overlap(asked, [one.question for one in read_questions(brand.questions)])
+        held = [one.question for one in read_questions(brand.questions)]
+        if pairs_file(recipe) == source.home.corrections(brand.name).pairs:
+            # Whoever corrected an answer did not choose the question.
+            pairs = tuple(one for one in pairs if not near_any(one.row.questions, held))
+        assert_no_overlap([question for pair in pairs for question in pair.row.questions], held)
     start = None if recipe.start_from == BASE else source.home.adapters / brand.name / recipe.start_from
     return dpo.main(dpo.Job(recipe=recipe, examples=pairs, start=start, **run))
 
@@ -228,17 +232,16 @@ def starting(recipe: DpoRecipe, adapters: Path) -> DpoRecipe:
     return recipe.model_copy(update={"start_from": version})
 
 
-def keep_apart(source: Source, built: Built) -> None:
+def keep_apart(brand: Brand, learnt: Sequence[Conversation], built: Built) -> None:
     """Make sure that no held-out question of a brand is trained on.
 
     Raises:
         DataOverlap: Some are.
     """
-    if source.brand.questions is None:
+    if brand.questions is None:
         return
-    own = [said.content for one in source.conversations for said in one.messages if said.role == "user"]
     general = [said.content for one in built.examples if one.kind == "general" for said in one.messages]
-    assert_no_overlap([*own, *general], [one.question for one in read_questions(source.brand.questions)])
+    assert_no_overlap([*asked(learnt), *general], [one.question for one in read_questions(brand.questions)])
 
 
 def up_to_date(adapters: Path, origin: Origin, knowledge_version: str) -> Path | None:

@@ -69,6 +69,20 @@ def documents_of(folder: Path, encoder: Encoder, before: Before | None = None) -
     return {one.id: one for one in read or read_entries(folder / name)}
 
 
+def document_at(folder: Path, entry: Entry) -> Document:
+    """A document with its whole text.
+
+    Args:
+        folder: The brand's folder.
+        entry: Where a version of it holds the document.
+
+    Raises:
+        IndexCorrupt: It cannot be read.
+    """
+    rows = read_documents(folder / SEGMENTS / entry.segment, frozenset((entry.id,)))
+    return Document(**rows[entry.id], metadata=entry.metadata)
+
+
 def _texts(folder: Path, name: str) -> Documents:
     """All documents of a version with their texts; also of the layout in which a version held them itself."""
     first_layout = folder / name / "documents.jsonl"

@@ -8,12 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 from retrieval.errors import DocumentUnknown, IndexMismatch
+from retrieval.knowledge.before import document_at
 from retrieval.knowledge.noted import Notes
 from retrieval.knowledge.segment import read_manifest, read_rows, read_same
 from retrieval.knowledge.version import Entry
 from retrieval.knowledge.version_folder import SEGMENTS, brand_folder, current_version, read_entries, version_names
 from retrieval.metadata import Metadata
-from retrieval.passages import Chunk
+from retrieval.passages import Chunk, Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,7 @@ def show_document(home_knowledge: Path, brand: str, document: str) -> tuple[Entr
         IndexCorrupt: It cannot be read.
     """
     entries = list_documents(home_knowledge, brand)
-    entry = next((one for one in entries if one.id == document), None)
-    if entry is None:
-        raise DocumentUnknown(
-            f"The knowledge of {brand!r} holds no {document!r}. `brandvoice kb list --brand {brand}` shows what it "
-            f"holds."
-        )
+    entry = _named(entries, brand, document)
     segments = brand_folder(home_knowledge, brand) / SEGMENTS
     rows = islice(read_rows(segments / entry.segment / "chunks.jsonl"), entry.first, entry.first + entry.rows)
     chunks = [Chunk(**row) for row in rows]
@@ -79,6 +75,17 @@ def show_document(home_knowledge: Path, brand: str, document: str) -> tuple[Entr
         _shown(chunk, alike[same[chunk.id]], notes.at(row).instructions if notes else None)
         for row, chunk in enumerate(chunks, entry.first)
     )
+
+
+def read_document(home_knowledge: Path, brand: str, document: str) -> Document:
+    """One document of the version that serves, with its whole text.
+
+    Raises:
+        DocumentUnknown: It is not there.
+        IndexCorrupt: It cannot be read.
+    """
+    entry = _named(list_documents(home_knowledge, brand), brand, document)
+    return document_at(brand_folder(home_knowledge, brand), entry)
 
 
 def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
@@ -114,6 +121,15 @@ def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
         )
         before = now
     return tuple(reversed(summaries))
+
+
+def _named(entries: Sequence[Entry], brand: str, document: str) -> Entry:
+    for one in entries:
+        if one.id == document:
+            return one
+    raise DocumentUnknown(
+        f"The knowledge of {brand!r} holds no {document!r}. `brandvoice kb list --brand {brand}` shows what it holds."
+    )
 
 
 def _numbers(segments: Path, entries: Sequence[Entry]) -> Iterator[tuple[str, int]]:

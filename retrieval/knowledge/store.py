@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.documents.loading import Loaded, Note, Skipped, is_address, load_documents
+from retrieval.documents.loading import Loaded, Note, Skipped, document_from_text, is_address, load_documents
 from retrieval.encoder import Encoder
-from retrieval.errors import DocumentUnknown, StorageFull, VersionUnknown
-from retrieval.knowledge.before import Before, Documents, documents_of
+from retrieval.errors import DocumentChanged, DocumentUnknown, StorageFull, VersionUnknown
+from retrieval.knowledge.before import Before, Documents, document_at, documents_of
 from retrieval.knowledge.growing import Fresh, Progress, grow
 from retrieval.knowledge.noted import Judge, Notes
 from retrieval.knowledge.segment import read_manifest
@@ -199,6 +199,53 @@ def remove(
             )
         after = {name: one for name, one in before.items() if name not in wanted}
         change = Change("", unchanged=tuple(sorted(after)), removed=tuple(sorted(wanted)))
+        return _serve(folder, after, encoder, lambda _done, _total: None, judge, change)
+
+
+def amend(
+    home_knowledge: Path,
+    brand: str,
+    document_id: str,
+    text: str,
+    encoder: Encoder,
+    judge: Judge | None = None,
+    *,
+    expected: str,
+) -> Change:
+    """Let one document say something else; its name, its metadata and the file that it came from stay.
+
+    `add` leaves it alone while that file stays as it is; once the file changes, the file's words serve again.
+
+    Args:
+        home_knowledge: The folder of all brands' knowledge.
+        brand: Whose knowledge.
+        document_id: Which one.
+        text: All that it says from now on.
+        encoder: The encoder that serves.
+        judge: As in `add`.
+        expected: Digest of the text that the change was made of.
+
+    Raises:
+        DocumentUnknown: It is not there.
+        DocumentChanged: It reads otherwise by now; nothing was changed.
+        IndexCorrupt: The version that serves is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    with _writing(home_knowledge, brand) as folder:
+        before = documents_of(folder, encoder)
+        held = before.get(document_id)
+        if held is None:
+            raise DocumentUnknown(f"The knowledge of {brand!r} holds no {document_id!r} any more.")
+        old = document_at(folder, held) if isinstance(held, Entry) else held.document
+        new = document_from_text(document_id, text)
+        if new.sha256 == old.sha256:
+            return Change(current_version(folder) or "", unchanged=tuple(sorted(before)))
+        if old.sha256 != expected:
+            raise DocumentChanged(f"{document_id!r} was changed meanwhile; look at it again, and make the change anew.")
+        amended = dataclasses.replace(new, metadata=old.metadata)
+        after = {**before, document_id: Fresh(amended, held.origin, held.digest)}
+        same = tuple(sorted(before.keys() - {document_id}))
+        change = Change("", changed=(document_id,), unchanged=same)
         return _serve(folder, after, encoder, lambda _done, _total: None, judge, change)
 
 

@@ -67,12 +67,16 @@ def run_retention(*, dry_run: bool, as_json: bool) -> None:
 
 
 async def _pass(deployment: Deployment, url: URL, *, dry_run: bool) -> Pass:
+    from service.corrections import files
     from service.keeping import retention
     from service.storage.database import Database
 
     db = await Database.open(url.render_as_string(hide_password=False))
     try:
-        return await retention.run(db, deployment.config.brands, dry_run=dry_run)
+        done = await retention.run(db, deployment.config.brands, dry_run=dry_run)
+        if not dry_run:
+            await files.write_all(db, deployment.home, deployment.config.brands)
+        return done
     finally:
         await db.close()
 
@@ -86,8 +90,8 @@ def _there(deployment: Deployment) -> URL:
     return url
 
 
-def _digest(path: Path) -> str | None:
-    return run_module("training.seen", str(path), what=f"{path} cannot be read").strip() or None
+def _digest(*paths: Path) -> str | None:
+    return run_module("training.seen", *map(str, paths), what=f"{paths[0]} cannot be read").strip() or None
 
 
 def _tell(receipt: Receipt) -> None:

@@ -34,7 +34,11 @@ def run_list(
     query |= {key: value for key, value in (("brand", brand), ("state", state), ("channel", channel)) if value}
 
     async def stored(desk: Desk) -> dict[str, Any]:
-        return {"conversations": await desk.listed(brand=brand, state=state, channel=channel, limit=limit)}
+        return {
+            "conversations": await desk.listed(
+                brands=(brand,) if brand else None, state=state, channel=channel, limit=limit
+            )
+        }
 
     found = _either(deployment, url, lambda gateway: gateway.get(PATH, **query), stored, {"conversations": []})
     if as_json:
@@ -103,6 +107,26 @@ def run_say(
 
     path = f"{PATH}/{conversation}/messages"
     _said(_either(open_deployment(), url, lambda gateway: gateway.post(path, body), stored, None), as_json=as_json)
+
+
+def run_note(conversation: str, text: str, by: str | None, *, url: str | None, as_json: bool) -> None:
+    """Leave a note for the team."""
+    name = _name(by)
+    noted = {"conversation": conversation, "by": name, "text": text}
+
+    def ask(gateway: Gateway) -> dict[str, str]:
+        gateway.post(f"{PATH}/{conversation}/notes", {"by": name, "text": text})
+        return noted
+
+    async def stored(desk: Desk) -> dict[str, str]:
+        await desk.note(conversation, by=name, text=text)
+        return noted
+
+    done = _either(open_deployment(), url, ask, stored, None)
+    if as_json:
+        output.data(done)
+    else:
+        output.note(f"noted by {done['by']}")
 
 
 def _said(done: dict[str, Any], *, as_json: bool) -> None:

@@ -35,7 +35,9 @@ def run_handoffs(brand: str | None, *, url: str | None, as_json: bool) -> None:
         async def stored(db: Database) -> list[dict[str, Any]]:
             from service.people import handoffs
 
-            return [handoffs.to_json(one) for one in await handoffs.list_handoffs(db, brand=brand)]
+            return [
+                handoffs.to_json(one) for one in await handoffs.list_handoffs(db, brands=(brand,) if brand else None)
+            ]
 
         found = in_database(deployment, stored, [])
     if as_json:

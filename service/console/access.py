@@ -1,8 +1,9 @@
 """Who asks, and may they: one dependency for pages and for the API.
 
 A route says what it needs by the type of one argument: `person: Agent`, `person: Editor`, `person: Admin`, or
-`person: SignedIn`. A brand in the path or the query is checked with it; what a handler learns later (the brand of a
-conversation, of a body) it checks by `person.must(Role.EDITOR, brand)`.
+`person: SignedIn`. A brand in the path or the query is checked with it, and so is the brand of whatever the path names
+by its id (`OF_BRAND`: a conversation, a turn). What a handler learns from a body it checks by
+`person.must(Role.EDITOR, brand)`; lists show the brands of `person.brands(...)`.
 
 Sessions must show on every unsafe method that the request was made by a page of ours: a token (header `X-CSRF-Token` or
 form field `csrf`), and the headers by which browsers tell where a request comes from. Source: OWASP, CSRF prevention.
@@ -11,16 +12,19 @@ form field `csrf`), and the headers by which browsers tell where a request comes
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from sqlalchemy import Connection, select
 
 from service.console import sessions
 from service.console.person import EVERY, MACHINE, Person, Role
-from service.errors import AccessDenied, Forbidden, NotSignedIn
+from service.errors import AccessDenied, Forbidden, NotSignedIn, RequestInvalid
 from service.security import ApiKeys
 from service.storage.database import Database
+from service.storage.tables import conversations, turns
 
 __all__ = [
     "EVERY", "Access", "Admin", "Agent", "Editor", "Needs", "Person", "Role", "SignedIn", "check_origin", "is_secure",
@@ -29,6 +33,19 @@ __all__ = [
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CONSOLE = "/console"
 """Below it are pages, where only people are let in; everything else takes an API key as well."""
+
+
+def _of_conversation(connection: Connection, conversation: str) -> str | None:
+    return connection.execute(select(conversations.c.brand).where(conversations.c.id == conversation)).scalar()
+
+
+def _of_turn(connection: Connection, turn: str) -> str | None:
+    of = select(conversations.c.brand).join(turns, turns.c.conversation_id == conversations.c.id)
+    return connection.execute(of.where(turns.c.id == turn)).scalar()
+
+
+OF_BRAND: dict[str, Callable[[Connection, str], str | None]] = {"conversation": _of_conversation, "turn": _of_turn}
+"""Parameters of paths to the brand of what they name; None where there is no such thing. A story adds its own."""
 
 
 class Access:
@@ -60,6 +77,17 @@ class Access:
         self._keys.check(request.headers)
         return MACHINE
 
+    async def brand_of(self, request: Request) -> str | None:
+        """The brand that a request is about, as far as its address tells."""
+        said = request.path_params.get("brand") or request.query_params.get("brand")
+        if said:
+            return str(said)
+        for name, brand_of in OF_BRAND.items():
+            value = request.path_params.get(name)
+            if value is not None:
+                return await self._db.read(lambda c, brand_of=brand_of, value=value: brand_of(c, value))  # type: ignore[misc]
+        return None
+
     async def signed_in(self, request: Request) -> Person | None:
         """The person whose session this browser has."""
         token = request.cookies.get(sessions.COOKIE)
@@ -86,8 +114,8 @@ class Needs:
         person = await access.who(request)
         request.state.person = person
         if self.role is not None:
-            brand = request.path_params.get("brand") or request.query_params.get("brand")
-            person.must(self.role, brand or None)
+            # Whoever may do it everywhere need not be asked where.
+            person.must(self.role, None if person.may_everywhere(self.role) else await access.brand_of(request))
         return person
 
 
@@ -139,3 +167,16 @@ def must_be_person(person: Person) -> str:
     if person.id is None:
         raise AccessDenied("An API key has no account of its own. Sign in.")
     return person.id
+
+
+def speaks_as(person: Person, given: str | None) -> str:
+    """The name under which something is done: a person's own, or the one that a program gives.
+
+    Raises:
+        RequestInvalid: A program that gives none.
+    """
+    if person.id is not None:
+        return person.name
+    if not given:
+        raise RequestInvalid("by: with an API key, say who does it.", param="by")
+    return given

@@ -51,7 +51,7 @@ def changes_router(gateway: Gateway) -> APIRouter:
         person: Person, brand: str | None, action: str | None, by: str | None, before: int | None, limit: int
     ) -> list[Entry]:
         # What belongs to no brand is for those who look after all of them.
-        brands = None if person.may_everywhere(Role.EDITOR) else person.brands(Role.EDITOR, gateway.config.brands)
+        brands = person.only(Role.EDITOR, gateway.config.brands)
         return await gateway.db.read(
             lambda c: audit.entries(
                 c, brands=(brand,) if brand else brands, action=action, person=by, before=before, limit=limit

@@ -59,6 +59,10 @@ class Person:
             where = f"in {brand}" if brand else "in any brand"
             raise Forbidden(f"This needs the role {role.value} {where}. Ask an admin for it.")
 
+    def only(self, role: Role, known: Mapping[str, object]) -> tuple[str, ...] | None:
+        """What a list is narrowed to: None for whoever has this role in all brands."""
+        return None if self.may_everywhere(role) else self.brands(role, known)
+
     def brands(self, role: Role, known: Mapping[str, object]) -> tuple[str, ...]:
         """Those of the brands that exist in which they have this role."""
         return tuple(brand for brand in sorted(known) if self.may(role, brand))

@@ -9,6 +9,7 @@ from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
 from service.console.bench import voice_bench_router
 from service.console.changes import changes_router
+from service.console.corrections import corrections_router
 from service.console.inspector import inspector_router
 from service.console.own import own_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
@@ -24,6 +25,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         own_router(gateway),
         people_router(gateway),
         changes_router(gateway),
+        corrections_router(gateway),
         voice_bench_router(gateway),
         inspector_router(gateway),
     )

@@ -247,17 +247,24 @@ async def fail(
     text: str,
     *,
     outbox: OutboxItem | None = None,
+    handoff: str | None = None,
     house: House = NO_HOUSE,
     lease: Lease | None = None,
 ) -> bool:
-    """End a turn without a reply; the text is what the visitor reads. Returns and raises as `finish`."""
+    """End a turn without a reply; the text is what the visitor reads. Returns and raises as `finish`.
+
+    With `handoff`, why a person must look at it, the hand-over is open and the bot answers on.
+    """
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
 
     def store(connection: Connection) -> bool:
-        if _ending(connection, turn, values, house, lease) is None:
+        about = _ending(connection, turn, values, house, lease)
+        if about is None:
             return False
         if outbox:
             plan_item(connection, turn, outbox)
+        if handoff:
+            takeover.hand_over(connection, about, turn, handoff, house, waits=False)
         return True
 
     return await db.write(store)

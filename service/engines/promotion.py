@@ -77,7 +77,7 @@ def _against(
         return PromotionRefused(f"The gate's verdict on {name} cannot be used: {error}. {ask}", (str(error),))
     if found is None:
         return PromotionRefused(f"The gate has not judged {name} yet. {ask}", ("not judged yet",))
-    now = conditions(home.adapters / brand.name, brand, manifest, active or BASE_VERSION, base_sha256)
+    now = conditions(home, brand, manifest, active or BASE_VERSION, base_sha256)
     stale = _changed(found.conditions, now)
     if stale:
         return PromotionRefused(f"The gate's verdict on {name} is out of date: {stale}. {ask}", (stale,))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import URL
 
@@ -20,8 +20,13 @@ from service.keeping.forgetting import find, forget, scrub
 from service.keeping.traces import ROWS, Needles, clean_home, data_digest, drop_rows, rows_with
 from service.storage.database import Database, now
 
-Digest = Callable[[Path], str | None]
-"""Of a file's conversations, as a manifest names them; None where it is none of conversations."""
+
+class Digest(Protocol):
+    """The digest of files that were learnt as one, as a manifest names it; None where they cannot be learnt."""
+
+    def __call__(self, *paths: Path) -> str | None:
+        """Read the files in this order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,8 @@ def _datasets(brands: Mapping[str, Brand], home: Home, needles: Needles, receipt
     by_id, by_words = needles.pattern(only_ids=True), needles.pattern()
     digests: set[str] = set()
     for name, brand in brands.items():
-        for path in (brand.conversations, brand.intents, brand.questions):
+        corrected = home.corrections(name).conversations
+        for path in (brand.conversations, brand.intents, brand.questions, corrected):
             if path is None or by_words is None or not path.is_file() or path.suffix not in ROWS:
                 continue
             theirs = set(rows_with(path, by_id)) if by_id else set()
@@ -138,6 +144,8 @@ def _datasets(brands: Mapping[str, Brand], home: Home, needles: Needles, receipt
                 continue
             if path == brand.conversations:
                 digests |= {one for one in (digest(path),) if one}
+            if brand.conversations is not None and corrected.is_file() and path in (brand.conversations, corrected):
+                digests |= {one for one in (digest(brand.conversations, corrected),) if one}
             digests |= data_digest(path)
             # In the state folder both kinds go, with all other files there.
             inside = path.absolute().is_relative_to(home.root)

@@ -39,7 +39,7 @@ from service.people.slack import threads_about
 from service.storage import tombstones
 from service.storage.belonging import add, count_with_all, delete_with_all
 from service.storage.database import Database, server_engine
-from service.storage.tables import conversations, handoffs, inbox, metadata, turns, unbound_events
+from service.storage.tables import conversations, corrections, handoffs, inbox, metadata, turns, unbound_events
 
 TRIES = 3
 """A reply may be planned while its turn is deleted; then the deletion is refused once."""
@@ -266,6 +266,9 @@ def _delete(connection: Connection, person: Person) -> dict[str, int]:
         # What explains others' turns quotes what was said before in the same conversation.
         connection.execute(update(turns).where(turns.c.conversation_id.in_(part)).values(evidence=null()))
         connection.execute(update(handoffs).where(handoffs.c.conversation_id.in_(part)).values(summary=null()))
+        theirs = select(turns.c.id).where(turns.c.conversation_id.in_(part))
+        before = update(corrections).where(corrections.c.turn_id.in_(theirs))
+        connection.execute(before.values(history=[], prompt=null()))
     if laid:
         add(counts, {"tombstones": laid})
     return counts

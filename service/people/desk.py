@@ -7,7 +7,7 @@ are sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,10 @@ AT_ONCE = 200
 """Waiting conversations that are looked at in one go, those that wait longest first."""
 
 
+async def _nobody_answers(_: str) -> None:
+    """Where no gateway runs in this process."""
+
+
 class Desk:
     """What people can do with conversations."""
 
@@ -38,6 +42,7 @@ class Desk:
         *,
         hub: Hub | None = None,
         hush: Callable[[str], None] = lambda _: None,
+        answer: Callable[[str], Awaitable[None]] = _nobody_answers,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """Open it.
@@ -47,12 +52,14 @@ class Desk:
             house: The deployment.
             hub: Its widgets; none where no gateway runs in this process.
             hush: Stops what the bot is saying in a conversation.
+            answer: Lets it answer what is open in one.
             wake: Says that there is something to send.
         """
         self._db = db
         self._house = house
         self._hub = hub or Hub()
         self._hush = hush
+        self._answer = answer
         self._wake = wake
 
     async def take(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
@@ -105,13 +112,15 @@ class Desk:
             change = await self._db.write(lambda c, row=row: takeover.nobody_came(c, row.id, house=self._house))  # type: ignore[misc]
             if change is not None:
                 self.announce(change)
+                if change.became == "bot":
+                    await self._answer(row.id)
                 told += 1
         return told
 
     async def listed(
         self,
         *,
-        brand: str | None = None,
+        brands: Sequence[str] | None = None,
         state: State | None = None,
         channel: str | None = None,
         before: datetime | None = None,
@@ -120,7 +129,7 @@ class Desk:
         """Conversations, those that changed hands or began last first.
 
         Args:
-            brand: Of this brand only.
+            brands: Of these brands only.
             state: In this state only.
             channel: On this channel only.
             before: Only those that changed before this moment, for the next page.
@@ -129,9 +138,10 @@ class Desk:
         changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
         query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
         query = query.order_by(changed.desc()).limit(limit)
-        for column, wanted in ((conversations.c.brand, brand), (conversations.c.channel, channel)):
-            if wanted:
-                query = query.where(column == wanted)
+        if brands is not None:
+            query = query.where(conversations.c.brand.in_(brands))
+        if channel:
+            query = query.where(conversations.c.channel == channel)
         if state:
             query = query.where(conversations.c.state == state)
         if before:

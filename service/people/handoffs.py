@@ -64,13 +64,13 @@ async def open_handoff(db: Database, *, brand: str, reason: str) -> str:
 
 
 async def list_handoffs(
-    db: Database, *, brand: str | None = None, state: State | None = None, limit: int = 200
+    db: Database, *, brands: Sequence[str] | None = None, state: State | None = None, limit: int = 200
 ) -> list[Handoff]:
     """Hand-overs, newest first.
 
     Args:
         db: Holds them.
-        brand: Of this brand only.
+        brands: Of these brands only.
         state: Only those in this state.
         limit: At most so many.
     """
@@ -81,8 +81,8 @@ async def list_handoffs(
         .order_by(handoffs.c.created_at.desc())
         .limit(limit)
     )
-    if brand:
-        query = query.where(handoffs.c.brand == brand)
+    if brands is not None:
+        query = query.where(handoffs.c.brand.in_(brands))
     if state:
         query = query.where(handoffs.c.state == state)
     rows = await db.read(lambda connection: connection.execute(query).all())

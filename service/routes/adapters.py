@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from configs.brand import Brand
 from configs.verdict import read_verdict
 from service.bootstrap import Gateway
+from service.console import audit
+from service.console.access import Admin, Editor, speaks_as
 from service.engines.adapters import list_adapters, promote, rollback
 from service.engines.promotion import Override, evaluation_folder
 from service.errors import AdapterUnknown, BrandUnknown
@@ -19,7 +21,12 @@ from service.errors import AdapterUnknown, BrandUnknown
 class OverrideRequest(BaseModel):
     """Who answers for an adapter that the gate did not pass, and why; kept in its manifest."""
 
-    by: str = Field(min_length=1, max_length=200)
+    by: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="With an API key it must be said; whoever is signed in has a name already, which counts.",
+    )
     reason: str = Field(min_length=1, max_length=2000)
 
 
@@ -31,7 +38,7 @@ class PromoteRequest(BaseModel):
 
 def adapters_router(gateway: Gateway) -> APIRouter:
     """The routes `/v1/brands/{brand}/adapters`."""
-    router = APIRouter(prefix="/v1/brands/{brand}/adapters", tags=["Adapters"], dependencies=[Depends(gateway.keys)])
+    router = APIRouter(prefix="/v1/brands/{brand}/adapters", tags=["Adapters"])
     home = gateway.home
 
     def known(brand: str) -> Brand:
@@ -40,13 +47,13 @@ def adapters_router(gateway: Gateway) -> APIRouter:
         return gateway.config.brands[brand]
 
     @router.get("")
-    async def adapters(brand: str) -> dict[str, Any]:
+    async def adapters(_: Editor, brand: str) -> dict[str, Any]:
         """All versions of a brand, oldest first."""
         found = await asyncio.to_thread(list_adapters, home, {brand: known(brand)})
         return {"adapters": [one.as_json() for one in found]}
 
     @router.get("/{version}/evaluation")
-    async def evaluation(brand: str, version: str) -> dict[str, Any]:
+    async def evaluation(_: Editor, brand: str, version: str) -> dict[str, Any]:
         """What the gate said of a version: verdict, reasons, measures."""
         known(brand)
         _named(version)
@@ -57,7 +64,9 @@ def adapters_router(gateway: Gateway) -> APIRouter:
         return found.model_dump(mode="json", by_alias=True)
 
     @router.post("/{version}/promote")
-    async def promote_version(brand: str, version: str, request: PromoteRequest | None = None) -> dict[str, Any]:
+    async def promote_version(
+        person: Admin, brand: str, version: str, request: PromoteRequest | None = None
+    ) -> dict[str, Any]:
         """Let a version speak where the gate passed it; 409 with the reasons where it did not."""
         given = request.override if request else None
         manifest = await asyncio.to_thread(
@@ -66,16 +75,23 @@ def adapters_router(gateway: Gateway) -> APIRouter:
             known(brand),
             version,
             terms=gateway.terms,
-            override=Override(given.by, given.reason) if given else None,
+            override=Override(speaks_as(person, given.by), given.reason) if given else None,
+        )
+        detail = {"override": given.reason} if given else {}
+        await gateway.db.write(
+            lambda c: audit.note(c, by=person, brand=brand, action="adapter.promoted", subject=version, detail=detail)
         )
         approvals = [one.model_dump(mode="json") for one in manifest.approvals]
         return {"brand": brand, "version": version, "active": True, "approvals": approvals}
 
     @router.post("/rollback")
-    async def roll_back(brand: str) -> dict[str, Any]:
+    async def roll_back(person: Admin, brand: str) -> dict[str, Any]:
         """Go back to the version that spoke before."""
         known(brand)
         version = await asyncio.to_thread(rollback, home, brand, terms=gateway.terms)
+        await gateway.db.write(
+            lambda c: audit.note(c, by=person, brand=brand, action="adapter.rolled_back", subject=version)
+        )
         return {"brand": brand, "version": version, "active": True}
 
     return router

@@ -7,11 +7,12 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from configs.verdict import BASE_VERSION
 from service.bootstrap import Gateway
+from service.console.access import Editor, Role
 from service.engines.adapters import active_version
 from service.errors import BrandUnknown
 from service.turns.pipeline import Turn
@@ -38,11 +39,12 @@ class BenchRequest(BaseModel):
 
 def bench_router(gateway: Gateway) -> APIRouter:
     """The route `/v1/bench`."""
-    router = APIRouter(prefix="/v1", tags=["Bench"], dependencies=[Depends(gateway.keys)])
+    router = APIRouter(prefix="/v1", tags=["Bench"])
 
     @router.post("/bench")
-    async def bench(request: BenchRequest) -> dict[str, Any]:
+    async def bench(person: Editor, request: BenchRequest) -> dict[str, Any]:
         """Answer with up to four voices side by side, from the same passages."""
+        person.must(Role.EDITOR, request.brand)
         brand = gateway.config.brands.get(request.brand)
         if brand is None:
             raise BrandUnknown(f"There is no brand {request.brand!r}.")

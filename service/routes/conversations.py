@@ -5,16 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from service.bootstrap import Gateway
+from service.console.access import Agent, Role, speaks_as
 from service.conversation.takeover import Change, State
 from service.problems import Problem
 
 Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
 By = Annotated[
-    str, Field(min_length=1, max_length=100, description="The person's name; the customer reads it.", examples=["Anna"])
+    str | None,
+    Field(
+        min_length=1,
+        max_length=100,
+        description="The person's name; the customer reads it. With an API key it must be said; whoever is signed in "
+        "has a name already, which counts.",
+        examples=["Anna"],
+    ),
 ]
 Force = Annotated[bool, Field(description="Also where another person has the conversation.")]
 Why = Annotated[str, Field(max_length=1000, description="For the record.")]
@@ -93,7 +101,7 @@ class Page(BaseModel):
 class Act(BaseModel):
     """Who does it, and why."""
 
-    by: By
+    by: By = None
     force: Force = False
     why: Why = ""
 
@@ -101,7 +109,7 @@ class Act(BaseModel):
 class Words(BaseModel):
     """A person's message."""
 
-    by: By
+    by: By = None
     text: str = Field(description="Goes to the customer as it stands.")
     id: str = Field(
         min_length=1, max_length=100, description="The caller's own; a second message with the same id is dropped."
@@ -112,7 +120,7 @@ class Words(BaseModel):
 class Remark(BaseModel):
     """A private remark, for the team alone."""
 
-    by: By
+    by: By = None
     text: str = Field(min_length=1, max_length=4000)
 
 
@@ -128,7 +136,8 @@ class Done(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "No valid API key."},
+    401: {"model": Problem, "description": "No valid API key, and nobody is signed in."},
+    403: {"model": Problem, "description": "The conversation is of a brand in which one has no role."},
     404: {"model": Problem, "description": "No such conversation."},
     409: {"model": Problem, "description": "Another person has it; the message names them."},
 }
@@ -136,13 +145,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def conversations_router(gateway: Gateway) -> APIRouter:
     """The routes below `/v1/conversations`."""
-    router = APIRouter(
-        prefix="/v1/conversations", tags=["Conversations"], dependencies=[Depends(gateway.keys)], responses=ERRORS
-    )
+    router = APIRouter(prefix="/v1/conversations", tags=["Conversations"], responses=ERRORS)
     desk = gateway.desk
 
     @router.get("", response_model=Page)
     async def listed(
+        person: Agent,
         brand: str | None = None,
         state: State | None = None,
         channel: str | None = None,
@@ -152,39 +160,42 @@ def conversations_router(gateway: Gateway) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Any:
         """Conversations, those that changed hands or began last first."""
-        found = await desk.listed(brand=brand, state=state, channel=channel, before=before, limit=limit)
+        brands = (brand,) if brand else person.only(Role.AGENT, gateway.config.brands)
+        found = await desk.listed(brands=brands, state=state, channel=channel, before=before, limit=limit)
         return {"conversations": found}
 
     @router.get("/{conversation}", response_model=Shown)
-    async def shown(conversation: Id) -> Any:
+    async def shown(_: Agent, conversation: Id) -> Any:
         """A conversation: who said what, hand-overs with their summaries, changes of hands, notes."""
         return await desk.shown(conversation)
 
     @router.post("/{conversation}/take", response_model=Done)
-    async def take(conversation: Id, act: Act) -> Done:
+    async def take(person: Agent, conversation: Id, act: Act) -> Done:
         """Take it over: the bot is silent from now on, and an answer in flight is withheld."""
-        return _done(await desk.take(conversation, by=act.by, force=act.force, why=act.why))
+        return _done(await desk.take(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/messages", response_model=Done)
-    async def say(conversation: Id, words: Words) -> Done:
+    async def say(person: Agent, conversation: Id, words: Words) -> Done:
         """Write to the customer, where they write to us; whoever writes has taken it over."""
         text = gateway.clean_text(words.text)
-        return _done(await desk.say(conversation, by=words.by, text=text, key=words.id, force=words.force))
+        return _done(
+            await desk.say(conversation, by=speaks_as(person, words.by), text=text, key=words.id, force=words.force)
+        )
 
     @router.post("/{conversation}/return", response_model=Done)
-    async def give_back(conversation: Id, act: Act) -> Done:
+    async def give_back(person: Agent, conversation: Id, act: Act) -> Done:
         """Give it back to the bot, which answers from the customer's next message on."""
-        return _done(await desk.give_back(conversation, by=act.by, force=act.force, why=act.why))
+        return _done(await desk.give_back(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/close", response_model=Done)
-    async def close(conversation: Id, act: Act) -> Done:
+    async def close(person: Agent, conversation: Id, act: Act) -> Done:
         """Close it; the customer's next message opens it again, as the bot's."""
-        return _done(await desk.close(conversation, by=act.by, force=act.force, why=act.why))
+        return _done(await desk.close(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
 
     @router.post("/{conversation}/notes", status_code=204)
-    async def note(conversation: Id, remark: Remark) -> None:
+    async def note(person: Agent, conversation: Id, remark: Remark) -> None:
         """Leave a private note; customers never see it, nor does the bot."""
-        await desk.note(conversation, by=remark.by, text=remark.text)
+        await desk.note(conversation, by=speaks_as(person, remark.by), text=remark.text)
 
     return router
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from retrieval.search.knowledge_base import KnowledgeBase
 from service.bootstrap import Gateway
+from service.console.access import Agent, Role
 from service.conversation import store as conversations
 from service.engines.adapters import active_version
 from service.people import handoffs
@@ -16,10 +17,10 @@ from service.people import handoffs
 
 def evidence_router(gateway: Gateway) -> APIRouter:
     """The routes `/v1/turns/{id}`, `/v1/handoffs` and `/v1/brands`."""
-    router = APIRouter(prefix="/v1", tags=["Evidence"], dependencies=[Depends(gateway.keys)])
+    router = APIRouter(prefix="/v1", tags=["Evidence"])
 
     @router.get("/turns/{turn}")
-    async def turn(turn: str) -> dict[str, Any]:
+    async def turn(_: Agent, turn: str) -> dict[str, Any]:
         """A turn with everything that explains it: query, candidates with scores, prompt, per-sentence check.
 
         A source that no longer answers customers is marked `removed`, and one that reads otherwise now `changed`.
@@ -30,13 +31,14 @@ def evidence_router(gateway: Gateway) -> APIRouter:
         return found
 
     @router.get("/handoffs")
-    async def list_handoffs(brand: str | None = None) -> dict[str, Any]:
+    async def list_handoffs(person: Agent, brand: str | None = None) -> dict[str, Any]:
         """Hand-overs, newest first."""
-        found = await handoffs.list_handoffs(gateway.db, brand=brand)
+        brands = (brand,) if brand else person.only(Role.AGENT, gateway.config.brands)
+        found = await handoffs.list_handoffs(gateway.db, brands=brands)
         return {"handoffs": [handoffs.to_json(handoff) for handoff in found]}
 
     @router.get("/brands")
-    async def brands() -> dict[str, Any]:
+    async def brands(person: Agent) -> dict[str, Any]:
         """Brands with their active adapter and knowledge version."""
         return {
             "brands": [
@@ -48,6 +50,7 @@ def evidence_router(gateway: Gateway) -> APIRouter:
                     "documents": len(gateway.knowledge[name].documents()),
                 }
                 for name, brand in sorted(gateway.config.brands.items())
+                if person.may(Role.AGENT, name)
             ]
         }
 

@@ -60,6 +60,7 @@ async def serve(config: Config, home: Home, *, on_open: Ready | None = None) -> 
         await asyncio.wait((running, opened), return_when=asyncio.FIRST_COMPLETED)
         if opened.done():
             gateway = opened.result()
+            gateway.trainings.url = f"http://{_reached_at(host)}:{port}"
             # What is loaded now stays: the collector need not look through it again while tokens stream.
             gc.collect()
             gc.freeze()
@@ -84,6 +85,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop: half the CPU of asyncio's own loop for each streamed token."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+
+
+def _reached_at(host: str) -> str:
+    """Where a process of this machine finds what listens there."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (read, not listened on)
+    return here.get(host, f"[{host}]" if ":" in host else host)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -108,6 +108,8 @@ turns = Table(
     Column("error_code", String(40)),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    # Processes that began it; see `service.conversation.inbox.begin_again`.
+    Column("starts", Integer, nullable=False, default=1, server_default="1"),
     # Of a person's message: their name, and the id that its sender gave it.
     Column("author", String(100)),
     Column("author_key", String(100)),
@@ -180,6 +182,57 @@ feedback = Table(
     Column("value", String(10), nullable=False),
     Column("at", Utc, nullable=False),
 )
+# What people said was wrong with an answer; see `service.corrections`. Personal data is masked in all texts.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("turn_id", ForeignKey("turns.id"), nullable=False),
+    Column("brand", String(40), nullable=False),
+    Column("adapter_version", String(64)),
+    Column("kind", String(12), nullable=False),
+    Column("state", String(10), nullable=False),
+    # Grows with each change of the words: who accepted others did not accept these.
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("question", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("corrected", Text),
+    Column("outcome", String(20)),
+    Column("documents", JSON, nullable=False, default=list),
+    # What was said before, and the whole prompt, where they were kept.
+    Column("history", JSON, nullable=False, default=list),
+    Column("prompt", JSON(none_as_null=True)),
+    Column("why", Text, nullable=False),
+    # Of a wrong fact: the page, the digest of the text that was edited, all that it shall say, what an answer holds.
+    Column("document", Text),
+    Column("document_sha256", String(64)),
+    Column("document_text", Text),
+    Column("holds", JSON, nullable=False, default=list),
+    Column("knowledge_version", String(64)),
+    # Of a missed hand-over: the words that call for a person.
+    Column("keyword", Text),
+    Column("masked", Integer, nullable=False, server_default="0"),
+    Column("proposed_by", String(100), nullable=False),
+    # The account's id, or the name of who has none: tells people apart.
+    Column("proposed_key", String(100), nullable=False),
+    Column("proposed_at", Utc, nullable=False),
+    Column("decided_at", Utc),
+    Index("ix_corrections_turn_id", "turn_id"),
+    Index("ix_corrections_queue", "brand", "state", "proposed_at"),
+)
+correction_reviews = Table(
+    "correction_reviews",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("correction_id", ForeignKey("corrections.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("key", String(100), nullable=False),
+    Column("accepts", Boolean, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    UniqueConstraint("correction_id", "revision", "key"),
+)
 handoffs = Table(
     "handoffs",
     metadata,
@@ -235,6 +288,34 @@ hooks = Table(
     Index("ix_hooks_due", "next_attempt_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     Index("ix_hooks_conversation_id", "conversation_id"),
     Index("ix_hooks_turn_id", "turn_id"),
+)
+# Trainings that were started in the console or by the API; see `service.trainings`.
+training_jobs = Table(
+    "training_jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("state", String(12), nullable=False),
+    # What runs, or ran last: the training, or the gate's questions about what came of it.
+    Column("step", String(8), nullable=False),
+    Column("choice", JSON, nullable=False),
+    # What it learnt from, counted when it began.
+    Column("data", JSON, nullable=False),
+    Column("version", String(64)),
+    Column("run", String(200)),
+    # The process, known by number and beginning, on which machine.
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer),
+    Column("pid_began", String(100)),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("error", Text),
+    Column("started_by", String(100), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    # Of the attempt that runs, or ran last.
+    Column("attempt_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("discarded_by", String(100)),
+    Index("ix_training_jobs_brand", "brand", "started_at"),
 )
 installations = Table(
     "installations",

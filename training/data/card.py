@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from training.data import personal
+from retrieval.language import personal
 from training.data.balance import shares
 from training.data.doctor import Examined
 from training.data.rows import Row

@@ -25,11 +25,11 @@ from configs.home import Home
 from configs.load import configs_folder, load_config
 from retrieval.errors import BadLine
 from retrieval.json_lines import Line
+from retrieval.language.personal import contacts
 from training.data.card import write_card
 from training.data.containers import read_values
 from training.data.doctor import Examined, Options, about_tokens, examine
 from training.data.forms import FORMS, NotARow, read_row
-from training.data.personal import contacts
 from training.data.rows import Row
 from training.data.score import Score, score
 from training.data.split import Split, split_rows

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.errors import BadLine
-from training.data import fairness, personal, wording
+from retrieval.language import personal
+from training.data import fairness, wording
 from training.data.balance import balance, foreign, off_voice
 from training.data.containers import read_values
 from training.data.forms import NotARow, read_row

@@ -81,6 +81,19 @@ def assert_no_overlap(train: Sequence[str], evaluation: Sequence[str], *, thresh
         raise DataOverlap(pairs)
 
 
+def near_any(questions: Sequence[str], others: Sequence[str], *, threshold: float = NEAR) -> set[int]:
+    """Places of the questions that are near one of the others."""
+    found = groups([*others, *questions], threshold=threshold)
+    members: dict[int, list[str]] = defaultdict(list)
+    for place, other in enumerate(others):
+        members[found[place]].append(other)
+    return {
+        place
+        for place, question in enumerate(questions)
+        if any(resemblance(question, one) >= threshold for one in members[found[len(others) + place]])
+    }
+
+
 def hold_back(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Examples to learn and examples to watch; all prompts of one conversation, and near questions, are on one side.
 

@@ -45,7 +45,7 @@ def build(source: Source, data: Data) -> rendering.Built:
         DataInvalid: The general conversations cannot be read, or are too few for their share.
     """
     made = rendering.build_examples(
-        source.conversations,
+        source.learnt(data),
         source.knowledge,
         data,
         brand=source.brand.name,
@@ -56,8 +56,8 @@ def build(source: Source, data: Data) -> rendering.Built:
 
 
 def data_digest(source: Source, data: Data) -> str:
-    """Digest of all that is learnt from: the brand's conversations, and the general ones where some are mixed in."""
-    own = data_sha256(source.conversations)
+    """Digest of all that is learnt from: the brand's conversations, its accepted corrections, general ones mixed in."""
+    own = data_sha256(source.learnt(data))
     return own if data.general is None else general_sha256(own, data.general)
 
 

@@ -149,6 +149,8 @@ def build_examples(
     for conversation in conversations:
         for number in range(1, len(conversation.messages), 2):
             turn = _Turn(conversation, number, brand, display_name)
+            if not turn.reply.learnt:
+                continue
             examples.extend(_turn_examples(turn, knowledge, data, min(top_k, data.max_passages), notes))
     report = Report(
         kinds=dict(sorted(Counter(example.kind for example in examples).items())),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,15 @@ from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config, configs_folder, load_config
+from configs.training import Data
 from configs.yaml_file import did_you_mean
 from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.grounding.check import check_sentence
 from retrieval.passages import Passage
 from retrieval.search.knowledge_base import KnowledgeBase
-from training.conversations import Conversation, read_conversations
+from training.conversations import Conversation, Question, read_conversations, read_questions
+from training.data.split import near_any
 from training.errors import RecipeInvalid
 from training.judging.evaluation import Judge, SentenceCheck, masked_replies
 from training.voice import VoiceClassifier
@@ -45,6 +47,8 @@ class Source:
     conversations: tuple[Conversation, ...]
     knowledge: KnowledgeBase
     encoder: Encoder
+    corrections: tuple[Conversation, ...] = ()
+    """Accepted in review; without those that ask what is held out."""
 
     @classmethod
     def open(cls, name: str, environment: Mapping[str, str]) -> Source:
@@ -66,12 +70,29 @@ class Source:
                 f"the knowledge base of {name!r} is empty, so that no prompt could quote it; "
                 f"run `brandvoice kb add {brand.pages} --brand {name}`"
             )
-        return cls(config, home, brand, conversations, knowledge, encoder)
+        return cls(config, home, brand, conversations, knowledge, encoder, corrections_of(brand, home))
 
     @property
     def guide(self) -> str:
         """The voice guide."""
         return self.brand.voice_guide.read_text(encoding="utf-8")
+
+    def learnt(self, data: Data) -> tuple[Conversation, ...]:
+        """The conversations that a recipe with this `data` learns from."""
+        return (*self.conversations, *self.corrections) if data.corrections else self.conversations
+
+    def corrected_questions(self) -> tuple[Question, ...]:
+        """Held-out questions that came from corrections; without those that some conversation teaches.
+
+        Raises:
+            DataInvalid: They cannot be read.
+        """
+        path = self.home.corrections(self.brand.name).questions
+        if not path.is_file():
+            return ()
+        held = read_questions(path)
+        taught = near_any([one.question for one in held], asked((*self.conversations, *self.corrections)))
+        return tuple(one for place, one in enumerate(held) if place not in taught)
 
     def judge(self) -> Judge:
         """Measures replies of this brand; the voice only where a second brand has conversations to tell it from."""
@@ -98,6 +119,27 @@ def trained_on(brand: Brand) -> tuple[Conversation, ...]:
     if not conversations:
         raise RecipeInvalid(f"all conversations of {brand.name!r} are kept for evaluation: `split` says so in each row")
     return conversations
+
+
+def corrections_of(brand: Brand, home: Home) -> tuple[Conversation, ...]:
+    """Corrections of a brand's answers that were accepted in review, without those that ask what is held out.
+
+    Raises:
+        DataInvalid: They cannot be read.
+    """
+    path = home.corrections(brand.name).conversations
+    if not path.is_file():
+        return ()
+    corrected = read_conversations(path)
+    if brand.questions is None or not brand.questions.is_file():
+        return corrected
+    held = [one.question for one in read_questions(brand.questions)]
+    return tuple(one for one in corrected if not near_any(asked([one]), held))
+
+
+def asked(conversations: Iterable[Conversation]) -> list[str]:
+    """What customers wrote in conversations."""
+    return [said.content for one in conversations for said in one.messages if said.role == "user"]
 
 
 def encoder_folder(config: Config, home: Home) -> Path:

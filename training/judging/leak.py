@@ -22,9 +22,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.language import personal
 from retrieval.language.words import words
 from training.conversations import AssistantMessage, Conversation, UserMessage
-from training.data import personal
 
 THRESHOLD = 12
 """Words of a copied run from which on it counts.

@@ -20,12 +20,13 @@ from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.grounding.check import SentenceCheck, check_sentence, split_sentences
 from retrieval.grounding.fence import fence
 from retrieval.grounding.focus import MIN_FIT, MIN_QUOTE, narrowed, spots
+from retrieval.language import personal
 from retrieval.passages import Passage
 from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import route
 from retrieval.search.knowledge_base import KnowledgeBase
 from training.conversations import AssistantMessage, Conversation, read_conversations
-from training.data import fairness, personal, wording
+from training.data import fairness, wording
 from training.data.balance import FOREIGN
 from training.data.check import evaluation_questions
 from training.data.rows import Row, Turn

@@ -30,7 +30,8 @@ from typing import Any
 from configs.brand import Strict
 from retrieval.errors import BadLine, RetrievalError
 from retrieval.json_lines import read_lines
-from training.data import fairness, personal, wording
+from retrieval.language import personal
+from training.data import fairness, wording
 from training.data.doctor import about_tokens, read_rows
 from training.data.rows import Finding, Row, Turn
 from training.errors import DataInvalid, EngineFailed, TrainingError

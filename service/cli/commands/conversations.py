@@ -72,6 +72,20 @@ def conversations_say(
     run_say(conversation, text, by, force=force, key=message_id, url=url, as_json=json)
 
 
+@app.command("note")
+def conversations_note(
+    conversation: Id,
+    text: Annotated[str, typer.Argument(help="For the team.", show_default=False)],
+    by: By = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Leave a private note, which stands in `show`; customers never see it, nor does the bot."""
+    from service.cli.people import run_note
+
+    run_note(conversation, text, by, url=url, as_json=json)
+
+
 @app.command("return")
 def conversations_return(
     conversation: Id, by: By = None, force: Force = False, why: Why = "", url: Url = None, json: Json = False

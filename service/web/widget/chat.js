@@ -171,9 +171,9 @@ class BrandvoiceChat extends ChatView {
     this.engine = frame.engine;
     this.notice = '';
     this.onState(frame.with ?? { state: 'bot', owner: null });
-    const kept = frame.resumed ? this.whole().map((turn) => [turn.turn, turn]) : [];
-    this.turns = new Map([...kept, ...frame.turns.map((turn) => [turn.turn, this.fromSnapshot(turn)])]);
     const known = new Set(frame.turns.flatMap((turn) => turn.client_ids));
+    const kept = frame.resumed ? this.whole().filter((turn) => !turn.client_ids.some((id) => known.has(id))) : [];
+    this.turns = new Map([...kept, ...frame.turns.map((turn) => this.fromSnapshot(turn))].map((turn) => [turn.turn, turn]));
     for (const id of known) this.store.set(`out:${id}`, null);
     this.waiting = this.waiting.filter((m) => !known.has(m.client_id) && (same || !m.accepted));
     for (const message of this.waiting) message.sent = false;
@@ -203,6 +203,10 @@ class BrandvoiceChat extends ChatView {
     if (type === 'turn' && this.attendant.state === 'closed') this.attendant = { state: 'bot', owner: null }; // opened again
     for (const id of client_ids) this.settle(id);
     this.waiting = this.waiting.filter((m) => !client_ids.includes(m.client_id));
+    // Words that a person was to read, and nobody did, are answered by another turn after all.
+    for (const other of this.turns.values()) {
+      if (other.turn !== turn && other.client_ids.some((id) => client_ids.includes(id))) this.turns.delete(other.turn);
+    }
     const known = this.turns.get(turn);
     if (known) Object.assign(known, { client_ids, question });
     else this.turn(turn, { client_ids, question });

@@ -203,8 +203,9 @@ class ChatView extends HTMLElement {
     this.heading.textContent = name || WORDS.launcher;
     this.face.textContent = [...(name.replace(/^(the|maison|la|le)\s+/i, '') || '·')][0];
     const person = this.attendant.state === 'person';
+    // The strip below names the person; here it would stand a second time.
     this.presence.textContent = state === 'open'
-      ? (person ? WORDS.withPerson(this.attendant.owner) : this.engine === 'ready' ? WORDS.online : WORDS.offline)
+      ? (person || this.engine === 'ready' ? WORDS.online : WORDS.offline)
       : ['idle', 'connecting'].includes(state) ? WORDS.connecting : WORDS.offline;
     this.presence.toggleAttribute('data-on', state === 'open' && (person || this.engine === 'ready'));
     this.renderBanner(state);
@@ -257,7 +258,7 @@ class ChatView extends HTMLElement {
     const items = [
       ...turns.map((turn) => {
         const vote = this.votes.has(turn.turn) ? this.votes.get(turn.turn) : turn.feedback;
-        const retry = turn === last && turn.state === 'failed';
+        const retry = turn === last && turn.state === 'failed' && turn.error?.code !== 'gave_up';
         return [turn.turn, [turn, vote, retry, name], (shown) => this.drawTurn(turn, { vote, retry, name, shown })];
       }),
       ...this.waiting.map((m) => [m.client_id, [m.accepted, m.note, this.connection.state], () => this.drawWaiting(m)]),

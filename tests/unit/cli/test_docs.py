@@ -28,7 +28,7 @@ ISSUE = {
     "adapter ": ("list", "show", "promote", "rollback", "sign"),
     "channel ": ("check", "install-link", "list", "send", "simulate"),
     "outbox ": ("list", "replay"),
-    "conversations ": ("close", "list", "return", "say", "show", "take"),
+    "conversations ": ("close", "list", "note", "return", "say", "show", "take"),
     "handoffs ": ("list",),
     "voice ": ("score", "profile"),
     "config ": ("show", "check"),

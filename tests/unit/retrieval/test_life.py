@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.documents import loading
-from retrieval.errors import IndexCorrupt, IndexMismatch, VersionUnknown
+from retrieval.errors import DocumentChanged, DocumentUnknown, IndexCorrupt, IndexMismatch, VersionUnknown
 from retrieval.grounding.fence import Fence
 from retrieval.knowledge import growing, inspection, store, version_folder
 from retrieval.onnx_model import file_sha256
@@ -438,6 +438,31 @@ def test_what_is_away_is_removed_only_when_its_own_folder_is_followed(home: Path
     assert change.removed == ("returns.md",)
     assert [one.path for one in change.skipped] == ["contact.md"]
     assert [one.id for one in inspection.list_documents(home, BRAND)] == ["contact.md", "other.md", "shipping.md"]
+
+
+def test_a_document_that_was_amended_is_found_by_its_new_words_and_left_alone_until_its_file_changes(
+    home: Path, pages: Path
+) -> None:
+    encoder = HashEncoder()
+    first = store.add(home, BRAND, pages, encoder).version
+    old = inspection.read_document(home, BRAND, "returns.md")
+    text = old.text.replace("within 30 days", "within 45 days")
+    change = store.amend(home, BRAND, "returns.md", text, encoder, expected=old.sha256)
+    assert (change.changed, change.version != first) == (("returns.md",), True)
+    knowledge = KnowledgeBase.open(home, BRAND, encoder)
+    assert "within 45 days" in knowledge.search("return an unopened item", top_k=1).passages[0].text
+    assert inspection.read_document(home, BRAND, "returns.md").title == "Returns"
+    # A repeat of the same change finds it done; a change of the old words is refused.
+    assert store.amend(home, BRAND, "returns.md", text, encoder, expected=old.sha256).changed == ()
+    with pytest.raises(DocumentChanged):
+        store.amend(home, BRAND, "returns.md", "# Returns\n\nNever.", encoder, expected=old.sha256)
+    assert store.add(home, BRAND, pages, encoder).changed == ()
+    assert "within 45 days" in inspection.read_document(home, BRAND, "returns.md").text
+    write_pages(pages, {"returns.md": "# Returns\n\nWithin 60 days."})
+    assert store.add(home, BRAND, pages, encoder).changed == ("returns.md",)
+    assert "60 days" in inspection.read_document(home, BRAND, "returns.md").text
+    with pytest.raises(DocumentUnknown):
+        store.amend(home, BRAND, "none.md", "x", encoder, expected=old.sha256)
 
 
 # How it grows.

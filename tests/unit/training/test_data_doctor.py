@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from configs.training import Data, Recipe, read_recipe
+from retrieval.language.personal import contacts, find, hide
 from training.conversations import read_conversations
 from training.data.card import write_card
 from training.data.doctor import Examined, Options, examine, read_rows
 from training.data.general import general_sha256, with_general
-from training.data.personal import contacts, find, hide
 from training.data.rows import Row
 from training.data.score import score
 from training.data.similar import NEAR, groups, resemblance
@@ -250,8 +250,8 @@ def test_training_does_not_begin_where_a_held_out_question_is_trained_on(tmp_pat
     (tmp_path / "questions.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     brand = SimpleNamespace(questions=tmp_path / "questions.jsonl")
     with pytest.raises(DataOverlap, match="1 question"):
-        keep_apart(SimpleNamespace(brand=brand, conversations=conversations), built(2))  # type: ignore[arg-type]
-    keep_apart(SimpleNamespace(brand=brand, conversations=conversations[1:]), built(2))  # type: ignore[arg-type]
+        keep_apart(brand, conversations, built(2))  # type: ignore[arg-type]
+    keep_apart(brand, conversations[1:], built(2))  # type: ignore[arg-type]
 
 
 def test_too_few_general_conversations_for_the_share_are_an_error(tmp_path: Path) -> None:

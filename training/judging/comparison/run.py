@@ -82,14 +82,13 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
         raise RecipeInvalid(
             f"the brand {brand.name!r} has no held-out questions to compare on; set `questions` in its YAML"
         )
-    questions = _spread(read_questions(brand.questions), request.limit)
+    questions = _spread([*read_questions(brand.questions), *source.corrected_questions()], request.limit)
     key = environment.get("BRANDVOICE_API_KEY")
     current = _speaking(request, key)
     if current == request.candidate:
         raise RecipeInvalid(f"{brand.name}@{current} speaks already; name another version as candidate")
-    adapters = source.home.adapters / brand.name
-    candidate = read_adapter(adapters / request.candidate)
-    holds_for = conditions(adapters, brand, candidate, current, _base_sha256(source))
+    candidate = read_adapter(source.home.adapters / brand.name / request.candidate)
+    holds_for = conditions(source.home, brand, candidate, current, _base_sha256(source))
     folder = source.home.evaluations / brand.name / request.candidate
     versions = [current, request.candidate]
     if request.baseline and current != BASE_VERSION:
@@ -205,7 +204,7 @@ def _answer_file(source: Source, version: str, holds_for: Conditions) -> AnswerF
 
 def _scorers(source: Source) -> Scorers:
     voice = voice_of(source.brand, source.home)
-    training = TrainingText.of(source.conversations, public=page_texts(source.brand))
+    training = TrainingText.of((*source.conversations, *source.corrections), public=page_texts(source.brand))
     return Scorers(
         voice=lambda text: voice.score(text).score,
         overlap=lambda reply, reference: overlap(reply, [reference]),

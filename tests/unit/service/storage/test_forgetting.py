@@ -67,7 +67,7 @@ def brands(**values: Any) -> Mapping[str, Brand]:
 
 async def run(url: str, home: Home, contact: str = PERSON, digest: str | None = None, **values: Any) -> Receipt:
     dataset = {name: values.pop(name) for name in ("conversations", "intents", "questions") if name in values}
-    return await erase(brands(**dataset), home, make_url(url), contact, digest=lambda _: digest, **values)
+    return await erase(brands(**dataset), home, make_url(url), contact, digest=lambda *_: digest, **values)
 
 
 def holding(root: Path, *words: str) -> list[str]:

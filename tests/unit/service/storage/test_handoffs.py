@@ -110,7 +110,7 @@ async def test_a_closed_handover_is_neither_listed_as_open_nor_told(db: Database
     assert await handoffs.count_open(db) == 1
     assert [one.brand for one in await handoffs.list_handoffs(db, state="open")] == ["summit"]
     assert [one.id for one in await handoffs.list_handoffs(db, state="closed")] == [closed]
-    assert [one.id for one in await handoffs.list_handoffs(db, brand=BRAND)] == [closed]
+    assert [one.id for one in await handoffs.list_handoffs(db, brands=(BRAND,))] == [closed]
 
 
 async def test_the_list_says_what_was_asked_and_where(db: Database) -> None:

@@ -366,7 +366,7 @@ async def test_lists_are_filtered_and_paged(db: Database, desk: Desk) -> None:
     (page,) = await desk.listed(limit=1, brand=BRAND, channel="slack")
     rest = await desk.listed(before=datetime.fromisoformat(page["since"]))
     assert [one["id"] for one in rest] == [first["id"], second["id"]]
-    assert await desk.listed(brand="other") == await desk.listed(channel="web") == []
+    assert await desk.listed(brands=("other",)) == await desk.listed(channel="web") == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "bot", "Customer", "x" * 101])

@@ -1,0 +1,1 @@
+"""Answers corrected by people: proposed, reviewed, accepted, and what becomes of them."""

@@ -1,0 +1,134 @@
+"""A gateway in this process for stories of the console: real but for its weights, with people who are signed in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from retrieval.knowledge import store
+from retrieval.testing import HashEncoder, write_pages
+from service import bootstrap
+from service.bootstrap import Gateway
+from service.console import accounts
+from service.console.person import Role
+from tests.e2e.test_widget import SIZES
+from tests.unit.service.fake_engines import FakeEngine, running
+from tests.unit.service.standing import standing, visiting
+
+T = TypeVar("T")
+PASSWORD = "four words do well"
+
+
+@dataclass
+class Console:
+    """A gateway that listens, and what the stories need of it."""
+
+    url: str
+    gateway: Gateway
+    engine: FakeEngine
+    loop: asyncio.AbstractEventLoop
+    browser: Browser
+    contexts: list[BrowserContext] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something in the gateway's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def ask(self, question: str, answer: str) -> str:
+        """A visitor asks, and the engine says just this; returns the turn."""
+        self.engine.says = answer
+
+        async def visit() -> str:
+            async with visiting(self.url) as visitor:
+                await visitor.say(question, "c1")
+                return str((await visitor.until("reply"))["turn"])
+
+        return self.run(visit())
+
+    def person(self, name: str, roles: Mapping[str, Role], *, size: str = "desktop", scheme: str = "light") -> Page:
+        """A person who has just been let in, signed in, in a browser of their own."""
+        email = f"{name.lower()}@example.com"
+        _, token = self.run(
+            self.gateway.db.write(lambda c: accounts.invite(c, by="test", email=email, name=name, roles=roles))
+        )
+        page = self.page(size=size, scheme=scheme)
+        page.goto(f"{self.url}/console/set-up?link={token}")
+        for one in page.locator("input[type=password]").all():
+            one.fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: "set-up" not in url)
+        return page
+
+    def page(self, *, size: str = "desktop", scheme: str = "light") -> Page:
+        """An empty page; errors of scripts and requests to other hosts are noted."""
+        context = self.browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        self.contexts.append(context)
+        context.set_default_timeout(20_000)
+        context.on("request", lambda asked: self._note(asked.url))
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        # A breach of the policy is told in the console only.
+        page.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
+        return page
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.strangers.append(url)
+
+
+@contextmanager
+def console(browser: Browser, home: Path, patch: pytest.MonkeyPatch) -> Iterator[Console]:
+    """A gateway over sample pages and an engine that says what it is told."""
+    patch.setattr(bootstrap, "_encoder", lambda _: HashEncoder())
+    patch.setattr(bootstrap, "serving_adapters", lambda *_, **__: ({}, []))
+    store.add(home / "knowledge", "velmora", write_pages(home / "pages"), HashEncoder())
+    engine = FakeEngine()
+    ready: list[Console] = []
+    failed: list[BaseException] = []
+    standing_, over = threading.Event(), asyncio.Event()
+
+    async def stand() -> None:
+        async with running(engine), standing(home, engine.url) as (url, gateway):
+            ready.append(Console(url, gateway, engine, asyncio.get_running_loop(), browser))
+            standing_.set()
+            await over.wait()
+
+    def body() -> None:
+        try:
+            asyncio.run(stand())
+        except BaseException as error:
+            failed.append(error)
+            standing_.set()
+
+    thread = threading.Thread(target=body, name="gateway")
+    thread.start()
+    standing_.wait(60)
+    if failed:
+        raise failed[0]
+    one = ready[0]
+    try:
+        yield one
+    finally:
+        for context in one.contexts:
+            context.close()
+        one.loop.call_soon_threadsafe(over.set)
+        thread.join(30)
+    assert one.errors == []
+    assert one.strangers == []
+
+
+def accessible(page: Page, what: str) -> None:
+    """Axe finds nothing."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, f"{what}: {found.generate_report()}"
