@@ -118,8 +118,8 @@ class _Pages:
             response.background = background
             return response
 
-        @router.get("/bench/preferences", dependencies=[Depends(Needs(Role.EDITOR))])
-        async def preferences(brand: Brand) -> Response:
+        @router.get("/bench/brands/{brand}/preferences", dependencies=[Depends(Needs(Role.EDITOR))])
+        async def preferences(brand: str) -> Response:
             """The votes, to learn from."""
             return await desk.preferences(brand)
 

@@ -21,7 +21,7 @@ from service.console.prompt_parts import count_tokens, parts_of
 from service.console.waterfall import waterfall
 from service.conversation import inbox
 from service.conversation import store as conversations
-from service.errors import BrandUnknown
+from service.errors import BrandUnknown, RequestInvalid
 from service.turns.lanes import HISTORY_TURNS
 
 TurnId = Annotated[str, Path(max_length=64, description="The turn's id.")]
@@ -61,6 +61,8 @@ class Desk:
     async def why(self, person: Person, turn: str, document: str, translate: Callable[[str], str] = str) -> WhyNot:
         """Where the search loses a page for the turn's question now."""
         told, brand = await self._turn(person, turn)
+        if not document:
+            raise RequestInvalid("Name the page that should have been found.", param="document")
         knowledge, shared = self.gateway.knowledge[brand.name], self.gateway.encoder
         question, history = told["question"], await self._history(turn)
         return await asyncio.to_thread(why_not, knowledge, brand, shared, question, history, document, translate)
@@ -88,7 +90,7 @@ def _api(desk: Desk) -> APIRouter:
         return await desk.inspect(person, turn)
 
     @router.get("/{turn}/why", response_model=WhyNot)
-    async def why(turn: TurnId, document: Expected, person: Agent) -> Any:
+    async def why(turn: TurnId, person: Agent, document: Expected = "") -> Any:
         """Where an expected page is lost: the turn's question is searched again in the version that serves."""
         return await desk.why(person, turn, document)
 
