@@ -218,6 +218,10 @@ def shown(connection: Connection, run: str, by: str) -> Run:
     vote = connection.execute(select(bench_votes).where(*mine)).one_or_none()
     hidden = row.blind and vote is None
     lost = now() - row.asked_at > LOST_AFTER
+    states = ["failed" if one.state == "waiting" and lost else one.state for one in answers]
+    if hidden and "waiting" in states:
+        # All at once: which comes first tells who has no passages to read.
+        states = ["waiting"] * len(states)
     return Run(
         id=row.id,
         brand=row.brand,
@@ -230,15 +234,16 @@ def shown(connection: Connection, run: str, by: str) -> Run:
         passages=row.passages,
         passages_sha256=row.passages_sha256,
         asked_at=row.asked_at,
-        answers=tuple(_answer(one, hidden=hidden, lost=lost) for one in answers),
+        answers=tuple(_answer(one, state, hidden=hidden) for one, state in zip(answers, states, strict=True)),
         vote=_vote(vote) if vote else None,
     )
 
 
-def _answer(row: Row[Any], *, hidden: bool, lost: bool) -> ShownAnswer:
+def _answer(row: Row[Any], state: Any, *, hidden: bool) -> ShownAnswer:
     """An answer; of one that is hidden only what both its writer and all others could have: no name, pace, prompt."""
+    if state == "waiting":
+        return ShownAnswer(letter=LETTERS[row.place], state=state, contender=None if hidden else row.contender)
     told = row.told or {}
-    state: Any = "failed" if row.state == "waiting" and lost else row.state
     seen = {"sentences": told.get("sentences", ()), "outcome": told.get("outcome")}
     if not hidden:
         seen |= {key: told.get(key) for key in OPEN} | {"contender": row.contender}

@@ -47,7 +47,7 @@ class ShownAnswer(Shown):
 
     letter: Letter
     state: Literal["waiting", "done", "failed"]
-    text: str = Field(description="With its citation marks.")
+    text: str = Field(default="", description="With its citation marks.")
     outcome: str | None = None
     sentences: tuple[Sentence, ...] = ()
     contender: str | None = Field(default=None, description="As it was asked for, such as `base:no-guide`.")

@@ -109,6 +109,19 @@ async def test_an_error_says_nothing_of_who_failed_while_it_is_blind(db: Databas
     assert all(one.state == "done" for one in (await show(db, openly, "anna")).answers)
 
 
+@pytest.mark.parametrize("blind", [True, False])
+async def test_answers_come_one_by_one_and_of_a_blind_run_all_at_once(db: Database, blind: bool) -> None:
+    house = House(db)
+    run, asked_turns = await house.bench.begin(Asked(BRAND, QUESTION, ("base", "v2"), "anna", blind=blind))
+    await house.bench._answer(run, 1, asked_turns[1])
+    first, second = (await show(db, run, "anna")).answers
+    assert (first.state, second.state) == ("waiting", "waiting" if blind else "done")
+    assert bool(second.text) == bool(second.sentences) == (not blind)
+    assert first.contender == (None if blind else "base")
+    await house.bench._answer(run, 0, asked_turns[0])
+    assert {one.state for one in (await show(db, run, "anna")).answers} == {"done"}
+
+
 async def test_a_vote_is_cast_once_by_each_and_on_blind_runs_only(db: Database) -> None:
     house = House(db)
     run = await house.run()
