@@ -151,6 +151,7 @@ class Handover(_Strict):
     frustration: bool = Field(
         default=False, description="Shouting, insults, and the same question again: English only, by rules."
     )
+    files: bool = Field(default=False, description="A message with a file, which the bot cannot read.")
     hours: Hours | None = Field(default=None, description="When people are there; always where absent.")
     while_waiting: Literal["silent", "answer"] = Field(
         default="silent", description="Whether the bot goes on answering until a person takes the conversation."

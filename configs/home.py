@@ -77,8 +77,13 @@ class Home:
         return self.root / "runs"
 
     @property
+    def files(self) -> Path:
+        """`<brand>/<digest>`, files that visitors of the widget sent."""
+        return self.root / "files"
+
+    @property
     def secrets(self) -> Path:
-        """Secrets that the simulator made for itself; only their owner can read them."""
+        """Secrets that we made for ourselves; only their owner can read them."""
         return self.root / "secrets"
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from channels.base import InboundMessage
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import NO_HOUSE, House
 from service.conversation.transcript import Said, last_number
 from service.storage import leases, tombstones
@@ -80,6 +80,8 @@ class PendingTurn:
     """No bot may answer it: a person has the conversation, or will."""
     said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
+    files: bool = field(default=False, compare=False)
+    """With its messages came some, which no bot can read."""
     nobody_came: bool = field(default=False, compare=False)
     """It was said while a person was waited for, who is still expected: it leads to no hand-over of its own."""
     starts: int = field(default=1, compare=False)
@@ -153,6 +155,8 @@ def _store(
         "sender": storable(message.sender),
     }
     new = bool(connection.execute(insert_new(connection, inbox), row).rowcount)
+    if new and message.files:
+        files.attach(connection, found.id, row, message.files)
     if not new:
         found = connection.execute(_STORED, row).one()
     holder = leases.elsewhere(connection, found, me)
@@ -242,8 +246,14 @@ def _next_turn(
         starts=running.starts if running else 1,
         nobody_came=_said_while_waiting(about, messages[-1].received_at),
         more=len(waiting) > len(taken),
+        files=_takes_files(about, house) and files.came_with(connection, [message.id for message in messages]),
         lease=lease,
     )
+
+
+def _takes_files(about: Row[Any], house: House) -> bool:
+    brand = house.brands.get(about.brand)
+    return about.channel == "web" and brand is not None and brand.widget.files is not None
 
 
 async def begin_again(db: Database, turn: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import House
 from service.conversation.takeover import Change, State
 from service.conversation.wire import said_frame, state_frame, withheld_frame
@@ -190,6 +190,7 @@ def _summary(row: Row[Any]) -> dict[str, Any]:
         "owner": row.owner,
         "since": (row.state_at or row.created_at).isoformat(),
         "created_at": row.created_at.isoformat(),
+        "identity": row.identity,
     }
 
 
@@ -211,12 +212,13 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     moved = select(transitions).where(transitions.c.conversation_id == conversation).order_by(transitions.c.id)
     handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
     changes = connection.execute(moved).all()
+    sent, unread = files.by_turn(connection, conversation), files.by_message(connection, conversation)
     return {
         **_summary(about),
         "messages": [
-            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row)),
+            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row, sent)),
             *(
-                _line("customer", row.text, row.received_at, state="waiting")
+                _line("customer", row.text, row.received_at, state="waiting", files=unread.get(row.id, ()))
                 for row in connection.execute(waiting.order_by(inbox.c.id)).all()
             ),
         ],
@@ -242,11 +244,11 @@ def _change(row: Row[Any]) -> Mapping[str, Any]:
     return {"from": row.was, "to": row.became, "by": row.by, "why": row.why, "at": row.at.isoformat()}
 
 
-def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
+def _lines(row: Row[Any], sent: Mapping[str, Sequence[Any]]) -> Sequence[dict[str, Any]]:
     """A turn as what the customer said, and what was said to them."""
     found = []
-    if row.question:
-        found.append(_line("customer", row.question, row.created_at, turn=row.id))
+    if row.question or row.id in sent:
+        found.append(_line("customer", row.question, row.created_at, turn=row.id, files=sent.get(row.id, ())))
     if row.text:
         state = (
             "withheld" if row.state == "withheld" else row.delivery or ("failed" if row.state == "failed" else "sent")
@@ -268,4 +270,5 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
+    blank["files"] = ()
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
+from configs.brand import FileKind
 from service.bootstrap import Gateway
 from service.console.access import Agent, Role, speaks_as
 from service.conversation.takeover import Change, State
@@ -39,6 +40,16 @@ class Listed(BaseModel):
     owner: str | None = Field(description="The person who has it.")
     since: datetime = Field(description="Since when it is in this state.")
     created_at: datetime
+    identity: str | None = Field(description="Of the widget: the user id that the brand's site signed.")
+
+
+class FileShown(BaseModel):
+    """A file that a visitor sent; `/v1/conversations/{conversation}/files/{id}` gives it."""
+
+    id: str
+    name: str = Field(description="As the visitor's machine calls it; says nothing of what is in it.")
+    kind: FileKind
+    size: int = Field(description="In bytes.")
 
 
 class Line(BaseModel):
@@ -52,6 +63,7 @@ class Line(BaseModel):
     state: str | None = Field(description="Of what was said to the customer: that of its delivery, or `withheld`.")
     outcome: str | None
     sources: list[str] = Field(description="What a bot's answer rests on.")
+    files: list[FileShown] = Field(description="What a customer sent along.")
 
 
 class HandoffShown(BaseModel):

@@ -35,6 +35,7 @@ _RUNNING = text("state = 'running'")
 _HELD = text("state IN ('waiting', 'person')")
 _UNTOLD = text("notified_at IS NULL")
 _AT_WORK = text("gateway IS NOT NULL")
+_IDENTIFIED = text("identity IS NOT NULL")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -82,7 +83,10 @@ conversations = Table(
     Column("fence", Integer, nullable=False, server_default="0"),
     # Of a thread in which a team speaks: the customer's conversation; see `service.people.slack`.
     Column("about", String(64)),
+    # Of somebody who is logged in on the brand's site: who they are there; see `service.conversation.visitors`.
+    Column("identity", String(200)),
     Index("ix_conversations_about", "about"),
+    Index("ix_conversations_identity", "identity", sqlite_where=_IDENTIFIED, postgresql_where=_IDENTIFIED),
     Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),
@@ -252,6 +256,23 @@ handoffs = Table(
     Column("closed_at", Utc),
     UniqueConstraint("turn_id"),
     Index("ix_handoffs_conversation_id", "conversation_id"),
+)
+files = Table(
+    "files",
+    metadata,
+    # Of visitors of the widget; what is in them lies in the state folder, see `service.conversation.files`.
+    Column("id", String(64), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    # None until a message takes it along.
+    Column("inbox_id", ForeignKey("inbox.id")),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Index("ix_files_conversation_id", "conversation_id"),
+    Index("ix_files_inbox_id", "inbox_id"),
+    Index("ix_files_digest", "digest"),
 )
 tombstones = Table(
     "tombstones",

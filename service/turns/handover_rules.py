@@ -153,8 +153,10 @@ def text_rule(rules: Handover, text: str, earlier: Sequence[str] = ()) -> str | 
     return frustration(text, earlier) if rules.frustration else None
 
 
-def applied(way: Route, rules: Handover, text: str, earlier: Sequence[str] = ()) -> Route:
-    """The route, or the one to a person where the brand's rules on words say so."""
+def applied(way: Route, rules: Handover, text: str, earlier: Sequence[str] = (), *, files: bool = False) -> Route:
+    """The route, or the one to a person where the brand's rules on words and files say so."""
+    if files and rules.files and way.kind != "hand_over":
+        return Route("hand_over", "a file", 1.0)
     if way.kind in ("empty", "hand_over") or (why := text_rule(rules, text, earlier)) is None:
         return way
     return Route("hand_over", why, 1.0)

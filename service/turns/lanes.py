@@ -485,7 +485,7 @@ class Lanes:
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         earlier = tuple(past.question for past in turn.past if past.counts and past.question)
-        request = Turn(brand, turn.question, handover_rules.history(turn.past), since_return=earlier)
+        request = Turn(brand, turn.question, handover_rules.history(turn.past), since_return=earlier, files=turn.files)
         async for event in self._pipeline.stream(request):
             match event:
                 case Token():

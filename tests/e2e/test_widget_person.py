@@ -151,6 +151,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
 
     before = page.locator("brandvoice-chat .turns").inner_text()
     page.reload()
+    launcher(page).wait_for(state="attached")  # the chat comes when the page is idle
     if not panel(page).is_visible():
         launcher(page).click()
     expect(strip(page)).to_contain_text("Anna Berg is here")

@@ -38,6 +38,8 @@ OPEN = {
     "/readyz": "whoever keeps it running",
     "/metrics": "whoever keeps it running",
     "/ws/chat": "visitors, by site key and origin",
+    "/v1/widget/files": "visitors, by a sealed ticket and origin",
+    "/v1/widget/files/{file}": "visitors, by a sealed ticket",
     "/webhooks/{channel}/{app}": "platforms, which sign",
     "/install/{channel}/{app}": "whoever holds a sealed link",
     "/install/{channel}/{app}/callback": "whoever holds a sealed link",
@@ -129,6 +131,7 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
     return {
         "brand": "velmora",
         "conversation": conversation,
+        "file": "a-file",
         "turn": done["turn"],
         "version": "1",
         "model": "velmora",

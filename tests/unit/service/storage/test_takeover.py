@@ -363,7 +363,7 @@ async def test_lists_are_filtered_and_paged(db: Database, desk: Desk) -> None:
     await desk.take(third["id"], by="Anna")
     assert [one["id"] for one in await desk.listed(state="person")] == [third["id"]]
     assert [one["id"] for one in await desk.listed()] == [third["id"], first["id"], second["id"]]
-    (page,) = await desk.listed(limit=1, brand=BRAND, channel="slack")
+    (page,) = await desk.listed(limit=1, brands=(BRAND,), channel="slack")
     rest = await desk.listed(before=datetime.fromisoformat(page["since"]))
     assert [one["id"] for one in rest] == [first["id"], second["id"]]
     assert await desk.listed(brands=("other",)) == await desk.listed(channel="web") == []
