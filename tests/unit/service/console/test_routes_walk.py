@@ -135,6 +135,7 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
         "turn": done["turn"],
         "version": "1",
         "model": "velmora",
+        "path": "nowhere",
         "who": colleague.get("/v1/me").json()["id"],
         "correction": corrected(locked),
         "run": compared(locked),
@@ -231,7 +232,7 @@ def test_nobody_of_another_brand_comes_in(locked: Door, world: dict[str, str]) -
             elif route.path == "/console/people":
                 # The page says so where one is.
                 assert answer.status_code == 400, answer.text
-                assert "Only an admin of velmora" in answer.text
+                assert "Only an admin may do this in: velmora" in answer.text
             else:
                 assert answer.status_code == 403, (method, route.path, answer.status_code, answer.text)
             asked += 1
