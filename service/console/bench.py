@@ -18,6 +18,7 @@ from service.console.bench_offers import offers, score_voice
 from service.console.bench_pages import bench_pages
 from service.console.bench_runs import Asked, Bench
 from service.console.bench_shown import Offers, Results, Run, RunRequest, Vote
+from service.console.said import Said, _
 from service.errors import BrandUnknown, NotFound, RequestInvalid
 
 AGENT, EDITOR = [Depends(Needs(Role.AGENT))], [Depends(Needs(Role.EDITOR))]
@@ -44,17 +45,17 @@ class Desk:
     def brand(self, name: str) -> Brand:
         """A brand that is configured."""
         if name not in self.gateway.config.brands:
-            raise BrandUnknown(f"There is no brand {name!r}.")
+            raise BrandUnknown(Said(_("There is no brand %(name)s."), name=name))
         return self.gateway.config.brands[name]
 
     async def ask(self, person: Person, wanted: RunRequest, background: BackgroundTasks) -> str:
         """Begin a run whose voices answer after the response; returns its id."""
         if (wanted.turn is None) == (wanted.question is None):
-            raise RequestInvalid("Name a question, or a past turn to replay.", param="question")
+            raise RequestInvalid(_("Name a question, or a past turn to replay."), param="question")
         if wanted.turn is not None:
             name, question = await bench_runs.replayed(self.db, wanted.turn)
             if wanted.brand not in (None, name):
-                raise NotFound(f"There is no turn {wanted.turn!r} with a question.")
+                raise NotFound(Said(_("There is no turn %(turn)s with a question."), turn=wanted.turn))
         else:
             name, question = wanted.brand or "", self.gateway.clean_text(wanted.question)
         person.must(Role.AGENT, name)

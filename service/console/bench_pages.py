@@ -14,6 +14,7 @@ from service.console import bench_runs, votes
 from service.console.access import CONSOLE, Agent, Needs, Person, Role
 from service.console.bench_shown import LETTERS, TAGS, Offers, Run, RunRequest, Vote
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.said import Said, _, told
 from service.errors import NotFound, RequestInvalid
 from service.turns.side_by_side import NO_KNOWLEDGE
 
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 RunId = Annotated[str, Path(max_length=64)]
 Brand = Annotated[str, Query(max_length=40)]
-
-
-def _(text: str) -> str:
-    """Mark a text for translation where it is defined."""
-    return text
 
 
 NAMES = {"base": _("Base model with the voice guide"), "base:no-guide": _("Adapter off: the base model alone")}
@@ -113,7 +109,7 @@ class _Pages:
                 trouble = gettext(person)(_("Choose two to four voices."))
                 return await self.page(request, person, brand, trouble=trouble, **filled)
             except RequestInvalid as error:
-                return await self.page(request, person, brand, trouble=str(error), **filled)
+                return await self.page(request, person, brand, trouble=told(error, gettext(person)), **filled)
             response = redirect(request, f"{CONSOLE}/bench/runs/{run}")
             response.background = background
             return response
@@ -142,7 +138,7 @@ class _Pages:
             seen = await desk.show(person, run)
             found = next((one for one in seen.answers if one.letter == letter), None)
             if found is None:
-                raise NotFound(f"This run has no answer {letter!r}.")
+                raise NotFound(Said(_("This run has no answer %(letter)s."), letter=letter))
             return _part(request, person, "bench/answer.html", seen, answer=found)
 
         @router.get("/bench/runs/{run}/ballot")
@@ -161,7 +157,7 @@ class _Pages:
         ) -> Response:
             """Vote, and be told who wrote what."""
             if best not in (*LETTERS, "equal") or set(tag or ()) - set(TAGS):
-                raise RequestInvalid("Choose one of the answers, or that they are equal.", param="best")
+                raise RequestInvalid(_("Choose one of the answers, or that they are equal."), param="best")
             await desk.vote(person, run, Vote.model_validate({"best": best, "tags": tag or (), "note": note}))
             thanks = gettext(person)(_("Your vote counts. Now you see who wrote what."))
             return redirect(request, f"{CONSOLE}/bench/runs/{run}", thanks)

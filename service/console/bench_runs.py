@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Row, select, update
 from configs.brand import Brand
 from retrieval.passages import Passage
 from service.console.bench_shown import LETTERS, Best, Run, ShownAnswer, Vote
+from service.console.said import Said, _
 from service.conversation import inbox
 from service.conversation.wire import citations_json
 from service.errors import GenerationError, NotFound, RequestInvalid
@@ -38,6 +39,7 @@ from service.turns.support import sentences_of
 log = logging.getLogger(__name__)
 
 LEAST = 2
+NO_RUN = _("There is no run %(run)s of the bench.")
 LOST_AFTER = timedelta(minutes=15)
 """An answer that has not come by then never will: its gateway was stopped."""
 
@@ -83,7 +85,7 @@ class Bench:
         """
         voices = [Contender.parse(one) for one in asked.contenders]
         if not LEAST <= len(voices) <= MOST or len(set(voices)) < len(voices):
-            raise RequestInvalid(f"Compare {LEAST} to {MOST} voices, each once.", param="contenders")
+            raise RequestInvalid(_("Choose two to four voices."), param="contenders")
         if asked.blind:
             self._shuffle(voices)
         turns_ = await turns_of(self._pipeline, await self._turn(asked), voices, served=asked.served)
@@ -175,7 +177,7 @@ async def replayed(db: Database, turn: str) -> tuple[str, str]:
     )
     row = await db.read(lambda connection: connection.execute(query).one_or_none())
     if row is None or not row.question:
-        raise NotFound(f"There is no turn {turn!r} with a question.")
+        raise NotFound(Said(_("There is no turn %(turn)s with a question."), turn=turn))
     return row.brand, row.question
 
 
@@ -188,7 +190,7 @@ async def brand_of(db: Database, run: str) -> str:
     query = select(bench_runs.c.brand).where(bench_runs.c.id == run)
     found = await db.read(lambda connection: connection.execute(query).scalar_one_or_none())
     if found is None:
-        raise NotFound(f"There is no run {run!r} of the bench.")
+        raise NotFound(Said(NO_RUN, run=run))
     return str(found)
 
 
@@ -210,7 +212,7 @@ def shown(connection: Connection, run: str, by: str) -> Run:
     """As `show`, within a transaction."""
     row = connection.execute(select(bench_runs).where(bench_runs.c.id == run)).one_or_none()
     if row is None:
-        raise NotFound(f"There is no run {run!r} of the bench.")
+        raise NotFound(Said(NO_RUN, run=run))
     answers = connection.execute(
         select(bench_answers).where(bench_answers.c.run_id == run).order_by(bench_answers.c.place)
     ).all()

@@ -18,6 +18,7 @@ from service.console.inspecting import Inspection, WhyNot, inspect, why_not
 from service.console.inspector_words import NOTES, PARTS, STAGES, STEPS, TIMINGS
 from service.console.pages import gettext, page_router, render
 from service.console.prompt_parts import count_tokens, parts_of
+from service.console.said import Said, _
 from service.console.waterfall import waterfall
 from service.conversation import inbox
 from service.conversation import store as conversations
@@ -27,11 +28,6 @@ from service.turns.lanes import HISTORY_TURNS
 TurnId = Annotated[str, Path(max_length=64, description="The turn's id.")]
 Expected = Annotated[str, Query(max_length=500, description="Id of the page that should have been found.")]
 LISTED = 50
-
-
-def _(text: str) -> str:
-    """Mark a text for translation where it is defined."""
-    return text
 
 
 def inspector_router(gateway: Gateway) -> APIRouter:
@@ -62,7 +58,7 @@ class Desk:
         """Where the search loses a page for the turn's question now."""
         told, brand = await self._turn(person, turn)
         if not document:
-            raise RequestInvalid("Name the page that should have been found.", param="document")
+            raise RequestInvalid(_("Name the page that should have been found."), param="document")
         knowledge, shared = self.gateway.knowledge[brand.name], self.gateway.encoder
         question, history = told["question"], await self._history(turn)
         return await asyncio.to_thread(why_not, knowledge, brand, shared, question, history, document, translate)
@@ -72,7 +68,7 @@ class Desk:
         person.must(Role.AGENT, told["brand"])
         brand = self.gateway.config.brands.get(told["brand"])
         if brand is None:
-            raise BrandUnknown(f"The brand {told['brand']!r} is not configured any more.")
+            raise BrandUnknown(Said(_("The brand %(name)s is not configured any more."), name=told["brand"]))
         return told, brand
 
     async def _history(self, turn: str) -> tuple[str, ...]:

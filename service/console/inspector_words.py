@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-
-def _(text: str) -> str:
-    """Mark a text for translation where it is defined."""
-    return text
-
+from service.console.said import _
 
 PARTS = {
     "system": _("system"),

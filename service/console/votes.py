@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from retrieval.prompt import Message
 from service.console.bench_runs import shown
 from service.console.bench_shown import LETTERS, PairShown, RankedShown, Results, Run, Vote
+from service.console.said import Said, _
 from service.console.winning import Ballot, pairs, ranking
 from service.conversation import inbox
 from service.errors import NotPossible, RequestInvalid
@@ -21,6 +22,8 @@ from service.storage.database import Database, now, storable
 from service.turns import handover_rules
 from service.turns.grounded import strip_marks
 from service.turns.lanes import HISTORY_TURNS
+
+TWICE = _("You have voted on this run already; a vote cannot be taken back once the names are known.")
 
 
 def cast(connection: Connection, run: str, by: str, vote: Vote) -> Run:
@@ -33,19 +36,19 @@ def cast(connection: Connection, run: str, by: str, vote: Vote) -> Run:
     """
     seen = shown(connection, run, by)
     if not seen.blind:
-        raise NotPossible("Only a blind run takes votes: who sees the names no longer judges the answers alone.")
+        raise NotPossible(_("Only a blind run takes votes: who sees the names no longer judges the answers alone."))
     if seen.vote:
-        raise NotPossible("You have voted on this run already; a vote cannot be taken back once the names are known.")
+        raise NotPossible(TWICE)
     if not seen.votable:
-        raise NotPossible("Not every voice has answered. Wait for all, or ask again where one failed.")
+        raise NotPossible(_("Not every voice has answered. Wait for all, or ask again where one failed."))
     place = None if vote.best == "equal" else LETTERS.index(vote.best)
     if place is not None and place >= len(seen.answers):
-        raise RequestInvalid(f"This run has no answer {vote.best}.", param="best")
+        raise RequestInvalid(Said(_("This run has no answer %(letter)s."), letter=vote.best), param="best")
     row = {"run_id": run, "by": by, "place": place, "tags": list(vote.tags), "note": storable(vote.note), "at": now()}
     try:
         connection.execute(bench_votes.insert(), row)
     except IntegrityError as error:  # twice at the same moment
-        raise NotPossible("You have voted on this run already.") from error
+        raise NotPossible(TWICE) from error
     return shown(connection, run, by)
 
 
