@@ -313,7 +313,7 @@ async def past_of(db: Database, turn: str, *, past: int) -> tuple[PastTurn, ...]
     """The last finished exchanges before a turn, oldest first, as it had them; none where there is no such turn."""
 
     def work(connection: Connection) -> tuple[PastTurn, ...]:
-        about = connection.execute(_WHERE_IT_STANDS, {"turn": turn}).one_or_none()
+        about: Any = connection.execute(_WHERE_IT_STANDS, {"turn": turn}).one_or_none()
         return _past(connection, about, past, before=about.number) if about else ()
 
     return await db.read(work)
