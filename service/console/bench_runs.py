@@ -26,6 +26,7 @@ from service.console.said import Said, _
 from service.conversation import inbox
 from service.conversation.wire import citations_json
 from service.errors import GenerationError, NotFound, RequestInvalid
+from service.storage.belonging import delete_with_all
 from service.storage.bench_tables import bench_answers, bench_runs, bench_votes
 from service.storage.database import Database, now, storable
 from service.storage.tables import conversations, turns
@@ -43,6 +44,8 @@ NO_RUN = _("There is no run %(run)s of the bench.")
 LOST_AFTER = timedelta(minutes=15)
 """An answer that has not come by then never will: its gateway was stopped."""
 
+KEPT = timedelta(days=30)
+"""How long a run is kept that nobody voted on; its passages and prompts take some 50 kB."""
 OPEN = ("version", "voice", "prompt", "prompt_tokens", "completion_tokens", "timings_ms", "ms", "error")
 """What tells who wrote an answer, or might."""
 ScoreVoice = Callable[[Brand, str], Mapping[str, Any]]
@@ -113,6 +116,7 @@ class Bench:
         ]
 
         def store(connection: Connection) -> None:
+            _forget_old(connection)
             connection.execute(bench_runs.insert(), row)
             connection.execute(bench_answers.insert(), waiting)
 
@@ -162,6 +166,12 @@ class Bench:
             values = {"state": "failed", "told": {"error": "Something broke inside the gateway; its log says what."}}
         this = (bench_answers.c.run_id == run, bench_answers.c.place == place)
         await self._db.write(lambda connection: connection.execute(update(bench_answers).where(*this).values(**values)))
+
+
+def _forget_old(connection: Connection) -> None:
+    voted = select(bench_votes.c.run_id)
+    old = select(bench_runs.c.id).where(bench_runs.c.asked_at < now() - KEPT, bench_runs.c.id.not_in(voted)).limit(100)
+    delete_with_all(connection, bench_runs, connection.execute(old).scalars().all())
 
 
 async def replayed(db: Database, turn: str) -> tuple[str, str]:

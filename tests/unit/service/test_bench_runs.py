@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ import pytest
 
 from configs.training import Preferences
 from service.console import votes
-from service.console.bench_runs import LOST_AFTER, Asked, Bench, replayed, show
+from service.console.bench_runs import KEPT, LOST_AFTER, Asked, Bench, replayed, show
 from service.console.bench_shown import Best, Run, Vote
 from service.conversation import inbox
 from service.conversation import store as conversations
 from service.conversation.events import Reply
 from service.errors import EngineLost, NotFound, NotPossible, RequestInvalid
 from service.storage.belonging import delete_with_all
+from service.storage.bench_tables import bench_answers, bench_runs
 from service.storage.database import Database
 from service.storage.tables import turns
 from service.testing import FixedRetriever, ScriptedGenerator
-from tests.unit.service.storage.support import message
+from tests.unit.service.storage.support import message, rows
 from tests.unit.service.test_pipeline import BRAND, RETURNS, pipeline
 from training.data.preferences import Shop, read_pairs
 
@@ -207,6 +209,17 @@ async def test_an_answer_whose_gateway_was_stopped_is_given_up(db: Database, mon
     assert {one.state for one in (await show(db, run, "anna")).answers} == {"waiting"}
     monkeypatch.setattr("service.console.bench_runs.LOST_AFTER", -LOST_AFTER)
     assert {one.state for one in (await show(db, run, "anna")).answers} == {"failed"}
+
+
+async def test_an_old_run_goes_unless_somebody_voted_on_it(db: Database) -> None:
+    house = House(db)
+    voted, unvoted = await house.run(), await house.run()
+    await house.vote(voted, "anna", "A")
+    long_ago = datetime.now(UTC) - KEPT - timedelta(hours=1)
+    await db.write(lambda connection: connection.execute(bench_runs.update().values(asked_at=long_ago)))
+    fresh = await house.run()
+    assert {row.id for row in await rows(db, bench_runs)} == {voted, fresh}
+    assert unvoted not in {row.run_id for row in await rows(db, bench_answers)}
 
 
 @pytest.mark.parametrize("contenders", [("base",), ("base", "base"), ("a", "b", "c", "d", "e"), ("base", "../x")])
