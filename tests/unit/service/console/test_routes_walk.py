@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import BaseRoute
 
 from service.console.access import Needs
+from service.console.bench_runs import Asked, Bench
 from service.corrections.terms import Proposal, Who
 from service.security import ApiKeys
 from tests.unit.service.console.seats import Browser, Role, admin, browser, seat
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 OPEN = {
     "/": "the sample shops",
     "/shop/{brand}": "the sample shops",
-    "/bench": "a page without data; it asks for a key",
+    "/bench": "nobody any more: it leads to the console",
     "/widget.js": "the widget",
     "/static/{name}": "its pictures",
     "/static-offline-docs": "the description of the interface",
@@ -52,11 +53,13 @@ OPEN = {
 LISTS = {
     "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit",
     "/console", "/console/people", "/console/changes",
-    "/v1/corrections", "/console/corrections",
+    "/v1/corrections", "/console/corrections", "/console/bench", "/console/inspector",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/bench": {"brand": "velmora", "question": "How long may I return?"},
+    "/v1/bench/runs": {"brand": "velmora", "question": "How long may I return?", "contenders": ["base", "1"]},
+    "/v1/bench/runs/{run}/vote": {"best": "A"},
     "/v1/people": {"email": "x@example.com", "name": "X", "roles": {"velmora": "agent"}},
     "/v1/people/{who}/roles": {"roles": {"velmora": "admin"}},
     "/v1/conversations/{conversation}/messages": {"text": "Hello", "id": "1"},
@@ -71,6 +74,8 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 """What a route needs in its body so that nothing but the role can be wrong."""
 FORMS: dict[str, dict[str, str]] = {
+    "/console/bench": {"brand": "velmora", "question": "How long may I return?"},
+    "/console/bench/runs/{run}/vote": {"best": "A"},
     "/console/people": {"name": "X", "email": "x@example.com", "brand": "velmora", "role": "agent"},
     "/console/people/{who}/roles": {"brand": "velmora", "role": "admin"},
 }
@@ -133,6 +138,8 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
         "path": "nowhere",
         "who": colleague.get("/v1/me").json()["id"],
         "correction": corrected(locked),
+        "run": compared(locked),
+        "letter": "A",
     }
 
 
@@ -144,6 +151,15 @@ def corrected(door: Door) -> str:  # noqa: F811
     proposal = Proposal(turn, "refusal", Who("Dewi"), corrected="We regret.")
     one: str = portal.call(door.gateway.corrections.propose, proposal).id
     return one
+
+
+def compared(door: Door) -> str:  # noqa: F811
+    """A run of the bench that nobody has answered yet."""
+    bench = Bench(door.gateway.db, door.gateway.pipeline, lambda *_: {})
+    asked = Asked(door.gateway.config.brands["velmora"], "How long may I return?", ("base", "1"), "dewi", blind=True)
+    portal = door.client.portal
+    assert portal is not None
+    return str(portal.call(bench.begin, asked)[0])
 
 
 def routes(door: Door) -> list[BaseRoute]:  # noqa: F811
