@@ -13,6 +13,7 @@ from service.console.own import own_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
 from service.console.people import people_router
 from service.console.sign_in import sign_in_router
+from service.console.training import training_router
 
 
 def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
@@ -24,6 +25,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         people_router(gateway),
         changes_router(gateway),
         corrections_router(gateway),
+        training_router(gateway),
     )
 
 
