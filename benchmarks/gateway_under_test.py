@@ -49,7 +49,11 @@ def configured(arguments: argparse.Namespace) -> tuple[Config, Home]:
     )
     brands = {
         name: brand.model_copy(
-            update={"check": arguments.check, "channels": brand.channels if arguments.platforms else ()}
+            update={
+                "check": arguments.check,
+                "channels": brand.channels if arguments.platforms else (),
+                "widget": brand.widget.model_copy(update={"origins": tuple(arguments.origin)}),
+            }
         )
         for name, brand in config.brands.items()
     }
@@ -96,6 +100,7 @@ def main() -> None:
     parser.add_argument("--encoder", choices=("real", "hash"), default="real")
     parser.add_argument("--lease-s", type=float, default=10.0)
     parser.add_argument("--platforms")
+    parser.add_argument("--origin", action="append", default=[], help="a site that may open the widget; again for more")
     arguments = parser.parse_args()
     if arguments.platforms:
         configure_logging()

@@ -30,6 +30,8 @@ class InboundMessage:
     """What `send` needs to answer: plain strings, stored as JSON (Slack: channel, thread_ts; WhatsApp: to)."""
     name: str = ""
     """The person's, where the platform tells it along."""
+    files: tuple[str, ...] = ()
+    """Of the widget's visitors: ids of files that the gateway keeps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class DeliveryFailed(ChannelError):
         code: str | None = None,
         backoff_base: float | None = None,
         needs_operator: bool = False,
+        window_closed: bool = False,
     ) -> None:
         """Keep what the outbox decides on.
 
@@ -68,6 +69,7 @@ class DeliveryFailed(ChannelError):
             code: The platform's error code as text, such as `invalid_auth` or `131047`; the HTTP status without one.
             backoff_base: Where the platform asks for waits that grow: the n-th is this to the power of n seconds.
             needs_operator: Whether nothing of this account will be taken until somebody acts at the platform.
+            window_closed: Whether free text is no longer taken for this person, but a template might be.
         """
         super().__init__(message)
         self.retryable = retryable
@@ -75,3 +77,4 @@ class DeliveryFailed(ChannelError):
         self.code = code
         self.backoff_base = backoff_base
         self.needs_operator = needs_operator
+        self.window_closed = window_closed

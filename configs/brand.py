@@ -53,6 +53,21 @@ class Words(Strict):
     )
 
 
+FileKind = Literal["png", "jpeg", "gif", "webp", "pdf", "text"]
+
+
+class Files(Strict):
+    """Files that visitors of the widget may send: people can read them, the bot cannot."""
+
+    kinds: tuple[FileKind, ...] = Field(
+        default=("png", "jpeg", "webp", "pdf", "text"),
+        min_length=1,
+        description="Told by what is in a file, not by its name.",
+    )
+    max_mb: float = Field(default=5.0, gt=0, le=20, description="Largest file, in millions of bytes.")
+    max_count: int = Field(default=3, ge=1, le=10, description="Files with one message.")
+
+
 class Widget(Strict):
     """The website channel of this brand."""
 
@@ -62,6 +77,7 @@ class Widget(Strict):
         description="Origins that may open the chat besides the gateway's own, such as https://shop.example.",
     )
     starters: tuple[str, ...] = Field(default=(), max_length=4, description="Questions offered in an empty chat.")
+    files: Files | None = Field(default=None, description="What visitors may send; nothing where absent.")
 
 
 class SlackBinding(Strict):
@@ -338,11 +354,6 @@ class Brand(Strict):
         default_factory=dict, description="What happens with a message of an intent that search shall not answer."
     )
     words: Words
-    unanswered: Literal["tell", "hand_over"] = Field(
-        default="tell",
-        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
-        "they are handed over to a person.",
-    )
     widget: Widget
     theme: Theme = Theme()
     retrieval: BrandRetrieval = BrandRetrieval()

@@ -151,6 +151,7 @@ class Handover(_Strict):
     frustration: bool = Field(
         default=False, description="Shouting, insults, and the same question again: English only, by rules."
     )
+    files: bool = Field(default=False, description="A message with a file, which the bot cannot read.")
     hours: Hours | None = Field(default=None, description="When people are there; always where absent.")
     while_waiting: Literal["silent", "answer"] = Field(
         default="silent", description="Whether the bot goes on answering until a person takes the conversation."
@@ -164,6 +165,11 @@ class Handover(_Strict):
         default="wait",
         description="What follows where nobody came, and where it is outside `hours`: the customer waits on, or the "
         "bot answers again. The hand-over stays open either way.",
+    )
+    unanswered: Literal["tell", "hand_over"] = Field(
+        default="tell",
+        description="What becomes of messages that waited longer than `service.max_wait_s`: their writer is told, or "
+        "they are handed over to a person.",
     )
     words: HandoverWords = HandoverWords()
     slack: SlackTeam | None = Field(default=None, description="Where the team answers in Slack.")

@@ -57,6 +57,16 @@ class Home:
         return self.root / "knowledge"
 
     @property
+    def questions(self) -> Path:
+        """`<brand>.jsonl`, held-out questions that people added; see `configs.cases`."""
+        return self.root / "questions"
+
+    @property
+    def pages(self) -> Path:
+        """`<brand>/`, pages that people wrote for a brand's knowledge while it served."""
+        return self.root / "pages"
+
+    @property
     def intents(self) -> Path:
         """`<brand>/`, the trained classifier of a brand's intents."""
         return self.root / "intents"
@@ -77,8 +87,13 @@ class Home:
         return self.root / "runs"
 
     @property
+    def files(self) -> Path:
+        """`<brand>/<digest>`, files that visitors of the widget sent."""
+        return self.root / "files"
+
+    @property
     def secrets(self) -> Path:
-        """Secrets that the simulator made for itself; only their owner can read them."""
+        """Secrets that we made for ourselves; only their owner can read them."""
         return self.root / "secrets"
 
     @property

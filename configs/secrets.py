@@ -1,10 +1,14 @@
-"""Reading secrets from where a config says that they stand."""
+"""Reading secrets from where a config says that they stand, and making those that nobody but us needs to know."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from configs.errors import ConfigError
+from configs.home import Home
 from configs.service import Secret
 
 
@@ -31,3 +35,19 @@ def read_secret(secret: Secret, environment: Mapping[str, str]) -> str:
     if not value:
         raise ConfigError(f"the secret in {path} is empty; write it there")
     return value
+
+
+def secret_file(home: Home, name: str, make: Callable[[], str]) -> Path:
+    """The file of one secret, made when it is first asked for; two who ask at once get the same."""
+    path = home.secrets / name
+    if not path.exists():
+        home.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Temporary files are for their owner only. Linking fails where another process was first, and its secret stays.
+        with tempfile.NamedTemporaryFile("w", dir=home.secrets, prefix=".new-", encoding="utf-8") as file:
+            file.write(make())
+            file.flush()
+            try:
+                os.link(file.name, path)
+            except FileExistsError:
+                return path
+    return path

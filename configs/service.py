@@ -281,6 +281,26 @@ class Installations(Strict):
     )
 
 
+class Visitors(Strict):
+    """Who may open a chat of the widget again."""
+
+    keys: Secret | None = Field(
+        default=None,
+        description="Comma-separated keys of 32 characters or more that make visitors' tokens: the first makes them, "
+        "all are accepted. Where absent, one is made and kept in the state folder.",
+    )
+    token_hours: int = Field(
+        default=168,
+        ge=1,
+        le=8760,
+        description="A visitor who is away for longer begins a new chat; a token is renewed whenever they come.",
+    )
+    identity: dict[str, Secret] = Field(
+        default_factory=dict,
+        description="A brand's secret, by which its site signs the ids of people who are logged in there.",
+    )
+
+
 class Handoff(Strict):
     """Who hears of a hand-over."""
 
@@ -308,6 +328,7 @@ class ServiceConfig(Strict):
     generation: Generation = Generation()
     database: Database = Database()
     handoff: Handoff = Handoff()
+    visitors: Visitors = Visitors()
     installations: Installations = Installations()
     apps: Apps = Apps()
 

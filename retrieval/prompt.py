@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,7 +65,7 @@ def build_prompt(
         kind: What the model is asked to do; sources are shown for `answer` only.
         question: The visitor's latest message, as written.
         display_name: The brand's name as customers know it.
-        history: Earlier messages, oldest first; the last `MAX_HISTORY_MESSAGES` are kept.
+        history: Earlier messages, oldest first, neighbours of a role as one; the last `MAX_HISTORY_MESSAGES` are kept.
         passages: Best first; numbered from 1 in this order, cut where the budget ends.
         guide: The voice guide, for a model without an adapter.
         max_source_tokens: Budget for all sources together, in tokens.
@@ -80,8 +80,31 @@ def build_prompt(
     used = _within_budget(passages, max_source_tokens, count_tokens) if kind == "answer" else ()
     sources = "\n".join(format_source(number, passage) for number, passage in enumerate(used, start=1))
     last = LAST_USER[kind].format(sources=sources, question=question.strip())
-    recent = tuple(history)[-MAX_HISTORY_MESSAGES:]
-    return Prompt(kind, (Message("system", system), *recent, Message("user", last)), used)
+    return Prompt(kind, (Message("system", system), *_taking_turns(history, last)), used)
+
+
+def joined(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """The messages with neighbours of one role made one, so that sides take turns."""
+    found: list[Message] = []
+    for message in messages:
+        if found and found[-1].role == message.role:
+            message = Message(message.role, f"{found.pop().content}\n{message.content}")
+        found.append(message)
+    return tuple(found)
+
+
+def _taking_turns(history: Sequence[Message], last: str) -> tuple[Message, ...]:
+    """The history's end and the last user message, from user to user: strict chat templates refuse all else.
+
+    Adapters saw conversations that take turns by themselves; of these, not a byte is changed here.
+    """
+    earlier = joined(history)
+    if earlier and earlier[-1].role == "user":
+        earlier, last = earlier[:-1], f"{earlier[-1].content}\n\n{last}"
+    recent = earlier[-MAX_HISTORY_MESSAGES:]
+    if recent and recent[0].role == "assistant":
+        recent = recent[1:]
+    return (*recent, Message("user", last))
 
 
 def format_source(number: int, passage: Passage) -> str:

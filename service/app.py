@@ -20,6 +20,7 @@ from service.routes.chat_http import openai_router
 from service.routes.chat_ws import chat_router
 from service.routes.conversations import conversations_router
 from service.routes.evidence import evidence_router
+from service.routes.files import files_router
 from service.routes.health import health_router
 from service.routes.install import install_router
 from service.routes.pages import pages_router
@@ -73,6 +74,7 @@ def _include(app: FastAPI, gateway: Gateway) -> None:
         health_router(gateway),
         evidence_router(gateway),
         conversations_router(gateway),
+        files_router(gateway),
         adapters_router(gateway),
         bench_router(gateway),
         pages_router(gateway.config.brands),

@@ -8,7 +8,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,11 +31,13 @@ from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
 from retrieval.errors import IntentsInvalid, RetrievalError
 from retrieval.routing.intents import IntentClassifier
+from retrieval.routing.route import prepare
 from retrieval.search.knowledge_base import KnowledgeBase
 from service.bindings.apps import open_app
 from service.bindings.installations import FOLLOW_S, Installations
 from service.conversation.house import House
 from service.conversation.ratings import Ratings
+from service.conversation.visitors import Visitors
 from service.corrections.desk import Corrections
 from service.delivery import outbox
 from service.delivery.fetching import Fetcher
@@ -110,6 +112,10 @@ class Gateway:
     ratings: Ratings
     team: TeamInSlack
     """People who answer in Slack."""
+    executor: Executor
+    """The threads that search and check: milliseconds of work only."""
+    visitors: Visitors
+    """Who opens a chat of the widget again."""
     corrections: Corrections
     """Where people correct answers."""
     trainings: Trainings
@@ -161,10 +167,12 @@ async def open_gateway(
     settings = config.service
     keys = _api_keys(config, environment)
     check_exposure(settings.service.host, keys)
+    visitors = Visitors.of(settings.visitors, home, environment)
     async with AsyncExitStack() as stack:
         executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="retrieval")
         stack.callback(executor.shutdown, cancel_futures=True)
         encoder = _encoder(home.models / settings.models.encoder)
+        prepare(encoder)
         knowledge = _knowledge(config, home, encoder)
         intents, unread = _intents(config, home, encoder)
         database = settings.database.url or f"sqlite:///{home.database}"
@@ -248,12 +256,12 @@ async def open_gateway(
             house=house,
             member=member,
         )
-        desk = Desk(db, house, hub=hub, hush=member.hush, wake=lambda: gateway.wake())
+        desk = Desk(db, house, hub=hub, hush=member.hush, answer=lanes.stir, wake=lambda: gateway.wake())
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), Corrections(db, home, brands, encoder),
+            TeamInSlack(db, house, desk), executor, visitors, Corrections(db, home, brands, encoder),
             Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
@@ -268,7 +276,8 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, housekeeper)
         follower = asyncio.create_task(_follow_knowledge(gateway), name="knowledge")
         stack.push_async_callback(_cancelled, follower)
-        stack.push_async_callback(_cancelled, asyncio.create_task(retention.daily(db, config.brands), name="retention"))
+        keeping = asyncio.create_task(retention.daily(db, config.brands, home), name="retention")
+        stack.push_async_callback(_cancelled, keeping)
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")

@@ -87,6 +87,12 @@ class CorrectionUnknown(ConversationUnknown):
     code = "correction_unknown"
 
 
+class CannedReplyUnknown(ConversationUnknown):
+    """No canned reply of this id."""
+
+    code = "canned_reply_unknown"
+
+
 class TakenByAnother(ServiceError):
     """Another person has the conversation."""
 
@@ -145,6 +151,12 @@ class TooLate(GenerationError):
     """The message waited so long that an answer would come as if from nowhere."""
 
     code = "too_late"
+
+
+class GaveUp(GenerationError):
+    """The process died over this turn each time that it was begun."""
+
+    code = "gave_up"
 
 
 class AdapterUnknown(GenerationError):

@@ -1,66 +1,33 @@
-"""How many messages a visitor, an account and everybody may send: token buckets, in bounded memory.
+"""How many messages a visitor, an account and everybody may send.
 
-A bucket is one number, the moment at which it will be full again (the generic cell rate algorithm), so that one that is
-full need not be kept at all.
+Whoever writes under many names is held back by the buckets of the account and of everybody.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
 from configs.service import Limits
+from service.buckets import MOST_BUCKETS, Buckets
 from service.errors import SlowDown
 
 Of = Literal["visitor", "account", "everybody"]
 
-MOST_BUCKETS = 20_000
-"""Of one kind that are not full; about 3 MB. Beyond it the one that is longest unused is forgotten, and so full again:
-whoever has that many names is held back by the buckets of the account and of everybody."""
 BURST_S = 30.0
 """As many messages as this many seconds allow may come at once."""
 
 
-class Buckets:
-    """A bucket for each name."""
+def per_minute(messages: float, *, clock: Callable[[], float] = time.monotonic, most: int = MOST_BUCKETS) -> Buckets:
+    """Buckets for so many messages a minute, half of them at once; 0 sets no limit.
 
-    def __init__(self, per_minute: float, *, most: int = MOST_BUCKETS, clock: Callable[[], float] = time.monotonic):
-        """Make full ones.
-
-        Args:
-            per_minute: Messages; 0 sets no limit.
-            most: Buckets that are kept.
-            clock: Seconds that never go back.
-        """
-        self._every_s = 60.0 / per_minute if per_minute else 0.0
-        # At least five: nobody writes slower than that because of a low limit.
-        self._burst_s = max(BURST_S, 5 * self._every_s)
-        self._most = most
-        self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        """How many are kept."""
-        return len(self._full_at)
-
-    def wait_s(self, name: str) -> float:
-        """Seconds until this bucket has a token; 0 where it has one."""
-        if not self._every_s:
-            return 0.0
-        at = self._clock()
-        return max(0.0, max(self._full_at.get(name, at), at) + self._every_s - self._burst_s - at)
-
-    def take(self, name: str) -> None:
-        """Take a token that is there."""
-        if not self._every_s:
-            return
-        at = self._clock()
-        self._full_at[name] = max(self._full_at.pop(name, at), at) + self._every_s
-        while self._full_at and (len(self._full_at) > self._most or next(iter(self._full_at.values())) <= at):
-            self._full_at.popitem(last=False)
+    At least five at once: nobody writes slower than that because of a low limit.
+    """
+    every_s = 60.0 / messages if messages else 0.0
+    burst = max(BURST_S / every_s, 5.0) if every_s else 1.0
+    return Buckets(every_s, burst, clock=clock, most=most)
 
 
 class RateLimits:
@@ -81,9 +48,9 @@ class RateLimits:
             on_refusal: Hears of whose limit was met.
         """
         self._buckets: dict[Of, Buckets] = {
-            "visitor": Buckets(settings.visitor_per_minute, clock=clock),
-            "account": Buckets(settings.account_per_minute, clock=clock),
-            "everybody": Buckets(settings.total_per_minute, clock=clock),
+            "visitor": per_minute(settings.visitor_per_minute, clock=clock),
+            "account": per_minute(settings.account_per_minute, clock=clock),
+            "everybody": per_minute(settings.total_per_minute, clock=clock),
         }
         self._on_refusal = on_refusal
 

@@ -24,11 +24,14 @@ class SealBroken(Exception):
 class Sealer:
     """Encrypts with the newest key, reads with all: Fernet (AES-128-CBC with HMAC-SHA256), a key for each purpose."""
 
-    def __init__(self, keys: Sequence[str], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, keys: Sequence[str], *, setting: str = "installations.keys", clock: Callable[[], float] = time.time
+    ) -> None:
         """Take the keys.
 
         Args:
             keys: The newest first; any text of `MIN_KEY_CHARS` characters or more.
+            setting: Where the keys are configured.
             clock: Seconds since the epoch.
 
         Raises:
@@ -36,16 +39,16 @@ class Sealer:
         """
         if not keys or any(len(key) < MIN_KEY_CHARS for key in keys):
             raise ConfigError(
-                f"installations.keys needs comma-separated keys of {MIN_KEY_CHARS} characters or more. "
+                f"{setting} needs comma-separated keys of {MIN_KEY_CHARS} characters or more. "
                 "Make one with `openssl rand -hex 32`."
             )
         self._keys = tuple(keys)
         self._clock = clock
 
     @classmethod
-    def of(cls, text: str, *, clock: Callable[[], float] = time.time) -> Sealer:
+    def of(cls, text: str, *, setting: str = "installations.keys", clock: Callable[[], float] = time.time) -> Sealer:
         """From keys side by side, as a secret holds them; raises as the constructor."""
-        return cls([key.strip() for key in text.split(",") if key.strip()], clock=clock)
+        return cls([key.strip() for key in text.split(",") if key.strip()], setting=setting, clock=clock)
 
     def seal(self, purpose: str, content: Mapping[str, Any]) -> str:
         """The content as text that is safe in an address."""

@@ -36,6 +36,7 @@ CHAOS: Mapping[str, Experiment] = {
     "busy": lambda _, short: trouble.busy_platform(retry_after_s=2 if short else 7),
     "clock": lambda *_: trouble.clock_off(off_s=600),
     "poison": lambda *_: trouble.poison(),
+    "deadly": lambda *_: trouble.deadly(beside=12),
     "loops": lambda _, short: loops.loops(seconds=3 if short else 60),
     "pings": lambda *_: loops.pings(),
     "orders": lambda seed, short: machine.orders(seed=seed, examples=6 if short else 400),

@@ -55,6 +55,8 @@ class Delivered:
     tries: int = 0
     statuses: list[int] = field(default_factory=list)
     """0 where no answer came."""
+    longest: float = 0.0
+    """Share of the platform's deadline that the slowest answer took."""
 
 
 async def post(session: aiohttp.ClientSession, url: str, app: App, body: bytes) -> tuple[int, float]:
@@ -87,7 +89,8 @@ async def deliver(
     for wait_s in (None, *SCHEDULES_S[app.channel.name]):
         if wait_s is not None:
             await asyncio.sleep(wait_s / faster)
-        status, _ = await post(session, url, app, body)
+        status, seconds = await post(session, url, app, body)
+        done.longest = max(done.longest, seconds / app.channel.capabilities.ack_deadline_s)
         done.tries += 1
         done.statuses.append(status)
         if 200 <= status < 300:

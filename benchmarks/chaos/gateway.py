@@ -26,6 +26,7 @@ from service.bindings.simulator import simulated_apps
 from service.delivery import schedule
 from service.starting.serve import run, serve
 from service.testing import FixedRetriever
+from service.turns import lanes
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["benchmarks.chaos.gateway"])
@@ -47,6 +48,8 @@ class Life:
     check: str = "off"
     faster: float = 1.0
     """By how much the waits for platforms and engine are shortened."""
+    starts: int = lanes.STARTS
+    """Of a turn, before it is given up."""
     max_file_bytes: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Changes of `service` in configs/service.yaml."""
@@ -93,6 +96,7 @@ def _live(life: Life) -> None:
     bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment,return-value]
     bootstrap.serving_adapters = lambda *_, **__: ({}, [])  # type: ignore[attr-defined]
     schedule.SCHEDULE_S = tuple(wait / life.faster for wait in schedule.SCHEDULE_S)  # type: ignore[assignment]
+    lanes.STARTS = life.starts
     if life.max_file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (life.max_file_bytes, resource.RLIM_INFINITY))
     if life.point is not None:

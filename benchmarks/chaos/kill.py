@@ -112,8 +112,9 @@ async def kill(*, seed: int, points: int, database: str | None = None) -> list[R
     async with rig(seed=seed, database=database) as one:
         log = one.life.home / "deaths.log"
         log.touch()
-        # A hundred deaths in a row take longer than a customer may wait; being late is another experiment's matter.
-        one.life = replace(one.life, settings={"max_wait_s": 86_400})
+        # A hundred deaths in a row take longer than a customer may wait, and look as if a message did it: that is the
+        # matter of other experiments.
+        one.life = replace(one.life, settings={"max_wait_s": 86_400}, starts=points)
         apps, number = one.apps(), 0
         writing: list[tuple[asyncio.Task[Delivered], int]] = []
         elsewhere = 0

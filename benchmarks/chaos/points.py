@@ -39,6 +39,8 @@ PLACES: tuple[tuple[Kind, str], ...] = (
 """`anywhere` is a signal from outside, at any moment."""
 MOST_PASSINGS = 8
 """A life that serves one message a platform passes each place about as often."""
+DEADLY = "deadly"
+"""The place of a generation whose question has this word, at which the others do not pass."""
 TEXT_CHARS = 150
 """A call with more in it carries a reply, and no sign of typing."""
 
@@ -77,7 +79,7 @@ def arm(point: Point) -> None:
 def _arm_commits(passing: Callable[[Kind, str], None]) -> None:
     write = Database.write
 
-    async def watched(self: Database, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def watched(self: Database, work: Callable[[Connection], T], **how: bool) -> T:
         where = getattr(work, "__qualname__", "?").split(".")[0].lstrip("_")
 
         def inside(connection: Connection) -> T:
@@ -85,7 +87,7 @@ def _arm_commits(passing: Callable[[Kind, str], None]) -> None:
             passing("before a commit", where)
             return result
 
-        result = await write(self, inside, durable=durable)
+        result = await write(self, inside, **how)
         passing("after a commit", where)
         return result
 
@@ -100,7 +102,7 @@ def _arm_generation(passing: Callable[[Kind, str], None]) -> None:
     ) -> AsyncGenerator[Piece, None]:
         async for piece in stream(self, messages, model=model, sampling=sampling, gather_s=gather_s):
             yield piece
-            passing("in generation", "")
+            passing("in generation", DEADLY if DEADLY in messages[-1].content else "")
 
     VllmGenerator.stream = watched  # type: ignore[method-assign]
 

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from benchmarks.chaos.delivery import App, Delivered, post
 from benchmarks.chaos.forgeries import STAMP, Target
+from benchmarks.chaos.points import DEADLY, Point
 from benchmarks.chaos.rig import Rig, rig, until
 from benchmarks.chaos.table import Row, Stopwatch
 from service.engines.process import free_port
+from service.turns import lanes
 
 NO_CLOCK = frozenset({"instagram", "line", "messenger", "telegram", "twilio", "whatsapp"})
 """Platforms whose requests carry no time that is checked."""
@@ -193,6 +195,45 @@ async def poison() -> list[Row]:
     return [Row("poison message", len(apps), "told of, no lane blocked", result, met, watch.seconds)]
 
 
+async def deadly(*, beside: int) -> list[Row]:
+    """Send a message over which the process dies again and again: its person hears of it, and all others are answered.
+
+    Args:
+        beside: People whose messages are being answered whenever it dies.
+    """
+    watch = Stopwatch()
+    async with rig() as one:
+        (app,) = [app for app in one.apps() if app.channel.name == "slack"]
+        log = one.life.home / "deaths.log"
+        point = Point("in generation", DEADLY, 1, log)
+        one.engine.first_token_s = 0.2
+        await one.begin(point)
+        process = one.process
+        texts = [f"How long may I return item k00000x00, {DEADLY}?", *[None] * beside]
+        writing = [asyncio.create_task(one.deliver(app, f"k{at:05d}x00", text)) for at, text in enumerate(texts)]
+        for _ in range(lanes.STARTS + 1):
+            if process is None or not await until(lambda alive=process.is_alive: not alive(), 8):  # type: ignore[misc]
+                break
+            await one.begin(point)
+            process = one.process
+        await asyncio.gather(*writing)
+        await one.deliver(app, "k00000x01")
+        settled = await one.settled()
+        deaths = len(log.read_text().splitlines())
+        shown = one.platforms.sentences()
+        answered = sum(shown[f"k{at:05d}x00p000"] == 1 for at in range(1, beside + 1))
+        ours = one.config.brands["velmora"].words.handovers
+        told = sum(any(words in one_shown.text for words in ours) for one_shown in one.platforms.shown)
+        after = shown["k00000x01p000"]
+    result = (
+        f"{deaths} deaths, {told} told that a person comes, {answered} of {beside} others answered, "
+        f"the next message in the same lane {'answered' if after == 1 else 'not answered'}"
+    )
+    met = settled and (deaths, told, answered, after) == (lanes.STARTS, 1, beside, 1)
+    goal = "told of, nobody else given up"
+    return [Row("a message that kills the process", 1 + beside, goal, result, met, watch.seconds)]
+
+
 Writing = list[tuple["asyncio.Task[Delivered]", str]]
 
 
@@ -225,12 +266,15 @@ async def _judged(one: Rig, what: str, writing: Writing, watch: Stopwatch, *, mu
     lost = [mark for mark in taken if shown[f"{mark}p000"] == 0]
     doubled = [mark for _, mark in sent if shown[f"{mark}p000"] > 1]
     answers = ", ".join(f"{count} x {status or 'no answer'}" for status, count in sorted(statuses.items()))
+    longest = max(done.longest for done, _ in sent)
     result = (
-        f"{answers}; {len(taken)} taken in the end, {len(lost)} lost, {len(doubled)} doubled, "
+        f"{answers}, after at most {longest:.0%} of the platform's deadline; "
+        f"{len(taken)} taken in the end, {len(lost)} lost, {len(doubled)} doubled, "
         f"{len(sent) - len(taken)} given up by the platform; all settled after {recovered_s:.1f} s"
     )
     met = settled and bool(taken) and not lost and not doubled and (statuses[503] > 0 or not must_refuse)
-    return Row(what, len(sent), "0 taken and lost, 0 doubled, nothing stuck", result, met, watch.seconds)
+    goal = "answered in time, 0 taken and lost, 0 doubled, nothing stuck"
+    return Row(what, len(sent), goal, result, met and not statuses[0], watch.seconds)
 
 
 def _waits(one: Rig) -> dict[str, float]:

@@ -48,6 +48,8 @@ class Codes:
     """Of codes whose n-th wait is this to the power of n seconds."""
     operator: frozenset[int] = OPERATOR
     """After which nothing of the account is taken until somebody acts at Meta."""
+    window_closed: frozenset[int] = frozenset()
+    """After which only a template is taken for this person."""
 
 
 def accepted(status: int, headers: Mapping[str, str], body: bytes, codes: Codes, *, now_s: float) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def _failed(
         code=name,
         backoff_base=None if code is None else codes.backoff_bases.get(code),
         needs_operator=code in codes.operator,
+        window_closed=code in codes.window_closed,
     )
 
 

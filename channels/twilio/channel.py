@@ -86,11 +86,11 @@ class TwilioChannel:
         return parse_body(body)
 
     def render(self, reply: OutboundReply) -> Sequence[Request]:
-        """One message a part, from the number that was written to."""
+        """One message a part, from the number that was written to; Twilio tells us what becomes of each."""
         url = f"{self._api_url}/{API_VERSION}/Accounts/{self._account_sid}/Messages.json"
         user = base64.b64encode(f"{self._account_sid}:{self._auth_tokens[0]}".encode()).decode()
         headers = {"authorization": f"Basic {user}", "content-type": FORM}
-        addresses = {"To": reply.reply_to["to"], "From": reply.account}
+        addresses = {"To": reply.reply_to["to"], "From": reply.account, "StatusCallback": self._webhook_urls[0]}
         texts = write(reply.text, reply.sources, account=reply.account)
         return [Request("POST", url, headers, form={**addresses, "Body": text}) for text in texts]
 

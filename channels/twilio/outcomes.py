@@ -75,6 +75,20 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, *, now_s: floa
     )
 
 
+def told_failure(code: int | None) -> DeliveryFailed:
+    """What Twilio tells of a message that it took and could not deliver.
+
+    Args:
+        code: Where it names one.
+    """
+    retryable = code in RETRYABLE
+    cure = _FINAL.get(code or 0) or ("It is tried again later." if retryable else "See Twilio's list of error codes.")
+    name = "no code" if code is None else f"code {code}"
+    return DeliveryFailed(
+        f"Twilio could not deliver the message: {name}. {cure}", retryable=retryable, code=str(code or "")
+    )
+
+
 def error_code(body: bytes) -> int | None:
     """The code of an error, or of a message that failed at once; None where there is none."""
     answer = answer_object(body) or {}

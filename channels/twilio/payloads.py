@@ -6,11 +6,14 @@ for opt-out keywords" in Twilio's help.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, ValidationError
 
-from channels.base import Answer, Inbound, InboundMessage
+from channels.base import Answer, Inbound, InboundMessage, Receipt, ReceiptState
 from channels.errors import PayloadInvalid
 from channels.payloads import Id, Loose, load_form
+from channels.twilio.outcomes import told_failure
 
 NO_REPLY = Answer(b'<?xml version="1.0" encoding="UTF-8"?><Response/>', "text/xml")
 """TwiML that does nothing: the reply comes by a call of its own. Plain text here would be sent to the person."""
@@ -31,9 +34,15 @@ OPT_OUT_TYPES = {"STOP": "opt_out", "START": "opt_in", "HELP": "help"}
 """Of a Messaging Service with Advanced Opt-Out, whose words are of the operator's choice."""
 
 ARRIVED = frozenset({"received", "receiving"})
-FAILED = frozenset({"failed", "undelivered", "canceled"})
+STATES: Mapping[str, ReceiptState] = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    **dict.fromkeys(("failed", "undelivered", "canceled"), "failed"),
+}
+"""Of a message of ours; those before them say nothing of its arrival."""
 
-IGNORED_REASONS = frozenset({*WORDS.values(), "own_message", "status", "status_failed"})
+IGNORED_REASONS = frozenset({*WORDS.values(), "own_message", "status"})
 """All reasons there are: they become metric labels, so none holds a word of the payload."""
 
 
@@ -48,6 +57,7 @@ class Message(Loose):
     opt_out_type: str = Field(default="", alias="OptOutType")
     message_status: str = Field(default="", alias="MessageStatus")
     sms_status: str = Field(default="", alias="SmsStatus")
+    error_code: str = Field(default="", alias="ErrorCode")
 
     @property
     def status(self) -> str:
@@ -68,6 +78,8 @@ def parse_body(body: bytes) -> Inbound:
         # The fields at fault, without their values: those may be a customer's words.
         fields = ", ".join(str(fault["loc"][0]) for fault in error.errors()[:5])
         raise PayloadInvalid(f"The form is not one of a Twilio message: {fields}. Look at what was sent.") from error
+    if state := STATES.get(message.status):
+        return Inbound(receipts=(_receipt(message, state),), answer=NO_REPLY)
     reason = _why_ignored(message)
     if reason:
         return Inbound(ignored=(reason,), answer=NO_REPLY)
@@ -76,10 +88,16 @@ def parse_body(body: bytes) -> Inbound:
 
 def _why_ignored(message: Message) -> str | None:
     if message.status:
-        return "status_failed" if message.status in FAILED else "status"
+        return "status"
     if message.sender == message.to:
         return "own_message"
     return OPT_OUT_TYPES.get(message.opt_out_type.upper()) or WORDS.get(message.body.strip().upper())
+
+
+def _receipt(message: Message, state: ReceiptState) -> Receipt:
+    code = int(message.error_code) if message.error_code.isdecimal() and message.error_code.isascii() else None
+    failure = told_failure(code) if state == "failed" else None
+    return Receipt(message.sender, state, message_id=message.sid, failure=failure)
 
 
 def _inbound(message: Message) -> InboundMessage:

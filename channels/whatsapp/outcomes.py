@@ -43,4 +43,5 @@ CODES = Codes(
     waits_s={PAIR_RATE: PAIR_RATE_WAIT_S},
     backoff_bases={PAIR_RATE: PAIR_RATE_BASE},
     operator=OPERATOR | {131031, 131042, 131048, 131064},
+    window_closed=frozenset({WINDOW_CLOSED}),
 )

@@ -261,6 +261,11 @@ def route(text: str, encoder: Encoder | None = None) -> Route:
     return _by_neighbours(text, encoder)
 
 
+def prepare(encoder: Encoder) -> None:
+    """Read and make what the first message would wait for, and all that comes meanwhile: half a second's work."""
+    route(ANCHORS["question"][0], encoder)  # no rule knows it
+
+
 def _hand_over_rule(text: str, bare: str, rest: str) -> str | None:
     if _LEGAL.search(bare):
         return "a matter for a person: legal steps"

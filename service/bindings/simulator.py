@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 
 from channels.registry import PLATFORMS
 from configs.home import Home
+from configs.secrets import secret_file
 from configs.service import App, Secret, ServiceConfig
 
 PATH = "/simulator"
@@ -39,7 +36,7 @@ def simulated_apps(config: ServiceConfig, home: Home, base_url: str) -> ServiceC
 def _turned(app: App, channel: str, name: str, home: Home, base_url: str) -> App:
     made_up = PLATFORMS[channel].stand_in.made_up
     made = {
-        key: Secret(file=_secret_file(home, f"{channel}-{name}-{key}", made_up.get(key, _any_word)))
+        key: Secret(file=secret_file(home, f"{channel}-{name}-{key}", made_up.get(key, _any_word)))
         for key in (*app.secrets(), *made_up)
     }
     return app.model_copy(update={**made, "api_url": f"{base_url.rstrip('/')}{PATH}/{channel}"})
@@ -47,19 +44,3 @@ def _turned(app: App, channel: str, name: str, home: Home, base_url: str) -> App
 
 def _any_word() -> str:
     return secrets.token_urlsafe(32)
-
-
-def _secret_file(home: Home, name: str, make: Callable[[], str]) -> Path:
-    """The file of one secret, made when it is first asked for; two who ask at once get the same."""
-    path = home.secrets / name
-    if not path.exists():
-        home.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Temporary files are for their owner only. Linking fails where another process was first, and its secret stays.
-        with tempfile.NamedTemporaryFile("w", dir=home.secrets, prefix=".new-", encoding="utf-8") as file:
-            file.write(make())
-            file.flush()
-            try:
-                os.link(file.name, path)
-            except FileExistsError:
-                return path
-    return path

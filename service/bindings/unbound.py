@@ -28,7 +28,7 @@ async def keep(db: Database, *, channel: str, app: str, account: str, reason: st
         stored = connection.execute(unbound_events.insert().returning(unbound_events.c.id), row)
         connection.execute(delete(unbound_events).where(unbound_events.c.id <= stored.scalar_one() - MAX_KEPT))
 
-    await db.write(store)
+    await db.write(store, urgent=True)
 
 
 async def count(db: Database) -> int:

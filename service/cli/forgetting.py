@@ -68,13 +68,14 @@ def run_retention(*, dry_run: bool, as_json: bool) -> None:
 
 async def _pass(deployment: Deployment, url: URL, *, dry_run: bool) -> Pass:
     from service.corrections import files
-    from service.keeping import retention
+    from service.keeping import attachments, retention
     from service.storage.database import Database
 
     db = await Database.open(url.render_as_string(hide_password=False))
     try:
         done = await retention.run(db, deployment.config.brands, dry_run=dry_run)
         if not dry_run:
+            await attachments.sweep(db, deployment.home)
             await files.write_all(db, deployment.home, deployment.config.brands)
         return done
     finally:
@@ -98,6 +99,7 @@ def _tell(receipt: Receipt) -> None:
     rows = [["database", name, count] for name, count in receipt.rows.items()]
     rows += [[name, "rows", count] for name, count in receipt.file_rows.items()]
     rows += [[name, "places overwritten", count] for name, count in receipt.file_places.items()]
+    rows += [["files", "that they sent", receipt.files_deleted]] if receipt.files_deleted else []
     rows += [[one.path, "training rows", one.rows] for one in receipt.datasets if one.rows]
     if rows:
         output.table(["where", "would go" if receipt.dry_run else "gone", "how many"], rows)

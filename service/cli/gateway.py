@@ -45,7 +45,7 @@ class Gateway:
         return self._call("GET", path, params=query)
 
     def post(self, path: str, body: object) -> Any:
-        """POST JSON."""
+        """POST JSON; None where the answer has no body."""
         return self._call("POST", path, json=body)
 
     def deliver(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
@@ -73,7 +73,7 @@ class Gateway:
             body = answer.json()
         except ValueError:
             body = None
-        if answer.is_success and body is not None:
+        if answer.is_success and (body is not None or not answer.content):
             return body
         raise _refusal(answer.status_code, body, self.url)
 

@@ -34,13 +34,15 @@ def run_list(
     query |= {key: value for key, value in (("brand", brand), ("state", state), ("channel", channel)) if value}
 
     async def stored(desk: Desk) -> dict[str, Any]:
-        return {
-            "conversations": await desk.listed(
-                brands=(brand,) if brand else None, state=state, channel=channel, limit=limit
-            )
-        }
+        from service.people.listing import Wanted
 
-    found = _either(deployment, url, lambda gateway: gateway.get(PATH, **query), stored, {"conversations": []})
+        wanted = Wanted(brands=(brand,) if brand else None, state=state, channel=channel)
+        found = await desk.listed(wanted, limit=limit)
+        return {"conversations": found.conversations, "next": found.next}
+
+    found = _either(
+        deployment, url, lambda gateway: gateway.get(PATH, **query), stored, {"conversations": [], "next": None}
+    )
     if as_json:
         output.data(found)
     elif not found["conversations"]:
@@ -107,6 +109,26 @@ def run_say(
 
     path = f"{PATH}/{conversation}/messages"
     _said(_either(open_deployment(), url, lambda gateway: gateway.post(path, body), stored, None), as_json=as_json)
+
+
+def run_note(conversation: str, text: str, by: str | None, *, url: str | None, as_json: bool) -> None:
+    """Leave a note for the team."""
+    name = _name(by)
+    noted = {"conversation": conversation, "by": name, "text": text}
+
+    def ask(gateway: Gateway) -> dict[str, str]:
+        gateway.post(f"{PATH}/{conversation}/notes", {"by": name, "text": text})
+        return noted
+
+    async def stored(desk: Desk) -> dict[str, str]:
+        await desk.note(conversation, by=name, text=text)
+        return noted
+
+    done = _either(open_deployment(), url, ask, stored, None)
+    if as_json:
+        output.data(done)
+    else:
+        output.note(f"noted by {done['by']}")
 
 
 def _said(done: dict[str, Any], *, as_json: bool) -> None:

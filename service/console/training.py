@@ -12,6 +12,7 @@ from service.bootstrap import Gateway
 from service.console import charts
 from service.console.access import CONSOLE, Admin, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.said import told
 from service.console.training_api import Chosen, Promotion, Workshop, audited, training_api
 from service.engines.adapters import active_version, list_adapters
 from service.errors import AdapterUnknown, NotPossible, PromotionRefused, RequestInvalid
@@ -79,7 +80,7 @@ def _list(shop: Workshop) -> APIRouter:
         try:
             version = await shop.roll_back(person, brand, None)
         except AdapterUnknown as error:
-            return redirect(request, f"{HERE}?brand={brand}", str(error))
+            return redirect(request, f"{HERE}?brand={brand}", told(error, _))
         return redirect(request, f"{HERE}?brand={brand}", _("%(version)s speaks now.") % {"version": version})
 
     @router.get("/training/brands/{brand}/versions/{version}")
@@ -109,7 +110,7 @@ def _plan(shop: Workshop) -> APIRouter:
         try:
             found = await desk.plan(given.of(brand))
         except (RequestInvalid, NotPossible) as error:
-            trouble = str(error)
+            trouble = told(error, gettext(person))
         return render(
             request,
             person,
@@ -134,7 +135,7 @@ def _plan(shop: Workshop) -> APIRouter:
         try:
             found = await desk.check(given.of(brand))
         except (RequestInvalid, NotPossible) as error:
-            trouble = str(error)
+            trouble = told(error, gettext(person))
         return render(request, person, "training/part_check.html", check=found, trouble=trouble)
 
     @router.post("/training/brands/{brand}/jobs")
@@ -210,7 +211,7 @@ def _job(shop: Workshop) -> APIRouter:
                 "training/job.html",
                 status=409,
                 changed=await shop.changed(found),
-                trouble=str(error),
+                trouble=told(error, gettext(person)),
                 reasons=error.reasons,
                 **values,
             )

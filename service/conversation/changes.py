@@ -31,7 +31,7 @@ async def take_edits(db: Database, channel: str, edits: Sequence[Edit]) -> tuple
         found = [one for one in changed if one is not None]
         return list(dict.fromkeys(found)), len(changed) - len(found)
 
-    return await db.write(work)
+    return await db.write(work, urgent=True)
 
 
 def _edit(connection: Connection, channel: str, edit: Edit) -> str | None:
@@ -68,7 +68,7 @@ async def take_reactions(db: Database, channel: str, app: str, reactions: Sequen
     Returns:
         The brand that spoke, for each; None where the message is none of our replies.
     """
-    return await db.write(lambda connection: [_react(connection, channel, app, one) for one in reactions])
+    return await db.write(lambda connection: [_react(connection, channel, app, one) for one in reactions], urgent=True)
 
 
 def _react(connection: Connection, channel: str, app: str, reaction: Reaction) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from channels.base import InboundMessage
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import NO_HOUSE, House
 from service.conversation.transcript import Said, last_number
 from service.storage import leases, tombstones
@@ -66,7 +66,8 @@ class PendingTurn:
     client_ids: tuple[str, ...]
     """What the widget called its messages."""
     since: datetime
-    """When the newest message came: for so long its writer waits. Whoever wrote again is still there."""
+    """When the newest message came, or later the conversation to the bot: for so long its writer waits for an answer of
+    the bot's. Whoever wrote again is still there."""
     past: tuple[PastTurn, ...] = ()
     """The last finished exchanges, oldest first."""
     taken_up: bool = field(default=False, compare=False)
@@ -77,6 +78,12 @@ class PendingTurn:
     """No bot may answer it: a person has the conversation, or will."""
     said: Said | None = field(default=None, compare=False)
     """What a waiting customer was told in answer, once."""
+    files: bool = field(default=False, compare=False)
+    """With its messages came some, which no bot can read."""
+    nobody_came: bool = field(default=False, compare=False)
+    """It was said while a person was waited for, who is still expected: it leads to no hand-over of its own."""
+    starts: int = field(default=1, compare=False)
+    """Processes that began it, as far as is noted; see `begin_again`."""
     lease: Lease | None = field(default=None, compare=False)
     """The hold on the conversation that the turn began under; none of nobody's."""
 
@@ -96,7 +103,7 @@ async def accept(
     Raises:
         StorageUnavailable: It is not; the platform must send it again.
     """
-    return await db.write(lambda connection: _store(connection, brand, message, me, wait_s))
+    return await db.write(lambda connection: _store(connection, brand, message, me, wait_s), urgent=True)
 
 
 async def accept_and_begin(
@@ -146,6 +153,8 @@ def _store(
         "sender": storable(message.sender),
     }
     new = bool(connection.execute(insert_new(connection, inbox), row).rowcount)
+    if new and message.files:
+        files.attach(connection, found.id, row, message.files)
     if not new:
         found = connection.execute(_STORED, row).one()
     holder = leases.elsewhere(connection, found, me)
@@ -229,12 +238,44 @@ def _next_turn(
         question,
         messages[-1].reply_to,
         tuple(message.message_id.rpartition(":")[2] for message in messages),
-        messages[-1].received_at,
+        max(messages[-1].received_at, about.state_at or messages[-1].received_at),
         _past(connection, about, past),
         taken_up=running is not None,
+        starts=running.starts if running else 1,
+        nobody_came=_said_while_waiting(about, messages[-1].received_at),
         more=len(waiting) > len(taken),
+        files=_takes_files(about, house) and files.came_with(connection, [message.id for message in messages]),
         lease=lease,
     )
+
+
+def _takes_files(about: Row[Any], house: House) -> bool:
+    brand = house.brands.get(about.brand)
+    return about.channel == "web" and brand is not None and brand.widget.files is not None
+
+
+async def begin_again(db: Database, turn: str) -> int:
+    """Note that another process begins a turn, since the one before died.
+
+    Returns:
+        How many have by now; 0 where the turn is over.
+
+    Raises:
+        StorageUnavailable: It is not noted.
+    """
+    query = update(turns).where(turns.c.id == turn, is_running).values(starts=turns.c.starts + 1)
+    query = query.returning(turns.c.starts)
+    return await db.write(lambda connection: connection.execute(query).scalar_one_or_none()) or 0
+
+
+async def leave_for_later(db: Database, left: Collection[str]) -> None:
+    """This process ends in order: those of its turns that still run shall not be counted as begun by it.
+
+    Raises:
+        StorageUnavailable: It is not noted.
+    """
+    query = update(turns).where(turns.c.id.in_(left), is_running).values(starts=turns.c.starts - 1)
+    await db.write(lambda connection: connection.execute(query))
 
 
 def _begin(connection: Connection, conversation: str, question: str) -> str:
@@ -243,6 +284,10 @@ def _begin(connection: Connection, conversation: str, question: str) -> str:
     fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
     connection.execute(turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()})
     return turn
+
+
+def _said_while_waiting(about: Row[Any], at: datetime) -> bool:
+    return bool(about.state == "bot" and about.told == takeover.TOLD_NOBODY and at < about.state_at)
 
 
 def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], house: House) -> PendingTurn:
@@ -315,7 +360,7 @@ _STORED = select(*_HOLD).where(
 _ABOUT = select(conversations).where(conversations.c.id == bindparam("conversation")).with_for_update()
 # What runs comes before what waits; each by an index of its own, however long the conversation is.
 _RUNNING = (
-    select(turns.c.id)
+    select(turns.c.id, turns.c.starts)
     .where(turns.c.conversation_id == bindparam("conversation"), is_running)
     .order_by(turns.c.number)
     .limit(1)

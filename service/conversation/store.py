@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, literal_column, or_, select, update
 
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.events import Reply
 from service.conversation.house import NO_HOUSE, House
 from service.conversation.wire import citations_json
 from service.delivery.outbox import OutboxItem, plan_item
 from service.errors import ConversationUnknown
 from service.storage import leases
-from service.storage.database import Database, now
+from service.storage.database import Database, now, storable
 from service.storage.leases import Lease
 from service.storage.tables import conversations, feedback, inbox, turns
 
@@ -28,10 +28,10 @@ TRANSCRIPT_TURNS = 100
 
 @dataclass(frozen=True, slots=True)
 class VisitorConversation:
-    """A widget's conversation, with the token that opens it again."""
+    """A widget's conversation, and who opened it."""
 
     id: str
-    visitor_token: str
+    visitor: str
     created: bool
 
 
@@ -52,33 +52,78 @@ class TurnView:
     at: datetime
     author: str | None = None
     """The person who said the text; None for the bot."""
+    files: Sequence[Mapping[str, Any]] = ()
+    """What came with the question."""
 
 
 async def open_visitor_conversation(
-    db: Database, brand: str, conversation: str | None, visitor_token: str | None
+    db: Database, brand: str, conversation: str | None, visitor: str | None, identity: str | None = None
 ) -> VisitorConversation:
-    """Open a visitor's conversation; a wrong token or an unknown id gives a new one, never somebody else's."""
-    if conversation and visitor_token:
-        query = select(conversations.c.visitor_hash).where(
-            conversations.c.id == conversation, conversations.c.channel == "web", conversations.c.brand == brand
-        )
-        known = await db.read(lambda connection: connection.execute(query).scalar_one_or_none())
-        if known and hmac.compare_digest(known, _hash(visitor_token)):
-            return VisitorConversation(conversation, visitor_token, created=False)
-    # 128 bits from the system: ids cannot be guessed (OWASP ASVS 5.0, 11.5.1).
+    """Open a visitor's conversation; who has no right to it gets a new one, never somebody else's.
+
+    Args:
+        db: Holds it.
+        brand: Whose widget it is.
+        conversation: The one wanted.
+        visitor: Who a token of ours says that it is.
+        identity: Who the brand's site says that it is. A conversation with an identity opens to that identity alone,
+            also in another browser; one without takes it on as soon as something was said there.
+    """
+    visitor = visitor or secrets.token_urlsafe(16)  # 128 bits: ids cannot be guessed (OWASP ASVS 5.0, 11.5.1)
+    known = await db.read(lambda connection: _openable(connection, brand, conversation, visitor, identity))
+    if known is not None and (identity is None or known.identity):
+        return VisitorConversation(known.id, visitor, created=False)
+    opened, created = await db.write(lambda connection: _open(connection, brand, conversation, visitor, identity))
+    return VisitorConversation(opened, visitor, created)
+
+
+def _openable(
+    connection: Connection, brand: str, wanted: str | None, visitor: str, identity: str | None
+) -> Row[Any] | None:
+    """The conversation that is asked for, where they may open it."""
+    if not wanted:
+        return None
+    known = connection.execute(_of_widget(brand).where(conversations.c.id == wanted)).one_or_none()
+    if known is None:
+        return None
+    if known.identity:
+        return known if known.identity == identity else None
+    mine = known.visitor_hash and hmac.compare_digest(known.visitor_hash, _hash(visitor))
+    return known if mine else None
+
+
+def _open(
+    connection: Connection, brand: str, wanted: str | None, visitor: str, identity: str | None
+) -> tuple[str, bool]:
+    """The conversation of somebody who is logged in, or a new one."""
+    known = _openable(connection, brand, wanted, visitor, identity)
+    theirs = _newest_of(connection, brand, identity) if identity else None
+    if known is not None and identity and (theirs is None or _was_used(connection, known.id)):
+        values = {"identity": storable(identity)}
+        connection.execute(update(conversations).where(conversations.c.id == known.id).values(values))
+        return known.id, False
+    if theirs:
+        return theirs, False
     fresh = secrets.token_urlsafe(16)
-    token = secrets.token_urlsafe(16)
-    row = {
-        "id": fresh,
-        "brand": brand,
-        "channel": "web",
-        "account": brand,
-        "external_key": fresh,
-        "visitor_hash": _hash(token),
-        "created_at": now(),
-    }
-    await db.write(lambda connection: connection.execute(conversations.insert(), row))
-    return VisitorConversation(fresh, token, created=True)
+    row: dict[str, Any] = {"id": fresh, "brand": brand, "channel": "web", "account": brand, "external_key": fresh}
+    row |= {"visitor_hash": _hash(visitor), "identity": storable(identity) if identity else None, "created_at": now()}
+    connection.execute(conversations.insert(), row)
+    return fresh, True
+
+
+def _of_widget(brand: str) -> Select[Any]:
+    return select(conversations).where(conversations.c.channel == "web", conversations.c.brand == brand)
+
+
+def _newest_of(connection: Connection, brand: str, identity: str) -> str | None:
+    theirs = _of_widget(brand).where(conversations.c.identity == identity)
+    row = connection.execute(theirs.order_by(conversations.c.created_at.desc()).limit(1)).one_or_none()
+    return row.id if row else None
+
+
+def _was_used(connection: Connection, conversation: str) -> bool:
+    used = (exists().where(table.c.conversation_id == conversation) for table in (inbox, turns))
+    return bool(connection.execute(select(or_(*used))).scalar_one())
 
 
 async def transcript(
@@ -97,7 +142,9 @@ async def transcript(
         The turns, and whether they are only those after `after`. They are all of the last ones where that turn is not
         here, still runs, or lies too far back.
     """
-    rows, messages, resumed = await db.read(lambda connection: _last_turns(connection, conversation, after, limit))
+    rows, messages, resumed, with_files = await db.read(
+        lambda connection: _last_turns(connection, conversation, after, limit)
+    )
     client_ids: dict[str | None, list[str]] = {}
     for message in messages:
         client_ids.setdefault(message.turn_id, []).append(message.message_id.rpartition(":")[2])
@@ -114,6 +161,7 @@ async def transcript(
             row.error_code,
             row.created_at,
             row.author,
+            with_files.get(row.id, ()),
         )
         for row in rows
     ]
@@ -130,8 +178,8 @@ async def transcript(
 
 def _last_turns(
     connection: Connection, conversation: str, after: str | None, limit: int
-) -> tuple[Sequence[Any], Sequence[Any], bool]:
-    """Turns with their thumbs, oldest first, the messages of these turns and of none, and whether it is a rest."""
+) -> tuple[Sequence[Any], Sequence[Any], bool, Mapping[str, Sequence[Any]]]:
+    """Turns with their thumbs, oldest first, the messages of these turns and of none, whether it is a rest; files."""
     known = connection.execute(_ENDED, {"conversation": conversation, "turn": after}).one_or_none() if after else None
     resumed = known is not None and known.last - known.number <= limit
     query = (
@@ -153,7 +201,7 @@ def _last_turns(
         )
         .order_by(inbox.c.id)
     )
-    return rows, connection.execute(theirs).all(), resumed
+    return rows, connection.execute(theirs).all(), resumed, files.by_turn(connection, conversation)
 
 
 async def holder(db: Database, conversation: str) -> dict[str, str | None]:
@@ -171,6 +219,7 @@ def to_json(view: TurnView) -> dict[str, Any]:
         "turn": view.id,
         "client_ids": list(view.client_ids),
         "question": view.question,
+        "files": list(view.files),
         "state": view.state,
         "sentences": [],
         "text": "" if hidden else view.text,
@@ -218,6 +267,7 @@ async def finish(
         "text": reply.text,
         "outcome": reply.outcome,
         "citations": citations_json(reply.citations),
+        "support": reply.support,
         "adapter_version": reply.adapter["version"],
         "prompt_tokens": reply.usage["prompt_tokens"],
         "completion_tokens": reply.usage["completion_tokens"],
@@ -247,17 +297,24 @@ async def fail(
     text: str,
     *,
     outbox: OutboxItem | None = None,
+    handoff: str | None = None,
     house: House = NO_HOUSE,
     lease: Lease | None = None,
 ) -> bool:
-    """End a turn without a reply; the text is what the visitor reads. Returns and raises as `finish`."""
+    """End a turn without a reply; the text is what the visitor reads. Returns and raises as `finish`.
+
+    With `handoff`, why a person must look at it, the hand-over is open and the bot answers on.
+    """
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
 
     def store(connection: Connection) -> bool:
-        if _ending(connection, turn, values, house, lease) is None:
+        about = _ending(connection, turn, values, house, lease)
+        if about is None:
             return False
         if outbox:
             plan_item(connection, turn, outbox)
+        if handoff:
+            takeover.hand_over(connection, about, turn, handoff, house, waits=False)
         return True
 
     return await db.write(store)

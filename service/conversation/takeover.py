@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from service.conversation import transcript
 from service.conversation.house import Event, EventKind, House
 from service.conversation.transcript import Said
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid, TakenByAnother
 from service.storage.database import now, storable
-from service.storage.tables import conversations, handoffs, inbox, is_running, outbox, transitions, turns
+from service.storage.tables import conversations, handoffs, hooks, inbox, is_running, outbox, transitions, turns
 
 State = Literal["bot", "waiting", "person", "closed"]
 STATES: tuple[State, ...] = ("bot", "waiting", "person", "closed")
@@ -40,7 +40,7 @@ BOT, CUSTOMER = "bot", "customer"
 NOTE = "note"
 """Stands in place of a new state, where a person only remarks something."""
 TOLD_TO_WAIT, TOLD_NOBODY = 1, 2
-"""What a waiting customer has been told already."""
+"""What a waiting customer has been told already; the second also while the bot has it back because of that."""
 SUMMARY_TURNS = 5
 
 
@@ -55,11 +55,13 @@ class Change:
     withheld: tuple[str, ...] = ()
     """Turns of the bot whose words do not go out any more."""
     said: Said | None = None
+    moved: bool = False
+    """Somebody else has it now: also one person after another, where `was` and `became` are the same."""
 
     @property
     def changed(self) -> bool:
         """Whether anything is other than before."""
-        return self.was != self.became or bool(self.withheld) or self.said is not None
+        return self.moved or bool(self.withheld) or self.said is not None
 
 
 def lock(connection: Connection, conversation: str) -> Row[Any]:
@@ -199,7 +201,7 @@ def say(
     # Also what came since they took it: it stands before their answer.
     _hear(connection, about, house, now_with=by)
     said = transcript.say(connection, about, text, author=by, key=key, house=house)
-    return Change(about.id, change.was, "person", by, change.withheld, said)
+    return replace(change, said=said)
 
 
 def note(connection: Connection, conversation: str, *, by: str, text: str) -> None:
@@ -311,6 +313,8 @@ def reopen(connection: Connection, about: Row[Any]) -> None:
 def nobody_came(connection: Connection, conversation: str, *, house: House) -> Change | None:
     """Tell a waiting customer that nobody is there, once; the bot answers again where the brand says so.
 
+    What they wrote while they waited is then the bot's to answer: its lane must look at the conversation.
+
     Returns:
         What changed; None where a person was quicker, or it was told already.
     """
@@ -318,10 +322,12 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
     brand = house.brands.get(about.brand)
     if about.state != "waiting" or about.told >= TOLD_NOBODY or brand is None:
         return None
-    if not may_speak(about, house):
+    back = brand.handover.then == "bot"
+    if not (back or may_speak(about, house)):
         _hear(connection, about, house)
     said = transcript.say(connection, about, brand.handover.words.nobody, author=None, key=None, house=house)
-    if brand.handover.then == "bot":
+    if back:
+        _unhear(connection, about)
         # The hand-over stays open: the team still sees that somebody asked for them.
         change = _move(
             connection,
@@ -331,7 +337,8 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
             why="nobody came in time",
             anew=True,
         )
-        return Change(about.id, change.was, change.became, None, said=said)
+        connection.execute(_of(about.id).values(told=TOLD_NOBODY))
+        return replace(change, said=said)
     connection.execute(_of(about.id).values(told=TOLD_NOBODY))
     return Change(about.id, "waiting", "waiting", None, said=said)
 
@@ -385,7 +392,7 @@ def _move(
         values["rules_from"] = transcript.last_number(connection, about.id)
     connection.execute(_of(about.id).values(**values))
     _record(connection, about.id, about.state, to, by=by, why=why)
-    return Change(about.id, about.state, to, owner, withheld)
+    return Change(about.id, about.state, to, owner, withheld, moved=True)
 
 
 def _record(connection: Connection, conversation: str, was: str, became: str, *, by: str, why: str) -> None:
@@ -427,6 +434,21 @@ def _hear(connection: Connection, about: Row[Any], house: House, *, now_with: st
         turn = transcript.heard_turn(connection, about.id, waiting)
         kind: EventKind = "message.received" if now_with else "message.heard"
         house.tell(connection, Event(kind, about.id, about.brand, turn=turn, by=now_with))
+
+
+def _unhear(connection: Connection, about: Row[Any]) -> None:
+    """What the customer said since the hand-over, and nobody answered, is unanswered again."""
+    of_handoffs = select(turns.c.number).join(handoffs, handoffs.c.turn_id == turns.c.id)
+    since = connection.execute(
+        of_handoffs.where(turns.c.conversation_id == about.id).order_by(turns.c.number.desc()).limit(1)
+    ).scalar_one_or_none()
+    heard = select(turns.c.id).where(
+        turns.c.conversation_id == about.id, turns.c.state == "heard", turns.c.number > (since or 0)
+    )
+    found = list(connection.execute(heard).scalars())
+    for table in (inbox, hooks):
+        connection.execute(update(table).where(table.c.turn_id.in_(found)).values(turn_id=None))
+    connection.execute(delete(turns).where(turns.c.id.in_(found)))
 
 
 def _handoffs(connection: Connection, conversation: str, states: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ from service.delivery import receipts
 from service.delivery.pace import Pace
 from service.delivery.receipts import IN_DOUBT, UNKNOWN
 from service.delivery.receipts import Send as Send  # part of this module as well
-from service.delivery.schedule import SCHEDULE_S, wait_s
+from service.delivery.schedule import SCHEDULE_S, is_due, moments, wait_s
 from service.delivery.windows import NO_TEMPLATES, Templates, outbound
 from service.errors import StorageUnavailable
 from service.storage.database import Database, now, storable
@@ -257,7 +257,7 @@ async def send_again(db: Database, items: Collection[str]) -> list[str]:
 
 async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     """Planned replies whose time has come and whose conversation waits for no earlier one."""
-    return await db.read(lambda connection: connection.execute(_DUE, {"at": at}).all())
+    return await db.read(lambda connection: connection.execute(_DUE, moments(at)).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,9 +426,9 @@ async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> tuple[l
             outbox.c.id == item.id,
             outbox.c.state == "planned",
             outbox.c.attempts == item.attempts,
-            outbox.c.next_attempt_at <= at,
+            is_due(outbox),
         )
-        row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        row = connection.execute(query.with_for_update(skip_locked=True), moments(at)).one_or_none()
         # Whoever was taken for dead begins nothing: others would take it for broken off at once.
         if row is None or (me != NOBODY and not lives(connection, me)):
             return None
@@ -523,7 +523,7 @@ _HELD_UP = (
 _DUE = (
     select(outbox, turns.c.outcome, turns.c.author)
     .join(turns, turns.c.id == outbox.c.turn_id)
-    .where(outbox.c.state == "planned", outbox.c.next_attempt_at <= bindparam("at"), ~_HELD_UP)
+    .where(outbox.c.state == "planned", is_due(outbox), ~_HELD_UP)
     .order_by(outbox.c.next_attempt_at)
     .limit(BATCH)
 )

@@ -13,6 +13,7 @@ A part of a reply by its place in `provider_ids` of the outbox row:
              -> none of these                                   -> unknown
     unknown  -> the platform tells us of it, whenever           -> has it
     has it   -> the platform tells us that it failed            -> failed; not sent, where that passes and none follows
+             -> the same, since the window was closed           -> the whole reply is sent once more, by the template
 
 What platforms tell is kept in `sent_parts` at once, also of a part that is still being sent: a status can come before
 the answer to the call, and the gateway may die between the two. That nothing was told proves nothing, so a part of
@@ -73,6 +74,11 @@ def told(connection: Connection, item: str) -> Told:
         {row.part: row.message_id for row in found if row.part != NO_PART},
         {row.message_id: row.failure for row in found if row.failure},
     )
+
+
+def window_was_closed(heard: Told) -> bool:
+    """Whether the platform told of a part that it takes no free text for this person any more."""
+    return any(failure.get("window_closed") for failure in heard.failures.values())
 
 
 async def settled(
@@ -168,7 +174,7 @@ async def take(db: Database, channel: str, app: str, receipts: Sequence[Receipt]
     def work(connection: Connection) -> Counter[str]:
         return Counter(_take(connection, channel, app, one) for one in receipts)
 
-    return await db.write(work)
+    return await db.write(work, urgent=True)
 
 
 def _take(connection: Connection, channel: str, app: str, receipt: Receipt) -> str:
@@ -217,8 +223,18 @@ def _weighed(connection: Connection, row: Row[Any], values: dict[str, Any]) -> d
     values["state"] = "unknown" if {UNKNOWN, IN_DOUBT} & set(ids) else "sent"
     for at, one in enumerate(ids):
         if failure := heard.failures.get(one):
+            earlier = Told(failures={key: why for key, why in heard.failures.items() if key not in ids})
+            if failure.get("window_closed") and not window_was_closed(earlier):
+                return values | _begun_anew(connection, row, failure)
             return values | _after_failure(connection, row, values, at, failure)
     return values
+
+
+def _begun_anew(connection: Connection, row: Row[Any], failure: Mapping[str, Any]) -> dict[str, Any]:
+    """None of it arrived: it is rendered once more, for a closed window (`service.delivery.windows`)."""
+    connection.execute(_NONE_ANY_LONGER, {"of_item": row.id})
+    reason = f"told later: {failure['message']}"
+    return {"state": "planned", "provider_ids": [], "next_attempt_at": now(), "last_error": reason}
 
 
 def _after_failure(
@@ -244,6 +260,7 @@ def _failure(error: DeliveryFailed) -> dict[str, Any]:
         "code": error.code,
         "backoff_base": error.backoff_base,
         "needs_operator": error.needs_operator,
+        "window_closed": error.window_closed,
     }
 
 
@@ -267,6 +284,7 @@ _FAILED = (
     )
     .values(failure=bindparam("why"))
 )
+_NONE_ANY_LONGER = update(sent_parts).where(sent_parts.c.outbox_id == bindparam("of_item")).values(part=NO_PART)
 _NO_LONGER = (
     update(sent_parts)
     .where(sent_parts.c.outbox_id == bindparam("of_item"), sent_parts.c.part == bindparam("of_part"))

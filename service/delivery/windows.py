@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from channels.base import Channel, OutboundReply, Source, Template
 from channels.errors import DeliveryFailed
 from configs.brand import Brand
+from service.delivery import receipts
 from service.storage.database import Database
 from service.storage.tables import inbox, outbox, turns
 
@@ -40,16 +41,18 @@ async def outbound(
     """The reply of an outbox row, which comes with its turn's outcome and author.
 
     When the person wrote is asked for only where the platform sets a time. It is when we heard of it, which is never
-    earlier than when it was written: what the platform still refuses, it says by itself.
+    earlier than when it was written: what the platform still refuses, it says by itself, at once or later.
 
     Raises:
         DeliveryFailed: It belongs to a thread that is not begun yet.
     """
     reply_to = await _in_thread(db, row.reply_to)
     since_s = None
-    if channel.capabilities.window_s is not None:
-        heard = await db.read(lambda connection: connection.execute(_HEARD, {"turn": row.turn_id}).scalar_one())
+    if (window_s := channel.capabilities.window_s) is not None:
+        heard, closed = await db.read(lambda connection: _heard(connection, row))
         since_s = (clock() - heard).total_seconds() if heard else None
+        if closed:
+            since_s = max(since_s or 0.0, window_s + 1)
     return OutboundReply(
         row.account,
         reply_to,
@@ -61,6 +64,12 @@ async def outbound(
         rateable=row.outcome in RATEABLE,
         template=templates.get((row.channel, row.app, row.account)),
     )
+
+
+def _heard(connection: Connection, row: Row[Any]) -> tuple[datetime | None, bool]:
+    """When the person last wrote, and whether the platform told of this reply that it was too late."""
+    heard = connection.execute(_HEARD, {"turn": row.turn_id}).scalar_one()
+    return heard, receipts.window_was_closed(receipts.told(connection, row.id))
 
 
 async def _in_thread(db: Database, reply_to: Mapping[str, str]) -> Mapping[str, str]:

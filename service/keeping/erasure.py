@@ -16,6 +16,7 @@ from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
 from configs.whole_file import replace_text
+from service.keeping import attachments
 from service.keeping.forgetting import find, forget, scrub
 from service.keeping.traces import ROWS, Needles, clean_home, data_digest, drop_rows, rows_with
 from service.storage.database import Database, now
@@ -67,6 +68,8 @@ class Receipt:
     """Taken out of files of the state folder."""
     file_places: dict[str, int] = field(default_factory=dict)
     """Overwritten in files of the state folder, such as logs."""
+    files_deleted: int = 0
+    """That visitors sent, and nobody's row names any more."""
     files_not_read: list[str] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
     adapters: list[Trained] = field(default_factory=list)
@@ -95,7 +98,8 @@ async def erase(
         brands: All of the deployment.
         home: The state folder.
         database: The one in use, which is there.
-        contact: An id as a platform writes it, a conversation's id, or a widget visitor's token.
+        contact: An id as a platform writes it, a conversation's id, or of the widget a visitor's id or
+            the user id of somebody who is logged in on the brand's site.
         channel: On this platform only.
         dry_run: Change nothing.
         digest: Of a file of conversations.
@@ -116,6 +120,8 @@ async def erase(
         touched = {one.brand for one in receipt.datasets}
         receipt.adapters = _adapters(home, brands, digests | found.digests, touched)
         receipt.rows = await forget(db, person, dry_run=dry_run)
+        if not dry_run:
+            receipt.files_deleted = await attachments.sweep(db, home, spare_s=0.0)
     finally:
         await db.close()
     if not dry_run:

@@ -84,7 +84,8 @@ async def find(db: Database, contact: str, channel: str | None = None) -> Person
 
     Args:
         db: Holds the conversations.
-        contact: An id as the platform writes it, a conversation's id, or a widget visitor's token.
+        contact: An id as the platform writes it, a conversation's id, or of the widget a visitor's id or
+            the user id of somebody who is logged in on the brand's site.
         channel: On this platform only.
     """
     return await db.read(lambda connection: _find(connection, written_as(contact), channel))
@@ -178,6 +179,7 @@ def _conversations(ways: Sequence[str], channel: str | None) -> Any:
         keys.in_(ways),
         conversations.c.id.in_(ways),
         conversations.c.visitor_hash.in_(hashes),
+        conversations.c.identity.in_(ways),
     ]
     for one in ways:
         # Discord's keys are channel:person, Telegram's person:topic.
@@ -211,8 +213,9 @@ def _needles(connection: Connection, person: Person, ways: Sequence[str]) -> Nee
     ids, contact = {*person.whole, *person.turns}, set(ways)
     texts: set[str] = set()
     for part in _parts(person.whole):
-        query = select(conversations.c.external_key).where(conversations.c.id.in_(part))
-        contact |= set(connection.execute(query).scalars())
+        query = select(conversations.c.external_key, conversations.c.identity)
+        for names in connection.execute(query.where(conversations.c.id.in_(part))):
+            contact |= {one for one in names if one}
     for row in _rows(connection, turns, person):
         ids.add(row.id)
         texts.add(row.question)

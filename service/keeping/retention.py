@@ -19,7 +19,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, literal, or_, select, tuple_
 
 from configs.brand import Brand
+from configs.home import Home
 from service.errors import ServiceError
+from service.keeping import attachments, sign_ins
 from service.storage import tombstones
 from service.storage.belonging import add, count_with_all, delete_with_all
 from service.storage.database import Database, now
@@ -54,12 +56,14 @@ class Pass:
         return asdict(self)
 
 
-async def daily(db: Database, brands: Mapping[str, Brand], *, first_after_s: float = FIRST_AFTER_S) -> None:
+async def daily(db: Database, brands: Mapping[str, Brand], home: Home, *, first_after_s: float = FIRST_AFTER_S) -> None:
     """Delete what is old, once a day, for as long as the gateway runs."""
     await asyncio.sleep(first_after_s)
     while True:
         try:
             done = await run(db, brands)
+            if deleted := await attachments.sweep(db, home):
+                log.info("files_deleted", extra={"files": deleted})
             if any(done.rows.values()):
                 log.info("old_rows_deleted", extra={"rows": done.rows, "longest_ms": round(done.longest_ms, 1)})
         except ServiceError as error:
@@ -93,6 +97,7 @@ async def run(db: Database, brands: Mapping[str, Brand], *, dry_run: bool = Fals
     if not dry_run:
         while await db.write(lambda connection: tombstones.sweep(connection, at), durable=False):
             continue
+        await db.write(lambda connection: sign_ins.sweep(connection, at), durable=False)
     return done
 
 

@@ -124,7 +124,8 @@ def data_digest(path: Path) -> set[str]:
 
 
 def _files(home: Home) -> Iterator[Path]:
-    skipped = {home.models, home.adapters, home.knowledge}
+    # Files of visitors go with their rows.
+    skipped = {home.models, home.adapters, home.knowledge, home.files}
     for folder, folders, files in os.walk(home.root):
         here = Path(folder)
         folders[:] = sorted(one for one in folders if here / one not in skipped)

@@ -7,25 +7,31 @@ are sent to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
-from service.conversation import takeover
+from service.conversation import files, takeover
 from service.conversation.house import House
-from service.conversation.takeover import Change, State
+from service.conversation.takeover import Change
 from service.conversation.wire import said_frame, state_frame, withheld_frame
 from service.errors import ConversationUnknown
+from service.people import listing
+from service.people.listing import ALL, Listing, Wanted, summary
 from service.storage.database import Database, now
-from service.storage.tables import conversations, handoffs, inbox, outbox, transitions, turns
+from service.storage.tables import conversations, feedback, handoffs, inbox, outbox, transitions, turns
 from service.turns.handover_rules import open_minutes
 from service.turns.hub import Hub
 
 SHOWN_TURNS = 500
 AT_ONCE = 200
 """Waiting conversations that are looked at in one go, those that wait longest first."""
+
+
+async def _nobody_answers(_: str) -> None:
+    """Where no gateway runs in this process."""
 
 
 class Desk:
@@ -38,6 +44,7 @@ class Desk:
         *,
         hub: Hub | None = None,
         hush: Callable[[str], None] = lambda _: None,
+        answer: Callable[[str], Awaitable[None]] = _nobody_answers,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """Open it.
@@ -47,12 +54,14 @@ class Desk:
             house: The deployment.
             hub: Its widgets; none where no gateway runs in this process.
             hush: Stops what the bot is saying in a conversation.
+            answer: Lets it answer what is open in one.
             wake: Says that there is something to send.
         """
         self._db = db
         self._house = house
         self._hub = hub or Hub()
         self._hush = hush
+        self._answer = answer
         self._wake = wake
 
     async def take(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
@@ -105,40 +114,14 @@ class Desk:
             change = await self._db.write(lambda c, row=row: takeover.nobody_came(c, row.id, house=self._house))  # type: ignore[misc]
             if change is not None:
                 self.announce(change)
+                if change.became == "bot":
+                    await self._answer(row.id)
                 told += 1
         return told
 
-    async def listed(
-        self,
-        *,
-        brands: Sequence[str] | None = None,
-        state: State | None = None,
-        channel: str | None = None,
-        before: datetime | None = None,
-        limit: int = 50,
-    ) -> list[dict[str, Any]]:
-        """Conversations, those that changed hands or began last first.
-
-        Args:
-            brands: Of these brands only.
-            state: In this state only.
-            channel: On this channel only.
-            before: Only those that changed before this moment, for the next page.
-            limit: At most so many.
-        """
-        changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
-        query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
-        query = query.order_by(changed.desc()).limit(limit)
-        if brands is not None:
-            query = query.where(conversations.c.brand.in_(brands))
-        if channel:
-            query = query.where(conversations.c.channel == channel)
-        if state:
-            query = query.where(conversations.c.state == state)
-        if before:
-            query = query.where(changed < before)
-        rows = await self._db.read(lambda connection: connection.execute(query).all())
-        return [_summary(row) for row in rows]
+    async def listed(self, wanted: Wanted = ALL, *, cursor: str | None = None, limit: int = 50) -> Listing:
+        """Conversations, those in which something was said last first; see `listing.listed`."""
+        return await self._db.read(lambda connection: listing.listed(connection, wanted, cursor=cursor, limit=limit))
 
     async def shown(self, conversation: str) -> dict[str, Any]:
         """A conversation with who said what, its hand-overs, notes and changes of hands.
@@ -171,17 +154,11 @@ class Desk:
             self._wake()
 
 
-def _summary(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "brand": row.brand,
-        "channel": row.channel,
-        "account": row.account,
-        "state": row.state,
-        "owner": row.owner,
-        "since": (row.state_at or row.created_at).isoformat(),
-        "created_at": row.created_at.isoformat(),
-    }
+# Without the evidence, which is long and shown elsewhere.
+_SAID = (
+    *(turns.c.id, turns.c.number, turns.c.question, turns.c.text, turns.c.state, turns.c.outcome, turns.c.support),
+    *(turns.c.citations, turns.c.author, turns.c.created_at, turns.c.finished_at),
+)
 
 
 def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
@@ -190,8 +167,9 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
         return None
     mine = turns.c.conversation_id == conversation
     said = (
-        select(turns, outbox.c.state.label("delivery"))
+        select(*_SAID, outbox.c.state.label("delivery"), feedback.c.value.label("thumb"))
         .outerjoin(outbox, outbox.c.turn_id == turns.c.id)
+        .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
         .where(mine)
         .order_by(turns.c.number.desc())
         .limit(SHOWN_TURNS)
@@ -202,12 +180,13 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     moved = select(transitions).where(transitions.c.conversation_id == conversation).order_by(transitions.c.id)
     handed = select(handoffs).where(handoffs.c.conversation_id == conversation).order_by(handoffs.c.created_at)
     changes = connection.execute(moved).all()
+    sent, unread = files.by_turn(connection, conversation), files.by_message(connection, conversation)
     return {
-        **_summary(about),
+        **summary(about),
         "messages": [
-            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row)),
+            *(line for row in reversed(connection.execute(said).all()) for line in _lines(row, sent)),
             *(
-                _line("customer", row.text, row.received_at, state="waiting")
+                _line("customer", row.text, row.received_at, state="waiting", files=unread.get(row.id, ()))
                 for row in connection.execute(waiting.order_by(inbox.c.id)).all()
             ),
         ],
@@ -233,11 +212,11 @@ def _change(row: Row[Any]) -> Mapping[str, Any]:
     return {"from": row.was, "to": row.became, "by": row.by, "why": row.why, "at": row.at.isoformat()}
 
 
-def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
+def _lines(row: Row[Any], sent: Mapping[str, Sequence[Any]]) -> Sequence[dict[str, Any]]:
     """A turn as what the customer said, and what was said to them."""
     found = []
-    if row.question:
-        found.append(_line("customer", row.question, row.created_at, turn=row.id))
+    if row.question or row.id in sent:
+        found.append(_line("customer", row.question, row.created_at, turn=row.id, files=sent.get(row.id, ())))
     if row.text:
         state = (
             "withheld" if row.state == "withheld" else row.delivery or ("failed" if row.state == "failed" else "sent")
@@ -251,6 +230,8 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
                 name=row.author,
                 state=state,
                 outcome=row.outcome,
+                support=row.support,
+                thumb=row.thumb,
                 sources=[f"{one['title']} ({one['document']})" for one in row.citations or ()],
             )
         )
@@ -259,4 +240,5 @@ def _lines(row: Row[Any]) -> Sequence[dict[str, Any]]:
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
+    blank |= {"support": None, "thumb": None, "files": ()}
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

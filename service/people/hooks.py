@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from service.conversation.house import Event
 from service.delivery.outbox import BATCH
-from service.delivery.schedule import SCHEDULE_S
+from service.delivery.schedule import SCHEDULE_S, is_due, moments
 from service.people.handoffs import Post, after_attempt, signed_headers
 from service.storage.database import Database, now
 from service.storage.tables import hooks, turns
@@ -79,8 +79,8 @@ async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     query = (
         select(hooks, turns.c.question)
         .outerjoin(turns, turns.c.id == hooks.c.turn_id)
-        .where(hooks.c.notified_at.is_(None), hooks.c.attempts <= len(SCHEDULE_S), hooks.c.next_attempt_at <= at)
+        .where(hooks.c.notified_at.is_(None), hooks.c.attempts <= len(SCHEDULE_S), is_due(hooks))
         .order_by(hooks.c.created_at)
         .limit(BATCH)
     )
-    return await db.read(lambda connection: connection.execute(query).all())
+    return await db.read(lambda connection: connection.execute(query, moments(at)).all())

@@ -171,6 +171,8 @@ class TeamInSlack:
     async def take(self, app: str, message: InboundMessage) -> bool:
         """A message that stands where a team works is the team's, whatever it says and whomever it mentions.
 
+        A command stands in no thread, so it does nothing.
+
         Returns:
             Whether it was; then no bot answers it.
 
@@ -179,8 +181,10 @@ class TeamInSlack:
         """
         where = message.reply_to
         place = (app, message.account, where.get("channel", ""))
-        if message.channel != "slack" or place not in self._places or "response_url" in where:
+        if message.channel != "slack" or place not in self._places:
             return False
+        if "response_url" in where:
+            return True
         root = f"{where['channel']}:{where.get('thread_ts', '')}"
         change = await self._db.write(lambda connection: self._take(connection, app, root, message))
         if change:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,12 +17,16 @@ from configs.brand import Brand
 from service.bootstrap import Gateway
 from service.conversation import feedback
 from service.conversation import store as conversations
+from service.conversation.files import MEDIA_TYPES
 from service.errors import AccessDenied, Busy, ConversationUnknown, RequestInvalid, ServiceError
 from service.security import brand_of_site, origin_allowed
 from service.turns.hub import Subscription
 
 MAX_FRAME_BYTES = 64 * 1024
 HELLO_S = 10.0
+RENEW_S = 3600.0
+"""Age at which a token is made anew while its page stays open."""
+MAX_TOKEN = 500
 CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 BAD_SITE_KEY, BAD_ORIGIN, TOO_BIG, RESTARTING, TRY_LATER = 4401, 4403, 1009, 1012, 1013
 
@@ -53,6 +58,8 @@ class _Session:
         self._socket = socket
         self._brand: Brand
         self._conversation = ""
+        self._visitor = ""
+        self._renew_at = 0.0
 
     async def run(self, origin: str | None, host: str | None) -> None:
         try:
@@ -75,15 +82,20 @@ class _Session:
             await self._error("bad_origin", "This page may not open this brand's chat.")
             await self._socket.close(BAD_ORIGIN, "origin not allowed")
             return
-        visitor = await conversations.open_visitor_conversation(
-            self._gateway.db, self._brand.name, _text(hello, "conversation"), _text(hello, "visitor")
+        visitors, brand = self._gateway.visitors, self._brand.name
+        opened = await conversations.open_visitor_conversation(
+            self._gateway.db,
+            brand,
+            _text(hello, "conversation"),
+            visitors.visitor(brand, _text(hello, "visitor", MAX_TOKEN)),
+            await self._identity(hello.get("identity")),
         )
-        self._conversation = visitor.id
+        self._conversation, self._visitor = opened.id, opened.visitor
         # Subscribe before the snapshot is read, so that nothing falls between the two; what then is in both is
         # idempotent by turn and index, and tokens, which are not, are dropped from what waits.
-        with self._gateway.hub.subscribe(visitor.id) as subscription:
-            after = None if visitor.created else _text(hello, "after")
-            await self._send(await self._welcome(visitor.visitor_token, after, subscription))
+        with self._gateway.hub.subscribe(opened.id) as subscription:
+            after = None if opened.created else _text(hello, "after")
+            await self._send(await self._welcome(after, subscription))
             sender = asyncio.create_task(self._forward(subscription))
             reader = asyncio.create_task(self._read())
             done, pending = await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -94,6 +106,20 @@ class _Session:
                 failure = task.exception()
                 if failure is not None and not isinstance(failure, WebSocketDisconnect):
                     raise failure
+
+    async def _identity(self, claim: object) -> str | None:
+        """Who the brand's site says that this is; a claim that does not hold opens what anybody may open."""
+        if not isinstance(claim, dict):
+            return None
+        try:
+            return self._gateway.visitors.identity(self._brand.name, claim)
+        except AccessDenied as error:
+            await self._error("bad_identity", str(error))
+            return None
+
+    def _token(self) -> str:
+        self._renew_at = time.monotonic() + RENEW_S
+        return self._gateway.visitors.token(self._brand.name, self._visitor)
 
     async def _forward(self, subscription: Subscription) -> None:
         while True:
@@ -135,7 +161,8 @@ class _Session:
         client_id = frame.get("client_id")
         if not isinstance(client_id, str) or not CLIENT_ID.match(client_id):
             raise RequestInvalid("A message needs a client_id of 8 to 64 letters and digits.", code="bad_frame")
-        text = self._gateway.clean_text(frame.get("text"))
+        files = self._files_of(frame)
+        text = "" if files and not frame.get("text") else self._gateway.clean_text(frame.get("text"))
         self._gateway.lanes.admit()
         self._gateway.limits.take(account=self._brand.name, visitor=self._conversation)
         accepted = await self._gateway.lanes.accept(
@@ -147,11 +174,31 @@ class _Session:
                 conversation_key=self._conversation,
                 sender=self._conversation,
                 text=text,
+                files=files,
             ),
         )
         await self._send({"type": "accepted", "client_id": client_id, "turn": None})
         if accepted.duplicate:
             self._gateway.metrics.inbox_repeats.labels("web").inc()
+
+    def _files_of(self, frame: Mapping[str, Any]) -> tuple[str, ...]:
+        """Ids of files that a message takes along."""
+        rules, files = self._brand.widget.files, frame.get("files") or []
+        if not isinstance(files, list) or not all(isinstance(one, str) and len(one) <= 64 for one in files):
+            raise RequestInvalid("Files of a message are a list of ids.", code="bad_frame")
+        if len(files) > (rules.max_count if rules else 0):
+            raise RequestInvalid("A message may not take so many files along.", code="too_many_files")
+        return tuple(files)
+
+    def _taken(self) -> dict[str, Any]:
+        """What files this visitor may bring, and the ticket for it; nothing where the brand takes none."""
+        rules = self._brand.widget.files
+        if rules is None:
+            return {}
+        ticket = self._gateway.visitors.ticket(self._brand.name, self._conversation)
+        types = [MEDIA_TYPES[kind].partition(";")[0] for kind in rules.kinds]
+        most = {"max_bytes": int(rules.max_mb * 1_000_000), "max_count": rules.max_count}
+        return {"files": {"ticket": ticket, "types": types, **most}}
 
     async def _feedback(self, frame: Mapping[str, Any]) -> None:
         value: Literal["up", "down"] | None
@@ -181,7 +228,8 @@ class _Session:
         self._gateway.member.stop(self._conversation, str(frame.get("turn")))
 
     async def _ping(self, _: Mapping[str, Any]) -> None:
-        await self._send({"type": "pong"})
+        renewed = {"visitor": self._token(), **self._taken()} if time.monotonic() > self._renew_at else {}
+        await self._send({"type": "pong", **renewed})
 
     async def _turns(self, after: str | None, subscription: Subscription) -> tuple[list[dict[str, Any]], bool]:
         """The conversation so far, or what is new since `after`; what its running turn says next comes by itself."""
@@ -199,20 +247,22 @@ class _Session:
                 turn |= {"sentences": so_far.sentences, "text": so_far.text, "status": so_far.state}
         return turns, resumed
 
-    async def _welcome(self, visitor_token: str, after: str | None, subscription: Subscription) -> dict[str, Any]:
+    async def _welcome(self, after: str | None, subscription: Subscription) -> dict[str, Any]:
         brand, (turns, resumed) = self._brand, await self._turns(after, subscription)
         return {
             "type": "welcome",
-            "visitor": visitor_token,
+            "visitor": self._token(),
             "conversation": self._conversation,
             "brand": {
                 "name": brand.name,
                 "display_name": brand.display_name,
+                "language": brand.language,
                 "greeting": brand.words.greeting,
                 "starters": list(brand.widget.starters),
                 "theme": {"accent": brand.theme.accent, "font": brand.theme.font},
             },
             "engine": self._gateway.engine.state,
+            **self._taken(),
             "with": await conversations.holder(self._gateway.db, self._conversation),
             "resumed": resumed,
             "turns": turns,
@@ -254,6 +304,6 @@ class _Session:
         await self._socket.send({"type": "websocket.send", "text": orjson.dumps(frame).decode()})
 
 
-def _text(frame: Mapping[str, Any], key: str) -> str | None:
+def _text(frame: Mapping[str, Any], key: str, most: int = 200) -> str | None:
     value = frame.get(key)
-    return value if isinstance(value, str) and 0 < len(value) <= 200 else None
+    return value if isinstance(value, str) and 0 < len(value) <= most else None

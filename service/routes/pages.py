@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request
@@ -14,7 +15,10 @@ from configs.brand import Brand, Strict
 from configs.yaml_file import read_yaml
 from service.browser import MEDIA_TYPES, WEB, File, files_of
 
-WIDGET_PARTS = ("words", "colours", "storage", "elements", "markdown", "connection", "view", "chat", "page")
+WIDGET_PARTS = (
+    *("words", "colours", "storage", "elements", "markdown", "connection"),
+    *("announcer", "sheet", "attachments", "composer", "outbox", "transcript", "view", "chat", "page"),
+)
 """The widget's files in order: each may use what stands in those before it."""
 
 
@@ -119,7 +123,15 @@ def _widget() -> str:
     folder = WEB / "widget"
     looks = json.dumps((folder / "looks.css").read_text("utf-8"), ensure_ascii=False)
     parts = [f"const LOOKS = {looks};", *((folder / f"{name}.js").read_text("utf-8") for name in WIDGET_PARTS)]
-    return (folder / "frame.js").read_text("utf-8").replace("/* parts */", "\n".join(parts))
+    return (folder / "frame.js").read_text("utf-8").replace("/* parts */", _bare("\n".join(parts)))
+
+
+def _bare(script: str) -> str:
+    """Without indents and comments that have lines to themselves, which are a seventh of what a page is asked to carry.
+
+    Lines are not told from the inside of a text that spans several: the widget has none.
+    """
+    return re.sub(r"(?m)^[ \t]+|^[ \t]*//.*\n", "", re.sub(r"(?ms)^[ \t]*/\*\*.*?\*/\n", "", script))
 
 
 def _accent(brand: Brand) -> File:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 
@@ -12,13 +13,15 @@ from channels.base import Channel, Inbound, InboundMessage
 from channels.errors import NotReady, PayloadInvalid, SignatureInvalid, StaleRequest
 from service.bindings import unbound
 from service.bootstrap import Gateway
-from service.errors import RequestInvalid
+from service.errors import RequestInvalid, StorageUnavailable
 from service.told import readable, take_told
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Meta's largest webhook is 3 MB."""
+ACK_SHARE = 0.75
+"""Of a platform's deadline; the rest is for the way, and for a busy machine."""
 MALFORMED = "malformed"
 """The reason that every channel gives for a part that is not of its platform's shape."""
 
@@ -61,7 +64,7 @@ def webhooks_router(gateway: Gateway) -> APIRouter:
             log.warning("webhook_refused", extra={"channel": channel, "app": app, "reason": type(error).__name__})
             gateway.metrics.webhooks.labels(channel, "refused").inc()
             return PlainTextResponse("unauthorized\n", 401)
-        return await intake.take(platform, channel, app, body)
+        return await intake.take_in_time(platform, channel, app, body)
 
     return router
 
@@ -71,6 +74,30 @@ class _Intake:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._late: set[asyncio.Task[Response]] = set()
+
+    async def take_in_time(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
+        """`take`, answered before the platform hangs up, also where another process holds the database for longer.
+
+        What is late goes on: where it is stored after all, it is known when the platform sends it again.
+
+        Raises:
+            Full: As `take`.
+            StorageUnavailable: As `take`, or nobody knows yet.
+        """
+        taking = asyncio.create_task(self.take(platform, channel, app, body))
+        await asyncio.wait({taking}, timeout=ACK_SHARE * platform.capabilities.ack_deadline_s)
+        if taking.done():
+            return taking.result()
+        self._late.add(taking)
+        taking.add_done_callback(self._ended_late)
+        self._gateway.metrics.webhooks.labels(channel, "late").inc()
+        raise StorageUnavailable("The database takes too long to take this. Deliver it again.")
+
+    def _ended_late(self, taking: asyncio.Task[Response]) -> None:
+        self._late.discard(taking)
+        if not taking.cancelled() and (error := taking.exception()):
+            log.warning("webhook_late", extra={"reason": str(error)[:300]})
 
     async def take(self, platform: Channel, channel: str, app: str, body: bytes) -> Response:
         """Store every message of a body; the answer is sent only after that.

@@ -36,6 +36,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import StorageError, StorageUnavailable
+from service.storage.writer import Writer
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class _Runner(Protocol):
 
     async def migrate(self) -> None: ...
 
-    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T: ...
+    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool, urgent: bool) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -98,7 +99,7 @@ class Database:
             ) from error
         return cls(runner)
 
-    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True, urgent: bool = False) -> T:
         """Run a function in a transaction that writes: committed when it returns, rolled back when it raises.
 
         A transaction comes to its end even if its caller is cancelled meanwhile (a visitor closes the page).
@@ -107,16 +108,18 @@ class Database:
             work: Gets the connection; it must not block on anything else.
             durable: Whether it must survive a power cut. What can be made again from what is on disk need not, and
                 spares the visitor the wait for the disk; the order of commits holds either way (SQLite only).
+            urgent: Whether a platform waits for it and sends again what takes long: it goes before what is not, and is
+                committed with what else is urgent (SQLite only). It must be short.
 
         Raises:
             StorageUnavailable: Locked, full or gone; nothing was written.
             StorageError: The statement cannot be carried out.
         """
-        return await self._whole(work, write=True, durable=durable)
+        return await self._whole(work, write=True, durable=durable, urgent=urgent)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a function in a transaction that only reads, in SQLite all of one moment; raises as `write`."""
-        return await self._whole(work, write=False, durable=False)
+        return await self._whole(work, write=False, durable=False, urgent=False)
 
     async def ping(self) -> None:
         """Ask it for the number one.
@@ -130,8 +133,8 @@ class Database:
         """Close all connections."""
         await self._runner.close()
 
-    async def _whole(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:
-        task = asyncio.ensure_future(self._translated(work, write=write, durable=durable))
+    async def _whole(self, work: Callable[[Connection], T], *, write: bool, durable: bool, urgent: bool) -> T:
+        task = asyncio.ensure_future(self._translated(work, write=write, durable=durable, urgent=urgent))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -141,9 +144,9 @@ class Database:
                 task.exception()
             raise
 
-    async def _translated(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:
+    async def _translated(self, work: Callable[[Connection], T], *, write: bool, durable: bool, urgent: bool) -> T:
         try:
-            return await self._runner.run(work, write=write, durable=durable)
+            return await self._runner.run(work, write=write, durable=durable, urgent=urgent)
         except (DatabaseError, InterfaceError, PoolTimeout, OSError) as error:
             if isinstance(error, OURS):
                 raise _refused(error) from error
@@ -166,29 +169,25 @@ class _File:
         # Customers' words: for the owner's eyes only.
         path.touch(mode=0o600)
         self._engine = engine = sqlite_engine(url)
-        self._writers = {
-            durable: engine.execution_options(begin="IMMEDIATE", synchronous="FULL" if durable else "NORMAL")
-            for durable in (True, False)
-        }
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="database-write")
+        self._writer = Writer(engine)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="database-read")
 
     async def migrate(self) -> None:
         def upgrade() -> None:
             with _MIGRATING:
-                _in_transaction(self._writers[True], _upgrade)
+                _in_transaction(self._engine.execution_options(begin="IMMEDIATE"), _upgrade)
 
-        await asyncio.get_running_loop().run_in_executor(self._writing, upgrade)
+        await asyncio.to_thread(upgrade)
 
-    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:
-        loop = asyncio.get_running_loop()
+    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool, urgent: bool) -> T:
         if write:
-            return await loop.run_in_executor(self._writing, _in_transaction, self._writers[durable], work)
+            return await self._writer.run(work, durable=durable, urgent=urgent)
+        loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, _in_transaction, self._engine, work)
 
     async def close(self) -> None:
-        for pool in (self._writing, self._reading):
-            await asyncio.to_thread(pool.shutdown)
+        for end in (self._writer.close, self._reading.shutdown):
+            await asyncio.to_thread(end)
         self._engine.dispose()
 
 
@@ -216,7 +215,7 @@ class _Server:
         finally:
             await engine.dispose()
 
-    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool) -> T:  # noqa: ARG002
+    async def run(self, work: Callable[[Connection], T], *, write: bool, durable: bool, urgent: bool) -> T:  # noqa: ARG002
         async with self._engine.begin() as connection:
             return await connection.run_sync(work)
 

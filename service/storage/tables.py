@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -35,6 +36,8 @@ _RUNNING = text("state = 'running'")
 _HELD = text("state IN ('waiting', 'person')")
 _UNTOLD = text("notified_at IS NULL")
 _AT_WORK = text("gateway IS NOT NULL")
+_REFUSED = text("outcome = 'refused'")
+_IDENTIFIED = text("identity IS NOT NULL")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -82,7 +85,10 @@ conversations = Table(
     Column("fence", Integer, nullable=False, server_default="0"),
     # Of a thread in which a team speaks: the customer's conversation; see `service.people.slack`.
     Column("about", String(64)),
+    # Of somebody who is logged in on the brand's site: who they are there; see `service.conversation.visitors`.
+    Column("identity", String(200)),
     Index("ix_conversations_about", "about"),
+    Index("ix_conversations_identity", "identity", sqlite_where=_IDENTIFIED, postgresql_where=_IDENTIFIED),
     Index("ix_conversations_at_work", "gateway", sqlite_where=_AT_WORK, postgresql_where=_AT_WORK),
     # With the brand: a number that moves to another brand starts anew there, without the old brand's history.
     UniqueConstraint("brand", "channel", "account", "external_key"),
@@ -108,12 +114,19 @@ turns = Table(
     Column("error_code", String(40)),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    # Processes that began it; see `service.conversation.inbox.begin_again`.
+    Column("starts", Integer, nullable=False, default=1, server_default="1"),
     # Of a person's message: their name, and the id that its sender gave it.
     Column("author", String(100)),
     Column("author_key", String(100)),
+    # Of an answer: the score of its best citation, 0 to 1; 0 where it has none.
+    Column("support", Float),
+    # Of questions that nobody answered yet; see `service.people.unanswered`.
+    Index("ix_turns_refused", "created_at", sqlite_where=_REFUSED, postgresql_where=_REFUSED),
     Index("ix_turns_author_key", "conversation_id", "author_key", unique=True),
     UniqueConstraint("conversation_id", "number"),
-    Index("ix_turns_created_at", "created_at", "id"),
+    # With all that a walk from the newest turn back must know, so that it reads no rows; see `service.people.listing`.
+    Index("ix_turns_created_at", "created_at", "id", "conversation_id", "number"),
     # Of the few that run, so that a lane finds its own at once in the longest conversation.
     Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
@@ -251,6 +264,23 @@ handoffs = Table(
     UniqueConstraint("turn_id"),
     Index("ix_handoffs_conversation_id", "conversation_id"),
 )
+files = Table(
+    "files",
+    metadata,
+    # Of visitors of the widget; what is in them lies in the state folder, see `service.conversation.files`.
+    Column("id", String(64), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    # None until a message takes it along.
+    Column("inbox_id", ForeignKey("inbox.id")),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Index("ix_files_conversation_id", "conversation_id"),
+    Index("ix_files_inbox_id", "inbox_id"),
+    Index("ix_files_digest", "digest"),
+)
 tombstones = Table(
     "tombstones",
     metadata,
@@ -258,6 +288,27 @@ tombstones = Table(
     Column("digest", String(64), primary_key=True),
     Column("until", Utc, nullable=False),
     Index("ix_tombstones_until", "until"),
+)
+# Refused questions that somebody has seen to: by a page that answers them, or because no page ever will.
+settled_questions = Table(
+    "settled_questions",
+    metadata,
+    Column("turn_id", ForeignKey("turns.id"), primary_key=True),
+    Column("by", String(100), nullable=False),
+    Column("at", Utc, nullable=False),
+    # Of the knowledge base; none where the question was set aside.
+    Column("document", String(300)),
+)
+canned_replies = Table(
+    "canned_replies",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("title", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("changed_by", String(100), nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    UniqueConstraint("brand", "title"),
 )
 transitions = Table(
     "transitions",

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from configs.brand import Brand
 from configs.handover import Handover, Hours, IntentRule, Unsure
 from retrieval.language.words import content_words, words
-from retrieval.prompt import Message
+from retrieval.prompt import Message, joined
 from retrieval.routing.route import Route
 from service.conversation.events import Reply
 from service.conversation.inbox import PastTurn
@@ -54,16 +54,13 @@ _AMOUNT = re.compile(
 
 def history(past: Sequence[PastTurn]) -> tuple[Message, ...]:
     """Finished exchanges as a prompt has them: a person's words are the assistant's, and sides alternate."""
-    found: list[Message] = []
-    for one in past:
-        for message in (Message("user", one.question), Message("assistant", strip_marks(one.text))):
-            if not message.content:
-                continue
-            if found and found[-1].role == message.role:
-                message = Message(message.role, f"{found[-1].content}\n{message.content}")
-                found.pop()
-            found.append(message)
-    return tuple(found)
+    sides = (
+        message
+        for one in past
+        for message in (Message("user", one.question), Message("assistant", strip_marks(one.text)))
+        if message.content
+    )
+    return joined(sides)
 
 
 def keyword_in(text: str, keywords: Sequence[str]) -> str | None:
@@ -156,8 +153,10 @@ def text_rule(rules: Handover, text: str, earlier: Sequence[str] = ()) -> str | 
     return frustration(text, earlier) if rules.frustration else None
 
 
-def applied(way: Route, rules: Handover, text: str, earlier: Sequence[str] = ()) -> Route:
-    """The route, or the one to a person where the brand's rules on words say so."""
+def applied(way: Route, rules: Handover, text: str, earlier: Sequence[str] = (), *, files: bool = False) -> Route:
+    """The route, or the one to a person where the brand's rules on words and files say so."""
+    if files and rules.files and way.kind != "hand_over":
+        return Route("hand_over", "a file", 1.0)
     if way.kind in ("empty", "hand_over") or (why := text_rule(rules, text, earlier)) is None:
         return way
     return Route("hand_over", why, 1.0)

@@ -11,8 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from channels.base import InboundMessage, Source
 from configs.brand import Brand
@@ -31,6 +32,7 @@ from service.errors import (
     EngineAway,
     EngineResting,
     Full,
+    GaveUp,
     GenerationTimeout,
     LeaseLost,
     ModelUnavailable,
@@ -57,8 +59,19 @@ RETRY_S = 1.0
 """An engine's process needs a moment to be seen as dead; the retry must not race it."""
 DELIVER_AFTER_S = 30
 HISTORY_TURNS = 3
+STARTS = 3
+"""Of a turn by as many processes, which all died; the next one ends it."""
 MOST_TIMES_ANEW = 3
 """A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
+
+
+class _Ending(IntEnum):
+    """Why a turn at work was cancelled; the greater reason holds."""
+
+    NONE = 0
+    ANEW = 1
+    STOPPED = 2
+    HUSHED = 3
 
 
 @dataclass(slots=True)
@@ -69,29 +82,23 @@ class _Answering:
     live: LiveTurn
     times: int
     """How often it has begun anew already."""
-    cut_short: bool = False
-    hushed: bool = False
-    stopped: bool = False
+    ending: _Ending = _Ending.NONE
 
-    def hush(self) -> None:
-        """A person has the conversation: say no more. What is decided already is told by the store."""
+    def end(self, why: _Ending) -> None:
+        """A person has the conversation, or its reader wants no more. What is decided already is told by the store."""
         if not (self.live.settled or self.task.done()):
-            self.hushed = True
-            self.task.cancel()
-
-    def stop(self) -> None:
-        """Its reader wants no more."""
-        if not (self.live.settled or self.task.done()):
-            self.stopped = True
-            self.task.cancel()
+            self._cancel(why)
 
     def begin_anew(self) -> None:
         """More was said: start again with all of it, while nobody has read a word, and not for ever."""
         if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
-            self.cut_short = True
             # Nothing was spent on a turn that waits for an engine.
             self.times += not self.live.delayed
-            self.task.cancel()
+            self._cancel(_Ending.ANEW)
+
+    def _cancel(self, why: _Ending) -> None:
+        self.ending = max(self.ending, why)
+        self.task.cancel()
 
 
 class _Slot:
@@ -161,7 +168,9 @@ class Lanes:
         self._bursts = Bursts()
         self._again: set[str] = set()
         self._look_again: set[str] = set()
+        # Turns that this process begins once more, and how often more was said.
         self._anew: dict[str, int] = {}
+        self._last_starts = asyncio.Lock()
         self._draining = False
 
     def admit(self) -> None:
@@ -234,7 +243,7 @@ class Lanes:
     def hush(self, conversation: str) -> None:
         """A person has taken this conversation: what the bot is saying in it ends here."""
         if answering := self._answering.get(conversation):
-            answering.hush()
+            answering.end(_Ending.HUSHED)
         elif conversation in self._lanes:
             # Its turn may have begun a moment before the person came, and is over already.
             self._look_again.add(conversation)
@@ -242,7 +251,7 @@ class Lanes:
     def stop(self, conversation: str, turn: str) -> None:
         """End a turn with what was shown of it; one that is over stays as it is."""
         if (answering := self._answering.get(conversation)) and answering.live.turn == turn:
-            answering.stop()
+            answering.end(_Ending.STOPPED)
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -273,6 +282,7 @@ class Lanes:
         """Take nothing new, give turns that write a moment, and leave the rest to the next start."""
         self._draining = True
         writing = {name for name, answering in self._answering.items() if not answering.live.delayed}
+        begun = [answering.live.turn for answering in self._answering.values()]
         tasks = dict(self._lanes)
         for name, task in tasks.items():
             if name not in writing:
@@ -282,6 +292,8 @@ class Lanes:
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+        with suppress(ServiceError):
+            await inbox.leave_for_later(self._db, begun)
 
     async def _run(self, conversation: str, begun: inbox.PendingTurn | None) -> None:
         try:
@@ -334,9 +346,26 @@ class Lanes:
             self._look_again.discard(turn.conversation_id)
             self._again.add(turn.conversation_id)
         else:
-            await self._answer_or_begin_anew(turn, slot)
+            if turn.taken_up and turn.id not in self._anew:
+                await self._answer_after_a_crash(turn, slot)
+            else:
+                await self._answer_or_begin_anew(turn, slot)
             if turn.more:
                 self._again.add(turn.conversation_id)
+
+    async def _answer_after_a_crash(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+        """Begin a turn once more; its last start is made with no other last one beside it.
+
+        Else all that ran together would be given up together, for what one of them does to the process.
+        """
+        last = turn.starts >= STARTS - 1
+        if last:
+            slot.give_back()
+        async with self._last_starts if last else nullcontext():
+            if last:
+                await slot.take()
+            if starts := await inbox.begin_again(self._db, turn.id):
+                await self._answer_or_begin_anew(replace(turn, starts=starts), slot)
 
     async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
@@ -348,14 +377,15 @@ class Lanes:
         self._answering[turn.conversation_id] = answering
         try:
             await answering.task
+        except StorageUnavailable:
+            self._anew[turn.id] = times
+            raise
         except asyncio.CancelledError:
-            if answering.hushed and not self._draining:
-                return
-            if self._draining or not (answering.cut_short or answering.stopped):
+            if self._draining or answering.ending is _Ending.NONE:
                 raise
-            if answering.stopped:
+            if answering.ending is _Ending.STOPPED:
                 await self._end_stopped(turn, live)
-            else:
+            elif answering.ending is _Ending.ANEW:
                 self._anew[turn.id] = answering.times
                 self._again.add(turn.conversation_id)
         finally:
@@ -377,6 +407,10 @@ class Lanes:
         except TooLate as error:
             live.settled = True
             await self._too_late(turn, brand, error)
+        except GaveUp as error:
+            live.settled = True
+            text = passed_on(brand, turn.question, str(error)).text
+            await self._end_unanswered(turn, brand, error, text, handoff=str(error))
         except ServiceError as error:
             live.settled = True
             await self._fail(turn, brand, error)
@@ -399,8 +433,11 @@ class Lanes:
 
         Raises:
             TooLate: The message waited for longer than `max_wait_s`, before this or for the engine.
+            GaveUp: The gateway died over it, several times.
             GenerationError: The engine failed with it, several times.
         """
+        if turn.starts > STARTS:
+            raise GaveUp(f"It was begun {STARTS} times, and each time the gateway died before it was answered.")
         tries = 0
         while True:
             self._left_s(turn)
@@ -448,7 +485,7 @@ class Lanes:
 
     async def _generate(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn) -> Reply:
         earlier = tuple(past.question for past in turn.past if past.counts and past.question)
-        request = Turn(brand, turn.question, handover_rules.history(turn.past), since_return=earlier)
+        request = Turn(brand, turn.question, handover_rules.history(turn.past), since_return=earlier, files=turn.files)
         async for event in self._pipeline.stream(request):
             match event:
                 case Token():
@@ -474,6 +511,8 @@ class Lanes:
 
     async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
         reply, handoff, waits = handover_rules.concluded(brand, reply, turn.past)
+        if turn.nobody_came:
+            handoff = None
         item = _item(turn, brand, reply.text, [Source(c.number, c.title, c.document) for c in reply.citations])
         out = await conversations.finish(
             self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house, lease=turn.lease
@@ -499,24 +538,30 @@ class Lanes:
 
     async def _too_late(self, turn: inbox.PendingTurn, brand: Brand, error: TooLate) -> None:
         """Say once that it was not answered in time; or pass it on to a person, where the brand wants that."""
-        if brand.unanswered == "tell":
+        if brand.handover.unanswered == "tell":
             await self._end_unanswered(turn, brand, error, brand.words.late)
             return
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
         await self._finish(turn, brand, passed_on(brand, turn.question, str(error)))
 
     async def _end_unanswered(
-        self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError, text: str
+        self,
+        turn: inbox.PendingTurn,
+        brand: Brand | None,
+        error: ServiceError,
+        text: str,
+        *,
+        handoff: str | None = None,
     ) -> None:
         item = _item(turn, brand, text) if brand else None
         log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
         self._metrics.turn_failures.labels(turn.brand, error.code).inc()
         if not await conversations.fail(
-            self._db, turn.id, error.code, text, outbox=item, house=self._house, lease=turn.lease
+            self._db, turn.id, error.code, text, outbox=item, handoff=handoff, house=self._house, lease=turn.lease
         ):
             self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
             return
-        if item:
+        if item or handoff:
             self._to_deliver()
         self._hub.publish(
             turn.conversation_id, {"type": "failed", "turn": turn.id, "error": {"code": error.code, "message": text}}

@@ -65,6 +65,8 @@ class Turn:
     """A version other than the active one."""
     since_return: tuple[str, ...] | None = None
     """What the customer said since a person last gave the conversation back; all of the history where absent."""
+    files: bool = False
+    """Some came with it."""
 
 
 @dataclass(slots=True)
@@ -164,7 +166,7 @@ class ChatPipeline:
         earlier = [message.content for message in turn.history if message.role == "user"]
         way = self._with_intent(turn, route(turn.question, self._encoder), trace)
         counted = earlier if turn.since_return is None else turn.since_return
-        way = handover_rules.applied(way, turn.brand.handover, turn.question, counted)
+        way = handover_rules.applied(way, turn.brand.handover, turn.question, counted, files=turn.files)
         if way.kind != "question":
             return way, None
         since = time.perf_counter()

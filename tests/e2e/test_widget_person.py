@@ -138,6 +138,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     expect(human(page)).to_contain_text("Anna Berg")
     expect(human(page).locator("strong")).to_have_text("help")
     expect(strip(page)).to_contain_text("Anna Berg is here")
+    assert panel(page).inner_text().count("Anna Berg is here") == 1
     said_once = page.locator("brandvoice-chat .turns .message", has_text="Somebody will write to you here.")
     expect(said_once).to_have_count(1)
     ask(page, "My parcel is late.")
@@ -150,6 +151,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
 
     before = page.locator("brandvoice-chat .turns").inner_text()
     page.reload()
+    launcher(page).wait_for(state="attached")  # the chat comes when the page is idle
     if not panel(page).is_visible():
         launcher(page).click()
     expect(strip(page)).to_contain_text("Anna Berg is here")
@@ -165,6 +167,19 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     told = " | ".join(heard)
     for words in ("Waiting for a person", "Anna Berg said: Hello, I am Anna.", "Anna Berg is here"):
         assert told.count(words) == 1, told
+
+
+def test_another_person_takes_it_by_force_and_the_visitor_reads_the_new_name(open_shop: Shops, house: House) -> None:
+    page = open_shop("velmora")
+    launcher(page).click()
+    ask(page, PERSON)
+    expect(strip(page)).to_contain_text("Waiting for a person")
+    conversation = house.newest()
+    house.act("take", conversation)
+    expect(strip(page)).to_contain_text("Anna Berg is here")
+    house.act("take", conversation, by="Ben Sol", force=True)
+    expect(strip(page)).to_contain_text("Ben Sol is here")
+    assert panel(page).inner_text().count("is here") == 1
 
 
 def test_who_does_not_want_to_wait_goes_back_by_keyboard(open_shop: Shops) -> None:
@@ -201,3 +216,16 @@ def test_a_person_writes_while_the_panel_is_closed_and_a_closed_conversation_ope
     ask(page, "How long do I have to return an unopened item?")
     expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible(timeout=30_000)
     expect(strip(page)).to_be_hidden()
+
+
+def test_words_that_the_assistant_answers_after_all_stand_there_once(open_shop: Shops) -> None:
+    page = open_shop("velmora")
+    launcher(page).click()
+    expect(page.locator("brandvoice-chat .presence")).to_have_text("Online")
+    heard = {"type": "heard", "turn": "t-heard", "client_ids": ["c-1"], "question": "When do you open?"}
+    turn = {"type": "turn", "turn": "t-new", "client_ids": ["c-1", "c-2"], "question": "When do you open?\nAnd close?"}
+    chat = page.locator("brandvoice-chat")
+    for frame in (heard, turn):
+        chat.evaluate("(chat, frame) => chat.receive(frame)", frame)
+    expect(page.locator("brandvoice-chat .turns .message.user")).to_have_count(1)
+    expect(page.locator("brandvoice-chat .turns .message.user")).to_contain_text("And close?")

@@ -30,7 +30,7 @@ def conversations_list(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """List conversations, those that changed hands or began last first."""
+    """List conversations, those in which something was said last first."""
     from service.cli.people import run_list
 
     run_list(brand, state, channel, limit=limit, url=url, as_json=json)
@@ -70,6 +70,20 @@ def conversations_say(
     from service.cli.people import run_say
 
     run_say(conversation, text, by, force=force, key=message_id, url=url, as_json=json)
+
+
+@app.command("note")
+def conversations_note(
+    conversation: Id,
+    text: Annotated[str, typer.Argument(help="For the team.", show_default=False)],
+    by: By = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Leave a private note, which stands in `show`; customers never see it, nor does the bot."""
+    from service.cli.people import run_note
+
+    run_note(conversation, text, by, url=url, as_json=json)
 
 
 @app.command("return")

@@ -76,13 +76,19 @@ class Connection {
     if (this.state === 'open') this.ping(5_000);
     else if (['lost', 'busy'].includes(this.state) && !this.socket) this.connect();
   }
-  restart() {
+  /** Rests until it is started again. */
+  stop() {
     const socket = this.socket;
     this.socket = null;
     clearTimeout(this.silence);
+    clearTimeout(this.retry);
+    clearInterval(this.pings);
     socket?.close();
-    this.state = 'idle';
     this.attempts = 0;
+    this.change('idle');
+  }
+  restart() {
+    this.stop();
     this.connect();
   }
   change(state) {

@@ -32,7 +32,7 @@ class Store {
   }
   /** Messages that the server has not confirmed, oldest first: one entry each, so that two tabs never overwrite. */
   outbox() {
-    return this.names('out:').map((name) => this.get(name)).filter((m) => m && m.client_id && m.text)
+    return this.names('out:').map((name) => this.get(name)).filter((m) => m && m.client_id && (m.text || m.files?.length))
       .sort((a, b) => a.at - b.at);
   }
   /** Votes that the server has not confirmed: turn id -> up, down or null. */

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Channel, Inbound, InboundMessage, OutboundReply, Request, Source
+from channels.base import Channel, Inbound, InboundMessage, OutboundReply, Receipt, ReceiptState, Request, Source
 from channels.errors import ChannelMisconfigured, DeliveryFailed, PayloadInvalid, SignatureInvalid
 from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
@@ -125,16 +125,45 @@ def test_words_of_the_operators_choice_are_named_by_twilio(kind: str, reason: st
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        pytest.param({"MessageStatus": "delivered", "SmsStatus": "delivered", "Body": None}, "status", id="delivered"),
-        pytest.param({"MessageStatus": "read", "SmsStatus": None, "EventType": "READ"}, "status", id="read"),
-        pytest.param({"SmsStatus": "sent"}, "status", id="older form"),
-        pytest.param({"MessageStatus": "failed", "ErrorCode": "30006"}, "status_failed", id="failed"),
-        pytest.param({"MessageStatus": "undelivered", "ErrorCode": "63016"}, "status_failed", id="undelivered"),
+        pytest.param({"MessageStatus": "queued", "SmsStatus": "queued", "Body": None}, "status", id="on its way"),
         pytest.param({"From": SMS}, "own_message", id="ourselves"),
     ],
 )
 def test_what_is_no_message_is_ignored_with_its_reason(changed: dict[str, str | None], reason: str) -> None:
     assert parse(**changed) == Inbound(ignored=(reason,), answer=NO_REPLY)
+
+
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [
+        pytest.param({"MessageStatus": "delivered", "SmsStatus": "delivered", "Body": None}, "delivered", id="arrived"),
+        pytest.param({"MessageStatus": "read", "SmsStatus": None, "EventType": "READ"}, "read", id="read"),
+        pytest.param({"SmsStatus": "sent"}, "sent", id="older form"),
+    ],
+)
+def test_what_becomes_of_a_message_of_ours_is_told(changed: dict[str, str | None], state: ReceiptState) -> None:
+    told = parse(**changed, From=SMS, To=PERSON, MessageSid="SM9")
+    assert told == Inbound(receipts=(Receipt(SMS, state, message_id="SM9"),), answer=NO_REPLY)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says", "retryable"),
+    [
+        ("failed", "30006", "landline", False),
+        ("undelivered", "63016", "only an approved template", False),
+        ("undelivered", "30001", "tried again", True),
+        ("failed", None, "no code", False),
+        ("canceled", "\u00b2", "no code", False),
+    ],
+)
+def test_what_was_taken_and_did_not_arrive_is_told_with_its_reason(
+    status: str, code: str | None, says: str, retryable: bool
+) -> None:
+    (told,) = parse(MessageStatus=status, ErrorCode=code, From=SMS, To=PERSON, MessageSid="SM9").receipts
+    assert (told.account, told.state, told.message_id) == (SMS, "failed", "SM9")
+    assert told.failure is not None
+    assert says in str(told.failure)
+    assert told.failure.retryable == retryable
 
 
 @pytest.mark.parametrize("status", [None, "received", "receiving", ""])
@@ -306,7 +335,7 @@ def test_a_reply_is_a_form_from_the_number_that_was_written_to() -> None:
     (request,) = rendered("Hi")
     assert request.url == f"https://api.twilio.com/2010-04-01/Accounts/{SID}/Messages.json"
     assert request.json is None
-    assert request.form == {"To": PERSON, "From": SMS, "Body": "Hi"}
+    assert request.form == {"To": PERSON, "From": SMS, "Body": "Hi", "StatusCallback": URL}
     assert base64.b64decode(request.headers["authorization"].removeprefix("Basic ")).decode() == f"{SID}:{'s' * 32}"
 
 

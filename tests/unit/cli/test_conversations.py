@@ -57,6 +57,15 @@ def test_a_person_takes_writes_and_gives_back(cli: Cli, waiting: str) -> None:
     assert cli("conversations", "close", waiting, "--by", "Anna", "--json").json["state"] == "closed"
 
 
+def test_a_note_stands_with_the_conversation_and_changes_no_hands(cli: Cli, waiting: str) -> None:
+    done = cli("conversations", "note", waiting, "calls back at six", "--by", "Anna", "--json")
+    assert done.json == {"conversation": waiting, "by": "Anna", "text": "calls back at six"}
+    shown = cli("conversations", "show", waiting, "--json").json
+    assert [(one["by"], one["text"]) for one in shown["notes"]] == [("Anna", "calls back at six")]
+    assert shown["state"] == "waiting"
+    assert cli("conversations", "note", "nobody's", "x", "--by", "Anna").code == 2
+
+
 def test_a_name_is_needed_and_may_stand_in_the_environment(
     cli: Cli, waiting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,8 +28,9 @@ ISSUE = {
     "adapter ": ("list", "show", "promote", "rollback", "sign"),
     "channel ": ("check", "install-link", "list", "send", "simulate"),
     "outbox ": ("list", "replay"),
-    "conversations ": ("close", "list", "return", "say", "show", "take"),
+    "conversations ": ("close", "list", "note", "return", "say", "show", "take"),
     "handoffs ": ("list",),
+    "people ": ("disable", "enable", "invite", "list", "reset"),
     "voice ": ("score", "profile"),
     "config ": ("show", "check"),
 }

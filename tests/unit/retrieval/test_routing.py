@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.routing.route import route
+from retrieval.routing import person
+from retrieval.routing import route as routing
+from retrieval.routing.route import prepare, route
+from retrieval.testing import HashEncoder
 
 
 @pytest.mark.parametrize(
@@ -82,3 +85,16 @@ def test_question_stays_a_question_whatever_words_are_around_it(text: str) -> No
 @pytest.mark.parametrize("text", ["", "  \n\t "])
 def test_nothing_is_empty(text: str) -> None:
     assert route(text).kind == "empty"
+
+
+def test_once_prepared_the_first_message_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    person._model.cache_clear()
+    encoder = HashEncoder()
+    prepare(encoder)
+    monkeypatch.setattr(person, "read_examples", _too_late)
+    monkeypatch.setattr(routing, "_encode", _too_late)
+    assert route("In which colours is the scarf sold?", encoder).kind == "question"
+
+
+def _too_late(*_: object) -> None:
+    raise AssertionError("the first message waits for this")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from service.cli.gateway import Gateway
 from tests.unit.service.test_gateway import KEY, Door, door, home, locked  # noqa: F401
 
 ROUTES = (
@@ -165,3 +166,12 @@ def test_a_person_is_heard_by_the_outside(home: Any, tmp_path: Path) -> None:  #
             act(opened, conversation, "take", force=True)
             assert bool(opened.count(hooks)) == bool(planned)
             act(opened, conversation, "return")
+
+
+def test_the_command_line_takes_an_answer_without_a_body(door: Door) -> None:  # noqa: F811
+    conversation = write(door)
+    with Gateway("http://testserver") as gateway:
+        gateway._client = door.client  # type: ignore[assignment]
+        path = f"/v1/conversations/{conversation}"
+        assert gateway.post(f"{path}/notes", {"by": "Anna", "text": "calls back at six"}) is None
+        assert [one["text"] for one in gateway.get(path)["notes"]] == ["calls back at six"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from channels.base import Channel
 from channels.registry import PLATFORMS
 from configs.home import Home
 from configs.load import Config, load_config
+from retrieval.routing import route as routing
 from retrieval.testing import HashEncoder
 from service import bootstrap
 from service.app import create_app
@@ -27,6 +31,7 @@ from service.conversation import store as conversations
 from service.delivery.outbox import OutboxItem
 from service.security import check_exposure, origin_allowed
 from service.storage.tables import feedback, sent_parts
+from service.storage.tables import inbox as inbox_table
 from service.storage.tables import outbox as outbox_table
 from service.turns.lanes import Lanes
 from tests.unit.service.storage.support import reply, rows
@@ -132,6 +137,33 @@ def test_without_a_key_nothing_of_the_api_answers(locked: Door, path: str) -> No
     assert locked.client.get(path, headers={"Authorization": f"Bearer {KEY}"}).status_code in (200, 404)
 
 
+def test_a_database_that_another_process_holds_is_told_in_time_and_what_comes_again_is_taken_once(
+    door: Door, tmp_path: Path
+) -> None:
+    platform = door.platform("slack")
+    bodies = [
+        platform.simulate(
+            "Hello?", account=door.binding("slack").account, message_id=f"wamid.{number:06d}", sender="U0ABC123"
+        )
+        for number in range(6)
+    ]
+
+    def deliver(body: bytes) -> tuple[Any, float]:
+        began = time.monotonic()
+        return door.post("slack", body, platform.sign(body)), time.monotonic() - began
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "brandvoice.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(len(bodies)) as people:
+            refused = list(people.map(deliver, bodies))
+        other.execute("ROLLBACK")
+    for answer, took_s in refused:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert took_s < platform.capabilities.ack_deadline_s
+    assert {deliver(body)[0].status_code for body in bodies} == {200}
+    assert door.count(inbox_table) == len(bodies)
+
+
 def test_a_wrong_method_is_told_which_are_right(door: Door) -> None:
     answer = door.client.delete("/v1/models")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
@@ -152,6 +184,15 @@ def test_health_widget_and_webhooks_need_no_key(locked: Door) -> None:
     assert locked.client.get("/widget.js").status_code == 200
     assert locked.post("slack", b"{}", {}).status_code == 401
     assert "unauthorized" in locked.post("slack", b"{}", {}).text
+
+
+def test_a_gateway_that_is_open_has_made_what_the_first_message_needs(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(routing, "_encode", lambda *_: made.append(_))
+    routing.route("In which colours is the scarf sold?", door.gateway.encoder)
+    assert not made
 
 
 def test_an_engine_that_is_away_makes_the_gateway_not_ready_and_says_so(door: Door) -> None:

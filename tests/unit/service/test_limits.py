@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from configs.service import Limits
 from service.errors import SlowDown
-from service.limits import BURST_S, Buckets, RateLimits
+from service.limits import BURST_S, RateLimits, per_minute
 from tests.unit.service.test_breaker import Clock
 
 
@@ -73,7 +73,7 @@ def test_what_one_bucket_refuses_is_taken_from_no_other() -> None:
 
 def test_names_that_are_quiet_again_are_not_kept() -> None:
     clock = Clock()
-    buckets = Buckets(60, clock=clock)
+    buckets = per_minute(60, clock=clock)
     for number in range(1000):
         buckets.take(f"visitor-{number}")
     clock.at += 10
@@ -82,7 +82,7 @@ def test_names_that_are_quiet_again_are_not_kept() -> None:
 
 
 def test_memory_stays_bounded_whatever_names_are_made_up() -> None:
-    buckets = Buckets(1, most=100, clock=Clock())
+    buckets = per_minute(1, most=100, clock=Clock())
     for number in range(10_000):
         buckets.take(f"made-up-{number}")
         assert len(buckets) <= 100
@@ -91,7 +91,7 @@ def test_memory_stays_bounded_whatever_names_are_made_up() -> None:
 @given(gaps=st.lists(st.floats(0, 5), min_size=1, max_size=120))
 def test_never_more_than_the_limit_in_any_stretch_of_time(gaps: list[float]) -> None:
     clock = Clock()
-    buckets = Buckets(60, clock=clock)
+    buckets = per_minute(60, clock=clock)
     taken: list[float] = []
     for gap in gaps:
         clock.at += gap

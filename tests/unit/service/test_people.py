@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from sqlalchemy import update
 
 from channels.base import InboundMessage
 from configs.handover import Handover, Unsure
@@ -15,8 +17,9 @@ from service.conversation import inbox
 from service.conversation.house import House
 from service.conversation.takeover import Change
 from service.people.desk import Desk
-from service.storage.database import Database
-from service.storage.tables import handoffs, outbox, turns
+from service.storage.database import Database, now
+from service.storage.tables import conversations, handoffs, outbox, turns
+from service.storage.tables import inbox as inbox_table
 from service.testing import ScriptedGenerator
 from service.turns.hub import Frame, Subscription
 from tests.unit.service.fake_engines import until
@@ -37,7 +40,7 @@ class People(Bench):
         self.lanes._brands = {"velmora": self.brand}
         house = House({"velmora": self.brand})
         self.lanes._house = house
-        self.desk = Desk(self.db, house, hub=self.hub, hush=self.lanes.hush)
+        self.desk = Desk(self.db, house, hub=self.hub, hush=self.lanes.hush, answer=self.lanes.stir)
 
     async def write(self, number: int, text: str) -> str:
         """A visitor writes in the widget."""
@@ -107,8 +110,17 @@ async def test_a_persons_words_reach_the_widget_and_the_bots_memory(people: Peop
     assert prompt[2][0] == "assistant"
     assert prompt[2][1].startswith("An item can be returned within 30 days")
     assert prompt[2][1].endswith("\nSend it to me in Paris.")
-    assert prompt[3] == ("user", "Thank you, Anna")
-    assert [role for role, _ in prompt] == ["system", "user", "assistant", "user", "user"]
+    assert prompt[3][1].startswith("Thank you, Anna\n\nSources:")
+    assert [role for role, _ in prompt] == ["system", "user", "assistant", "user"], "strict chat templates take no more"
+
+
+async def test_whoever_takes_it_by_force_is_named_in_the_widget(people: People) -> None:
+    conversation = await people.write(1, "How long may I send it back?")
+    await people.quiet()
+    await people.desk.take(conversation, by="Anna")
+    with people.hub.subscribe(conversation) as subscription:
+        assert (await people.desk.take(conversation, by="Ben", force=True)).changed
+        assert frames(subscription) == [{"type": "state", "state": "person", "owner": "Ben"}]
 
 
 async def test_a_wish_for_a_person_makes_the_bot_wait_with_one_line(people: People) -> None:
@@ -126,6 +138,52 @@ async def test_a_wish_for_a_person_makes_the_bot_wait_with_one_line(people: Peop
     (handoff,) = await rows(people.db, handoffs)
     assert "person" in handoff.reason
     assert handoff.summary["asked"] == ["I want to talk to a human"]
+
+
+async def waited(people: People, *texts: str, then: Literal["wait", "bot"] = "bot") -> str:
+    """A visitor asks for a person, writes on, and nobody comes for an hour."""
+    people.use(Handover(nobody_after_min=5, then=then))
+    conversation = await people.write(1, "I want to talk to a human")
+    await people.quiet()
+    for number, text in enumerate(texts, 2):
+        await people.write(number, text)
+        await people.quiet()
+    hour_ago = update(inbox_table).values(received_at=now() - timedelta(hours=1))
+    await people.db.write(lambda connection: connection.execute(hour_ago))
+    assert await people.desk.nobody_came(clock=lambda: now() + timedelta(hours=1)) == 1
+    await people.quiet()
+    return conversation
+
+
+async def test_what_was_said_while_nobody_came_is_answered_in_one_turn(people: People) -> None:
+    await waited(people, "How long may I send it back?", "It is a scarf.")
+    *_, told, answered = sorted(await rows(people.db, turns), key=lambda row: row.number)
+    assert told.text == people.brand.handover.words.nobody
+    assert answered.question == "How long may I send it back?\nIt is a scarf."
+    assert (answered.state, answered.outcome) == ("done", "answered")
+    assert "heard" not in {row.state for row in await rows(people.db, turns)}
+    assert len(people.generator.prompts) == 2
+    (conversation,) = await rows(people.db, conversations)
+    assert conversation.state == "bot"
+    assert [row.state for row in await rows(people.db, handoffs)] == ["open"], "the team still sees it"
+
+
+async def test_a_second_wish_while_nobody_came_does_not_begin_the_wait_anew(people: People) -> None:
+    conversation = await waited(people, "I want to talk to a human!")
+    (row,) = await rows(people.db, conversations)
+    assert row.state == "bot"
+    assert len(await rows(people.db, handoffs)) == 1
+    await people.write(9, "I want to talk to a human, now")
+    await people.quiet()
+    assert (await people.desk.shown(conversation))["state"] == "waiting", "a new wish is one"
+
+
+async def test_where_the_customer_waits_on_nothing_is_answered(people: People) -> None:
+    await waited(people, "How long may I send it back?", then="wait")
+    assert [row.question for row in await rows(people.db, turns) if row.state == "heard"] == [
+        "How long may I send it back?"
+    ]
+    assert len(people.generator.prompts) == 1
 
 
 async def test_given_back_the_bot_answers_and_the_old_wish_hands_nothing_over(people: People) -> None:

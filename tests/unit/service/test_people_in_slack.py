@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import ValidationError
@@ -160,7 +161,9 @@ async def test_a_hand_over_is_a_thread_in_which_a_person_answers_and_the_bot_spe
     assert len(team.thread()) == said
     whole = await team.desk.shown(conversation)
     assert [one["text"] for one in whole["notes"]] == ["calls back"]
-    assert [one["id"] for one in await team.desk.listed()] == [conversation], "a thread is no conversation to answer"
+    assert [one["id"] for one in (await team.desk.listed()).conversations] == [conversation], (
+        "a thread is no conversation to answer"
+    )
     assert {one.get("thread_ts", team.root_ts) for one in team.posts()} == {team.root_ts}
 
 
@@ -211,6 +214,25 @@ async def test_no_bot_answers_where_the_team_works(team: Team) -> None:
     await team.write("2.5", "", subtype="file_share")
     assert "only text" in team.thread()[-1]
     assert len(team.customers()) == 1
+
+
+async def test_a_command_where_the_team_works_is_answered_by_nobody(team: Team) -> None:
+    command = {"command": "/ask", "team_id": TEAM, "user_id": "U0ANNA", "text": "is it open?", "trigger_id": "13.a"}
+    command["response_url"] = "https://hooks.slack.com/commands/T0TEAM/1/x"
+    for channel, theirs in ((ROOM, True), ("C0OTHER", False)):
+        (message,) = team.channel.parse(urlencode(command | {"channel_id": channel}).encode()).messages
+        assert await team.team.take("main", message) == theirs
+
+
+async def test_a_persons_long_words_come_in_parts_as_the_customers_platform_takes_them(team: Team) -> None:
+    await team.customer(1, WISH)
+    before = len(team.customers())
+    sentences = [f"This is sentence {number} of a long answer." for number in range(300)]
+    await team.write("1.1", " ".join(sentences))
+    parts = team.customers()[before:]
+    assert len(parts) > 3
+    assert max(map(len, parts)) <= team.channel.capabilities.max_text_chars
+    assert " ".join(parts) == " ".join(sentences)
 
 
 async def test_an_edit_is_not_sent_again_and_said_so(team: Team) -> None:

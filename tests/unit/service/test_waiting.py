@@ -169,7 +169,8 @@ async def test_whoever_writes_again_is_still_there_and_gets_an_answer_to_all_of_
 
 async def test_where_the_brand_says_so_a_message_that_waited_too_long_goes_to_a_person(db: Database) -> None:
     at = bench(db, [SAYS])
-    at.lanes._brands = {"velmora": at.brand.model_copy(update={"unanswered": "hand_over"})}
+    rules = at.brand.handover.model_copy(update={"unanswered": "hand_over"})
+    at.lanes._brands = {"velmora": at.brand.model_copy(update={"handover": rules})}
     await inbox.accept(db, "velmora", InboundMessage("web", "web", "m1", "thread-1", "U1", QUESTION, {}))
     hour_ago = update(inbox_table).values(received_at=now() - timedelta(hours=1))
     await db.write(lambda connection: connection.execute(hour_ago))

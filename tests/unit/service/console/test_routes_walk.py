@@ -39,6 +39,8 @@ OPEN = {
     "/readyz": "whoever keeps it running",
     "/metrics": "whoever keeps it running",
     "/ws/chat": "visitors, by site key and origin",
+    "/v1/widget/files": "visitors, by a sealed ticket and origin",
+    "/v1/widget/files/{file}": "visitors, by a sealed ticket",
     "/webhooks/{channel}/{app}": "platforms, which sign",
     "/install/{channel}/{app}": "whoever holds a sealed link",
     "/install/{channel}/{app}/callback": "whoever holds a sealed link",
@@ -129,9 +131,11 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
     return {
         "brand": "velmora",
         "conversation": conversation,
+        "file": "a-file",
         "turn": done["turn"],
         "version": "1",
         "model": "velmora",
+        "path": "nowhere",
         "who": colleague.get("/v1/me").json()["id"],
         "correction": corrected(locked),
         "job": trained(locked),
@@ -230,7 +234,7 @@ def test_nobody_of_another_brand_comes_in(locked: Door, world: dict[str, str]) -
             elif route.path == "/console/people":
                 # The page says so where one is.
                 assert answer.status_code == 400, answer.text
-                assert "Only an admin of velmora" in answer.text
+                assert "Only an admin may do this in: velmora" in answer.text
             else:
                 assert answer.status_code == 403, (method, route.path, answer.status_code, answer.text)
             asked += 1

@@ -30,8 +30,8 @@ async def _turn(db: Database, conversation: str) -> inbox.PendingTurn:
 async def test_a_visitor_comes_back_to_the_same_conversation(db: Database) -> None:
     first = await open_visitor_conversation(db, BRAND, None, None)
     assert first.created
-    again = await open_visitor_conversation(db, BRAND, first.id, first.visitor_token)
-    assert again == VisitorConversation(first.id, first.visitor_token, created=False)
+    again = await open_visitor_conversation(db, BRAND, first.id, first.visitor)
+    assert again == VisitorConversation(first.id, first.visitor, created=False)
 
 
 @pytest.mark.parametrize("case", ["wrong token", "no token", "unknown id", "other brand", "hash as token", "platform"])
@@ -42,23 +42,53 @@ async def test_nobody_gets_into_another_persons_conversation(db: Database, case:
     brand, conversation, token = {
         "wrong token": (BRAND, mine.id, "A" * 22),
         "no token": (BRAND, mine.id, None),
-        "unknown id": (BRAND, "nobody", mine.visitor_token),
-        "other brand": ("summit", mine.id, mine.visitor_token),
+        "unknown id": (BRAND, "nobody", mine.visitor),
+        "other brand": ("summit", mine.id, mine.visitor),
         "hash as token": (BRAND, mine.id, stored.visitor_hash),
-        "platform": (BRAND, slack.conversation_id, mine.visitor_token),
+        "platform": (BRAND, slack.conversation_id, mine.visitor),
     }[case]
     got = await open_visitor_conversation(db, brand, conversation, token)
     assert got.created
     assert got.id not in {mine.id, slack.conversation_id, "nobody"}
-    assert got.visitor_token not in {mine.visitor_token, token}
 
 
-async def test_the_visitors_token_is_random_and_not_stored(db: Database) -> None:
+async def test_who_is_logged_in_finds_their_conversation_in_another_browser(db: Database) -> None:
+    phone = await open_visitor_conversation(db, BRAND, None, None, "user-7")
+    laptop = await open_visitor_conversation(db, BRAND, None, None, "user-7")
+    assert (laptop.id, laptop.created) == (phone.id, False)
+    assert laptop.visitor != phone.visitor
+    other_brand = await open_visitor_conversation(db, "summit", phone.id, phone.visitor, "user-7")
+    assert other_brand.created
+
+
+async def test_what_a_visitor_said_before_they_logged_in_becomes_theirs(db: Database) -> None:
+    before = await open_visitor_conversation(db, BRAND, None, None)
+    await _say(db, before, "client-1")
+    after = await open_visitor_conversation(db, BRAND, before.id, before.visitor, "user-7")
+    assert (after.id, after.created) == (before.id, False)
+    empty = await open_visitor_conversation(db, BRAND, None, None)
+    again = await open_visitor_conversation(db, BRAND, empty.id, empty.visitor, "user-7")
+    assert again.id == before.id, "nothing was said in the empty one: the earlier one goes on"
+
+
+@pytest.mark.parametrize("identity", [None, "user-8"])
+async def test_a_conversation_with_an_identity_opens_to_no_token_and_nobody_else(
+    db: Database, identity: str | None
+) -> None:
+    mine = await open_visitor_conversation(db, BRAND, None, None)
+    await _say(db, mine, "client-1")
+    await open_visitor_conversation(db, BRAND, mine.id, mine.visitor, "user-7")
+    next_person = await open_visitor_conversation(db, BRAND, mine.id, mine.visitor, identity)
+    assert next_person.created
+    assert next_person.id != mine.id
+
+
+async def test_the_visitors_id_is_random_and_not_stored(db: Database) -> None:
     opened = [await open_visitor_conversation(db, BRAND, None, None) for _ in range(20)]
-    assert len({one.visitor_token for one in opened} | {one.id for one in opened}) == 40
-    assert all(len(one.visitor_token) >= 22 for one in opened), "128 bits are 22 characters"
+    assert len({one.visitor for one in opened} | {one.id for one in opened}) == 40
+    assert all(len(one.visitor) >= 22 for one in opened), "128 bits are 22 characters"
     stored = " ".join(str(tuple(row)) for row in await rows(db, conversations_table))
-    assert not any(one.visitor_token in stored for one in opened)
+    assert not any(one.visitor in stored for one in opened)
 
 
 async def test_the_transcript_shows_what_is_done_runs_failed_and_waits(db: Database) -> None:
@@ -81,8 +111,8 @@ async def test_the_transcript_shows_what_is_done_runs_failed_and_waits(db: Datab
     assert times == sorted(times)
     assert all(time.endswith("+00:00") for time in times)
     blank: dict[str, object] = {
-        "question": "Returns?", "sentences": [], "text": "", "author": None, "outcome": None, "citations": [],
-        "feedback": None, "error": None,
+        "question": "Returns?", "files": [], "sentences": [], "text": "", "author": None, "outcome": None,
+        "citations": [], "feedback": None, "error": None,
     }  # fmt: skip
     assert shown == [
         blank

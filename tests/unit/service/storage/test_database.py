@@ -5,7 +5,8 @@ import random
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,25 @@ async def test_a_locked_database_is_told_and_taken_up_again(db: Database, tmp_pa
     other.execute("ROLLBACK")
     other.close()
     assert not (await inbox.accept(db, BRAND, message("m1"))).duplicate
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_a_platforms_message_goes_before_turns_that_begin(db: Database) -> None:
+    began: list[str] = []
+    first = (await inbox.accept(db, BRAND, message("m1"))).conversation_id
+    turns = [
+        asyncio.create_task(_noted(began, "turn", inbox.next_turn(db, first, past=3))),
+        asyncio.create_task(_noted(began, "turn", inbox.next_turn(db, first, past=3))),
+        asyncio.create_task(_noted(began, "message", inbox.accept(db, BRAND, message("m2", key="another")))),
+    ]
+    await db.write(lambda _: time.sleep(0.05))
+    await asyncio.gather(*turns)
+    assert began == ["message", "turn", "turn"]
+
+
+async def _noted(into: list[str], what: str, work: Awaitable[object]) -> None:
+    await work
+    into.append(what)
 
 
 @pytest.mark.usefixtures("sqlite_only")

@@ -172,9 +172,9 @@ async def test_who_is_found(db: Database, key: str, contact: str, found: bool) -
     assert (await find(db, contact, "any")).known == found
 
 
-async def test_a_visitor_of_the_widget_is_found_by_conversation_or_token(db: Database) -> None:
-    visitor = await conversations.open_visitor_conversation(db, BRAND, None, None)
-    for known in (visitor.id, visitor.visitor_token):
+async def test_a_visitor_of_the_widget_is_found_by_conversation_or_id_or_who_they_are(db: Database) -> None:
+    visitor = await conversations.open_visitor_conversation(db, BRAND, None, None, "user-00007")
+    for known in (visitor.id, visitor.visitor, "user-00007"):
         assert (await find(db, known)).whole == [visitor.id]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, cast
 
@@ -16,9 +17,9 @@ from channels.base import Capabilities, Channel, OutboundReply, Rate, Request, T
 from channels.errors import DeliveryFailed
 from service.delivery import outbox
 from service.delivery.pace import Pace
-from service.delivery.schedule import JITTER, SCHEDULE_S
+from service.delivery.schedule import JITTER, LONGEST_S, SCHEDULE_S
 from service.errors import StorageUnavailable
-from service.storage.database import Database
+from service.storage.database import Database, now
 from service.storage.tables import inbox as inbox_table
 from service.storage.tables import outbox as outbox_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
@@ -67,6 +68,25 @@ async def test_a_platform_that_asks_to_wait_is_not_called_before(db: Database) -
     clock.advance(77 * JITTER + 0.2)
     assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["sent"] == 1
     assert platform.taken == ["one"]
+
+
+async def test_what_was_planned_before_the_clock_went_back_goes_out_at_once(db: Database) -> None:
+    await answered(db)
+    platform, clock = Platform(), Clock(now() - timedelta(minutes=10))
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["sent"] == 1
+
+
+@pytest.mark.parametrize("retry_after", [None, "1e9"])
+async def test_no_clock_that_goes_back_far_delays_a_second_try_by_more_than_the_longest_pause(
+    db: Database, retry_after: str | None
+) -> None:
+    await answered(db)
+    platform, clock = Platform(script=[429], retry_after=retry_after), Clock()
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["put_off"] == 1
+    assert sum((await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock)).values()) == 0
+    assert ((await _only(db)).next_attempt_at - clock()).total_seconds() <= LONGEST_S
+    clock.advance(-LONGEST_S)
+    assert (await outbox.deliver_due(db, CHANNELS, platform.send, clock=clock))["sent"] == 1
 
 
 async def test_what_the_platform_refuses_for_good_is_not_tried_again(db: Database) -> None:
@@ -447,11 +467,11 @@ class _FullDisk(Database):
         super().__init__(db._runner)
         self.full_for = 0
 
-    async def write(self, work: Any, *, durable: bool = True) -> Any:
+    async def write(self, work: Any, **how: bool) -> Any:
         if self.full_for:
             self.full_for -= 1
             raise StorageUnavailable("disk full")
-        return await super().write(work, durable=durable)
+        return await super().write(work, **how)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
