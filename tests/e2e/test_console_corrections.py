@@ -158,7 +158,7 @@ def test_axe_finds_nothing_on_any_page_of_corrections(house: Console, scheme: st
         accessible(editor, path)
         picture(editor, f"corrections-{scheme}-{path.partition('/')[2][:3]}-{path[-6:]}")
     editor.goto(f"{house.url}/console/corrections/new/{second}?kind=fact")
-    editor.get_by_label("What ").first.fill("# Contact\n\nWrite to us.")
+    editor.get_by_label("shall say").fill("# Contact\n\nWrite to us.")
     editor.get_by_role("button", name="Show what changes").click()
     expect(editor.locator("ins, del").first).to_be_visible()
     accessible(editor, "difference")
