@@ -103,7 +103,12 @@ class Trainings:
         )
         counts = await self._db.read(lambda connection: rows.accepted(connection, choice.brand))
         kinds = {kind: len(ids) for kind, ids in counts.items()}
-        return Plan(shlex.join(command), tuple(one.name for one in learnt), kinds, self._free())
+        return Plan(shlex.join(command), tuple(self._shown(one) for one in learnt), kinds, self._free())
+
+    def _shown(self, path: Path) -> str:
+        """A file as a person knows it: below the state folder, or by its name."""
+        inside = path.is_relative_to(self._home.root)
+        return str(path.relative_to(self._home.root)) if inside else path.name
 
     async def check(self, choice: Choice) -> dict[str, Any]:
         """What the data doctor finds in the data of a choice.
