@@ -13,7 +13,8 @@ from service.console import charts
 from service.console.access import CONSOLE, Admin, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import told
-from service.console.training_api import Chosen, Promotion, Workshop, audited, training_api
+from service.console.training_api import Workshop, audited, training_api
+from service.console.training_shown import Chosen, Promotion
 from service.engines.adapters import active_version, list_adapters
 from service.errors import AdapterUnknown, NotPossible, PromotionRefused, RequestInvalid
 from service.trainings.curve import Curve
