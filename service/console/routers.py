@@ -20,6 +20,7 @@ from service.console.pages import NAVIGATION, page_router, problem, static_files
 from service.console.people import people_router
 from service.console.said import _
 from service.console.sign_in import sign_in_router
+from service.console.training import training_router
 from service.console.unanswered import unanswered_router
 from service.people.lint import VoiceLint
 
@@ -34,6 +35,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         people_router(gateway),
         changes_router(gateway),
         corrections_router(gateway),
+        training_router(gateway),
         lint_router(lint),
         canned_router(gateway),
         unanswered_router(gateway),

@@ -17,6 +17,8 @@ from service.console.access import Needs
 from service.console.bench_runs import Asked, Bench
 from service.corrections.terms import Proposal, Who
 from service.security import ApiKeys
+from service.storage.database import now
+from service.storage.tables import training_jobs
 from tests.unit.service.console.seats import Browser, Role, admin, browser, seat
 from tests.unit.service.corrections.support import answered
 from tests.unit.service.test_gateway import KEY, SENDERS, Door, door, home, locked  # noqa: F401
@@ -54,6 +56,7 @@ LISTS = {
     "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit",
     "/console", "/console/people", "/console/changes",
     "/v1/corrections", "/console/corrections", "/console/bench", "/console/inspector",
+    "/v1/training/jobs", "/console/training",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
 BODIES: dict[str, dict[str, Any]] = {
@@ -69,6 +72,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/corrections/brands/{brand}/difference": {"document": "returns.md", "text": "x"},
     "/v1/corrections/{correction}": {"corrected": "x"},
     "/v1/corrections/{correction}/review": {"accepts": True},
+    "/v1/training/brands/{brand}/plan": {"recipe": "quick_cpu"},
+    "/v1/training/brands/{brand}/check": {"recipe": "quick_cpu"},
+    "/v1/training/brands/{brand}/jobs": {"recipe": "quick_cpu"},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
@@ -140,6 +146,7 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
         "correction": corrected(locked),
         "run": compared(locked),
         "letter": "A",
+        "job": trained(locked),
     }
 
 
@@ -160,6 +167,18 @@ def compared(door: Door) -> str:  # noqa: F811
     portal = door.client.portal
     assert portal is not None
     return str(portal.call(bench.begin, asked)[0])
+
+
+def trained(door: Door) -> str:  # noqa: F811
+    """A training that is over."""
+    row = {
+        "id": "job1", "brand": "velmora", "state": "done", "step": "train", "choice": {"recipe": "quick_cpu"},
+        "data": {}, "host": "here", "started_by": "Dewi", "started_at": now(), "attempt_at": now(),
+    }  # fmt: skip
+    portal = door.client.portal
+    assert portal is not None
+    portal.call(door.gateway.db.write, lambda connection: connection.execute(training_jobs.insert(), row))
+    return "job1"
 
 
 def routes(door: Door) -> list[BaseRoute]:  # noqa: F811
