@@ -5,6 +5,7 @@ A route that is not declared here, or that says nowhere what it needs, fails.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,8 +51,8 @@ OPEN = {
 }
 """Routes that need no credentials, each with whom it is for."""
 LISTS = {
-    "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit",
-    "/console", "/console/people", "/console/changes",
+    "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit", "/v1/overview",
+    "/console", "/console/people", "/console/changes", "/console/overview",
     "/v1/corrections", "/console/corrections",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
@@ -96,7 +97,7 @@ def methods(route: BaseRoute) -> list[str]:
 
 def ask(one: Browser, route: APIRoute, method: str, world: dict[str, str], **more: Any) -> Any:
     """One request, complete but for the right to make it."""
-    path = route.path.format(**world)
+    path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: world[found[1]], route.path)
     if method != "GET":
         if route.path.startswith("/console"):
             more["data"] = FORMS.get(route.path, {})
