@@ -80,14 +80,13 @@ class Access:
 
     async def brand_of(self, request: Request) -> str | None:
         """The brand that a request is about, as far as its address tells."""
-        said = request.path_params.get("brand") or request.query_params.get("brand")
-        if said:
-            return str(said)
+        # The path goes first: a brand in the query must not open what the path names.
         for name, brand_of in OF_BRAND.items():
             value = request.path_params.get(name)
             if value is not None:
                 return await self._db.read(lambda c, brand_of=brand_of, value=value: brand_of(c, value))  # type: ignore[misc]
-        return None
+        said = request.path_params.get("brand") or request.query_params.get("brand")
+        return str(said) if said else None
 
     async def signed_in(self, request: Request) -> Person | None:
         """The person whose session this browser has."""

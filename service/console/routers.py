@@ -7,18 +7,24 @@ from fastapi.responses import RedirectResponse, Response
 
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
+from service.console.canned import canned_router
 from service.console.changes import changes_router
 from service.console.corrections import corrections_router
+from service.console.inbox import inbox_router
+from service.console.lint import lint_router
 from service.console.overview import overview_router
 from service.console.own import own_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
 from service.console.people import people_router
 from service.console.said import _
 from service.console.sign_in import sign_in_router
+from service.console.unanswered import unanswered_router
+from service.people.lint import VoiceLint
 
 
 def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
     """The routers of all stories, pages and API."""
+    lint = VoiceLint(gateway.config.brands, gateway.home, gateway.executor)
     return (
         _shell(),
         sign_in_router(gateway),
@@ -26,6 +32,10 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         people_router(gateway),
         changes_router(gateway),
         corrections_router(gateway),
+        lint_router(lint),
+        canned_router(gateway),
+        unanswered_router(gateway),
+        inbox_router(gateway, lint),
         overview_router(gateway),
         # The last one: it takes whatever is left.
         _nowhere(),

@@ -267,6 +267,7 @@ async def finish(
         "text": reply.text,
         "outcome": reply.outcome,
         "citations": citations_json(reply.citations),
+        "support": reply.support,
         "adapter_version": reply.adapter["version"],
         "prompt_tokens": reply.usage["prompt_tokens"],
         "completion_tokens": reply.usage["completion_tokens"],
