@@ -82,6 +82,10 @@ chaos: setup ## Try to break the channels: kill -9, forged requests, dropped ans
 bench-channels: setup ## How soon a webhook has its 200 under load, and what idle and slow visitors cost
 	@$(BIN)/python -m benchmarks.chaos ack idle slow-reader --out benchmarks/results/$$(date +%F)-channels.md
 
+.PHONY: pictures
+pictures: setup chromium ## Pictures of the console's pages for the docs, both themes, desktop and phone (PAGES="overview people")
+	@$(BIN)/python -m benchmarks.pictures $(PAGES)
+
 .PHONY: docs
 docs: setup ## Write the generated pages of docs/
 	@$(BIN)/python -m service.cli.docs

@@ -57,6 +57,16 @@ class Home:
         return self.root / "knowledge"
 
     @property
+    def questions(self) -> Path:
+        """`<brand>.jsonl`, held-out questions that people added; see `configs.cases`."""
+        return self.root / "questions"
+
+    @property
+    def pages(self) -> Path:
+        """`<brand>/`, pages that people wrote for a brand's knowledge while it served."""
+        return self.root / "pages"
+
+    @property
     def intents(self) -> Path:
         """`<brand>/`, the trained classifier of a brand's intents."""
         return self.root / "intents"

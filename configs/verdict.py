@@ -11,6 +11,7 @@ from pydantic import Field
 
 from configs.adapter_manifest import AdapterManifest, Digest, read_adapter, read_form
 from configs.brand import Brand, Gate, Strict
+from configs.cases import case_files
 from configs.home import Home
 
 VERDICT_FILE = "verdict.json"
@@ -56,7 +57,7 @@ def conditions(
         candidate=Judged(version=candidate.version, weights_sha256=candidate.weights_sha256),
         current=Judged(version=current, weights_sha256=speaking),
         base_sha256=base_sha256,
-        questions_sha256=questions_sha256(brand, home.corrections(brand.name).questions),
+        questions_sha256=questions_sha256(brand, home),
         gate_sha256=gate_sha256(brand.gate),
     )
 
@@ -89,15 +90,9 @@ def read_verdict(folder: Path) -> RecordedVerdict | None:
     return read_form(path, RecordedVerdict, "verdict") if path.is_file() else None
 
 
-def questions_sha256(brand: Brand, corrected: Path | None = None) -> str:
-    """Digest of the brand's held-out questions as they stand; of nothing where it names none.
-
-    Args:
-        brand: Whose.
-        corrected: The file of those that came from corrections; it may be absent.
-    """
-    paths = (brand.questions, corrected)
-    return hashlib.sha256(b"".join(one.read_bytes() for one in paths if one is not None and one.is_file())).hexdigest()
+def questions_sha256(brand: Brand, home: Home) -> str:
+    """Digest of the brand's held-out questions as they stand, those that people added included; of nothing without."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in case_files(brand, home))).hexdigest()
 
 
 def gate_sha256(gate: Gate) -> str:

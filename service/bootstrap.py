@@ -8,7 +8,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -112,6 +112,8 @@ class Gateway:
     ratings: Ratings
     team: TeamInSlack
     """People who answer in Slack."""
+    executor: Executor
+    """The threads that search and check: milliseconds of work only."""
     visitors: Visitors
     """Who opens a chat of the widget again."""
     corrections: Corrections
@@ -259,7 +261,7 @@ async def open_gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), visitors, Corrections(db, home, brands, encoder),
+            TeamInSlack(db, house, desk), executor, visitors, Corrections(db, home, brands, encoder),
             Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))

@@ -87,6 +87,12 @@ class CorrectionUnknown(ConversationUnknown):
     code = "correction_unknown"
 
 
+class CannedReplyUnknown(ConversationUnknown):
+    """No canned reply of this id."""
+
+    code = "canned_reply_unknown"
+
+
 class TakenByAnother(ServiceError):
     """Another person has the conversation."""
 

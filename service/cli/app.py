@@ -17,6 +17,7 @@ from service.cli.commands import (
     kb,
     learning,
     outbox,
+    people,
     retention,
     running,
     safekeeping,
@@ -48,6 +49,7 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(handoffs.app, name="handoffs")
 app.add_typer(conversations.app, name="conversations")
+app.add_typer(people.app, name="people")
 app.add_typer(intents.app, name="intents")
 app.add_typer(voice.app, name="voice")
 app.add_typer(config.app, name="config")

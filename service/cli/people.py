@@ -34,13 +34,15 @@ def run_list(
     query |= {key: value for key, value in (("brand", brand), ("state", state), ("channel", channel)) if value}
 
     async def stored(desk: Desk) -> dict[str, Any]:
-        return {
-            "conversations": await desk.listed(
-                brands=(brand,) if brand else None, state=state, channel=channel, limit=limit
-            )
-        }
+        from service.people.listing import Wanted
 
-    found = _either(deployment, url, lambda gateway: gateway.get(PATH, **query), stored, {"conversations": []})
+        wanted = Wanted(brands=(brand,) if brand else None, state=state, channel=channel)
+        found = await desk.listed(wanted, limit=limit)
+        return {"conversations": found.conversations, "next": found.next}
+
+    found = _either(
+        deployment, url, lambda gateway: gateway.get(PATH, **query), stored, {"conversations": [], "next": None}
+    )
     if as_json:
         output.data(found)
     elif not found["conversations"]:

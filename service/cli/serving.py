@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.home import Home
 from configs.load import Config, configs_folder, load_config
@@ -15,6 +15,9 @@ from service.cli.asking import PATH, request_body, result
 from service.cli.deployment import Deployment, open_deployment
 from service.cli.gateway import Gateway, NotRunning, address
 from service.starting import demo
+
+if TYPE_CHECKING:
+    from service.bootstrap import Gateway as Running
 
 
 def run_demo(*, train: bool, once: str | None) -> None:
@@ -40,6 +43,7 @@ def run_demo(*, train: bool, once: str | None) -> None:
 
 def run_serve(*, host: str | None, port: int | None) -> None:
     """The gateway alone, logging to stderr."""
+    from service.console.links import first
     from service.telemetry import configure_logging
 
     given = {"BRANDVOICE_SERVICE__HOST": host, "BRANDVOICE_SERVICE__PORT": None if port is None else str(port)}
@@ -48,9 +52,10 @@ def run_serve(*, host: str | None, port: int | None) -> None:
     deployment = Deployment(config, Home.from_environment(environment))
     configure_logging()
 
-    async def on_open(gateway: object, url: str) -> None:
-        del gateway
+    async def on_open(gateway: Running, url: str) -> None:
         output.note(f"listening at {url}")
+        if link := await first(gateway.db, url):
+            output.note(f"to set the console up, open this link within a day; it works once: {link}")
 
     # SQLite is one gateway's; PostgreSQL takes several.
     alone = demo.only_one(deployment.home) if config.service.database.url is None else nullcontext()

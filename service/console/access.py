@@ -21,6 +21,7 @@ from sqlalchemy import Connection, select
 
 from service.console import sessions
 from service.console.person import EVERY, MACHINE, Person, Role
+from service.console.said import _
 from service.errors import AccessDenied, Forbidden, NotSignedIn, RequestInvalid
 from service.security import ApiKeys
 from service.storage.database import Database
@@ -70,7 +71,7 @@ class Access:
                 await _check_csrf(request, person)
                 return person
         if page:
-            raise NotSignedIn("Sign in first.")
+            raise NotSignedIn(_("Sign in first."))
         if request.method not in SAFE:
             # Where no keys are set, a page of somebody else could ask this gateway in its visitor's browser.
             check_origin(request)
@@ -79,14 +80,13 @@ class Access:
 
     async def brand_of(self, request: Request) -> str | None:
         """The brand that a request is about, as far as its address tells."""
-        said = request.path_params.get("brand") or request.query_params.get("brand")
-        if said:
-            return str(said)
+        # The path goes first: a brand in the query must not open what the path names.
         for name, brand_of in OF_BRAND.items():
             value = request.path_params.get(name)
             if value is not None:
                 return await self._db.read(lambda c, brand_of=brand_of, value=value: brand_of(c, value))  # type: ignore[misc]
-        return None
+        said = request.path_params.get("brand") or request.query_params.get("brand")
+        return str(said) if said else None
 
     async def signed_in(self, request: Request) -> Person | None:
         """The person whose session this browser has."""
@@ -145,7 +145,7 @@ def check_origin(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if elsewhere or site not in (None, "same-origin", "none"):
-        raise Forbidden("This request comes from a page of somebody else.")
+        raise Forbidden(_("This request comes from a page of somebody else."))
 
 
 async def _check_csrf(request: Request, person: Person) -> None:
@@ -159,13 +159,13 @@ async def _check_csrf(request: Request, person: Person) -> None:
         field = (await request.form()).get("csrf")
         given = field if isinstance(field, str) else None
     if not hmac.compare_digest((given or "").encode(), person.csrf.encode()):
-        raise Forbidden("This page is too old. Load it again, and repeat what you did.")
+        raise Forbidden(_("This page is too old. Load it again, and repeat what you did."))
 
 
 def must_be_person(person: Person) -> str:
     """The id of a person; AccessDenied for a machine, which has no account of its own."""
     if person.id is None:
-        raise AccessDenied("An API key has no account of its own. Sign in.")
+        raise AccessDenied(_("An API key has no account of its own. Sign in."))
     return person.id
 
 
@@ -178,5 +178,5 @@ def speaks_as(person: Person, given: str | None) -> str:
     if person.id is not None:
         return person.name
     if not given:
-        raise RequestInvalid("by: with an API key, say who does it.", param="by")
+        raise RequestInvalid(_("by: with an API key, say who does it."), param="by")
     return given

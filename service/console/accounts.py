@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from service.console import audit
 from service.console.person import EVERY, Person, Role
+from service.console.said import Said, _
 from service.console.tokens import digest, new_token
 from service.errors import Forbidden, NotFound, NotPossible, RequestInvalid
 from service.storage.database import now, storable
@@ -61,7 +62,7 @@ def email_of(text: str) -> str:
     """
     email = storable(text).strip().lower()
     if len(email) > 200 or not _EMAIL.fullmatch(email):
-        raise RequestInvalid("An e-mail address has an @ and no spaces, such as anna@example.com.", param="email")
+        raise RequestInvalid(_("An e-mail address has an @ and no spaces, such as anna@example.com."), param="email")
     return email
 
 
@@ -73,7 +74,7 @@ def name_of(text: str) -> str:
     """
     name = " ".join(storable(text).split())
     if not 0 < len(name) <= 100:
-        raise RequestInvalid("A name has 1 to 100 characters.", param="name")
+        raise RequestInvalid(_("A name has 1 to 100 characters."), param="name")
     return name
 
 
@@ -85,7 +86,7 @@ def account(connection: Connection, person: str) -> Account:
     """
     found = accounts(connection, person=person)
     if not found:
-        raise NotFound("There is no such person.")
+        raise NotFound(_("There is no such person."))
     return found[0]
 
 
@@ -158,7 +159,7 @@ def invite(
     """
     email, name = email_of(email), name_of(name)
     if not roles:
-        raise RequestInvalid("Say in which brand they work, and as what.", param="roles")
+        raise RequestInvalid(_("Say in which brand they work, and as what."), param="roles")
     _must_govern(by, roles)
     known = accounts(connection, email=email)
     person = known[0].id if known else secrets.token_hex(8)
@@ -226,7 +227,7 @@ def reset(connection: Connection, *, by: Person | str, person: str) -> str:
     of = account(connection, person)
     _must_govern(by, of.roles)
     if of.disabled:
-        raise NotPossible(f"{of.name} is disabled. Let them in again first.")
+        raise NotPossible(Said(_("%(name)s is disabled. Let them in again first."), name=of.name))
     audit.note(connection, by=by, action="person.reset", subject=of.email, detail={"person": person})
     return _new_link(connection, person, RESET_ENDS if of.joined else INVITE_ENDS)
 
@@ -247,7 +248,7 @@ def read_link(connection: Connection, token: str) -> Link:
         select(person_links).where(person_links.c.digest == digest(token), person_links.c.ends_at > now())
     ).first()
     if row is None or (row.person_id is None and has_admin(connection)):
-        raise NotFound("This link does not work any more: it was used, or has ended. Ask for a new one.")
+        raise NotFound(_("This link does not work any more: it was used, or has ended. Ask for a new one."))
     return Link(None if row.person_id is None else account(connection, row.person_id))
 
 
@@ -302,22 +303,17 @@ def change_own(
         audit.note(connection, by=person, action="person.password", subject=person.email, detail={"by": "person"})
 
 
-def forget_old_links(connection: Connection) -> int:
-    """Delete those that have ended; returns how many."""
-    return connection.execute(delete(person_links).where(person_links.c.ends_at <= now())).rowcount
-
-
 def _must_govern(by: Person | str, roles: Mapping[str, Role]) -> None:
     # A name alone is the command line's, whose user holds the database itself.
     if isinstance(by, Person) and not governs(by, roles):
         where = ", ".join("all brands" if brand == EVERY else brand for brand in roles)
-        raise Forbidden(f"Only an admin of {where} may do this.")
+        raise Forbidden(Said(_("Only an admin may do this in: %(where)s."), where=where))
 
 
 def _keep_an_admin(connection: Connection, before: Account) -> None:
     was_one = before.joined and not before.disabled and before.roles.get(EVERY) is Role.ADMIN
     if was_one and not has_admin(connection):
-        raise NotPossible("They are the only admin of all brands. Make another one first.")
+        raise NotPossible(_("They are the only admin of all brands. Make another one first."))
 
 
 def _put_role(connection: Connection, person: str, brand: str, role: Role) -> None:

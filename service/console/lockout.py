@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
 
+from service.console.said import _
 from service.console.tokens import digest
 from service.storage.database import insert_new, now
 from service.storage.people_tables import sign_in_failures
 
+WAIT = _("Too many attempts. Wait %(seconds)s seconds, then try again.")
 LONGEST_S = 900.0
 FORGOTTEN_AFTER = timedelta(hours=24)
 
@@ -81,11 +83,6 @@ def succeeded(connection: Connection, account: Counted, address: Counted) -> Non
         .where(table.c.digest == address.digest, table.c.count > 0)
         .values(count=table.c.count - 1, until=now())
     )
-
-
-def forget_old(connection: Connection) -> int:
-    """Delete what has run out; returns how many."""
-    return connection.execute(delete(sign_in_failures).where(sign_in_failures.c.forget_at <= now())).rowcount
 
 
 def _kept(connection: Connection, counted: tuple[Counted, ...]) -> dict[str, tuple[int, datetime, datetime]]:

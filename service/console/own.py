@@ -14,6 +14,7 @@ from service.bootstrap import Gateway
 from service.console import accounts, audit, lockout, passwords, sessions
 from service.console.access import CONSOLE, Person, Role, SignedIn, must_be_person
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.said import Said, _, told
 from service.console.words import LANGUAGES, words
 from service.errors import RequestInvalid, SlowDown
 from service.storage.database import Database
@@ -122,7 +123,7 @@ def _pages(db: Database) -> APIRouter:
         try:
             await _change(db, person, OwnChange(name=name, language=language))
         except RequestInvalid as error:
-            return await show(request, person, status=400, trouble=str(error))
+            return await show(request, person, status=400, trouble=told(error, gettext(person)))
         return redirect(request, f"{CONSOLE}/account", words(language).gettext("Your account is changed."))
 
     @router.post("/account/password")
@@ -134,7 +135,7 @@ def _pages(db: Database) -> APIRouter:
             passwords.check_same(new, again)
             await _change_password(db, person, old, new)
         except (RequestInvalid, SlowDown) as error:
-            return await show(request, person, status=400, trouble=str(error))
+            return await show(request, person, status=400, trouble=told(error, gettext(person)))
         _ = gettext(person)
         said = _("Your password is changed, and all other sessions have ended.")
         return redirect(request, f"{CONSOLE}/account", said)
@@ -152,7 +153,7 @@ def _pages(db: Database) -> APIRouter:
 async def _change(db: Database, person: Person, change: OwnChange) -> None:
     must_be_person(person)
     if change.language is not None and change.language not in LANGUAGES:
-        raise RequestInvalid(f"The console speaks {', '.join(LANGUAGES)}.", param="language")
+        raise RequestInvalid(_("The console does not speak this language."), param="language")
     if change.name is not None or change.language is not None:
         await db.write(lambda c: accounts.change_own(c, person, name=change.name, language=change.language))
 
@@ -163,10 +164,10 @@ async def _change_password(db: Database, person: Person, old: str, new: str) -> 
     passwords.check_rules(new)
     account = lockout.of_account(person.email)
     if wait_s := await db.write(lambda c: lockout.attempt(c, account)):
-        raise SlowDown(f"Too many attempts. Wait {int(wait_s) + 1} seconds.", retry_after_s=int(wait_s) + 1)
+        raise SlowDown(Said(lockout.WAIT, seconds=int(wait_s) + 1), retry_after_s=int(wait_s) + 1)
     kept = await db.read(lambda c: accounts.password_of(c, person.email))
     if kept is None or not await passwords.matches(kept[1], old):
-        raise RequestInvalid("The old password is not right.", param="old")
+        raise RequestInvalid(_("The old password is not right."), param="old")
     made = await passwords.hashed(new)
 
     def work(connection: Connection) -> None:

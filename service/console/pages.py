@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from service.browser import FORM_HEADERS, WEB, File, files_of
 from service.console import charts
 from service.console.access import CONSOLE, Person, Role, is_secure
+from service.console.said import _, told
 from service.console.words import LANGUAGES, language_of, words
 from service.errors import NotSignedIn, ServiceError
 from service.problems import status_of
@@ -43,11 +44,6 @@ class Place:
     title: str
     path: str
     role: Role | None
-
-
-def _(text: str) -> str:
-    """Mark a text for translation where it is defined."""
-    return text
 
 
 NAVIGATION = (
@@ -77,7 +73,7 @@ class PageRoute(APIRoute):
             except NotSignedIn:
                 return _to_sign_in(request)
             except ServiceError as error:
-                return problem(request, status_of(error), str(error))
+                return problem(request, status_of(error), error)
             except RequestValidationError as error:
                 first = error.errors()[0]
                 return problem(request, 400, f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}")
@@ -136,10 +132,13 @@ def redirect(request: Request, path: str, notice: str = "") -> Response:
     return response
 
 
-def problem(request: Request, status: int, message: str) -> Response:
+def problem(request: Request, status: int, said: str | ServiceError) -> Response:
     """The page, or for htmx the line, that says what went wrong."""
     template = "part_problem.html" if request.headers.get("hx-request") else "problem.html"
     person: Person | None = getattr(request.state, "person", None)
+    # Not in the template: there, `gettext` takes a text for safe and for a format, and this one may hold what was sent.
+    translate = gettext(person, request)
+    message = translate(said) if isinstance(said, str) else told(said, translate)
     return render(request, person, template, status=status, message=message, code=status)
 
 
@@ -186,9 +185,11 @@ def _environment(language: str) -> Environment:
     )
     made.filters.update(
         when=lambda at: format_datetime(at, "d MMM y HH:mm", locale=locale),
+        day=lambda at: format_skeleton("MMMd", at, locale=locale),
         ago=partial(_ago, locale=locale),
         number=lambda value: format_decimal(value, locale=locale),
         percent=lambda value: format_percent(value, "#,##0.#%", locale=locale),
+        attributes=lambda thing, *names: [getattr(thing, name) for name in names],
     )
     made.globals.update(
         language=language, direction=locale.text_direction, languages=LANGUAGES, charts=charts, Role=Role, every="*"

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from service.console.said import Said, _
 from service.errors import RequestInvalid
 
 SHORTEST, LONGEST = 12, 200
@@ -26,7 +27,11 @@ def check_rules(password: str) -> None:
     """Raise RequestInvalid unless it is long enough; no rule asks for kinds of characters."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise RequestInvalid(
-            f"A password has {SHORTEST} to {LONGEST} characters; this one has {len(password)}. A few words do well.",
+            Said(
+                _("A password has %(shortest)s to %(longest)s characters. A few words do well."),
+                shortest=SHORTEST,
+                longest=LONGEST,
+            ),
             param="password",
         )
 
@@ -34,7 +39,7 @@ def check_rules(password: str) -> None:
 def check_same(password: str, again: str) -> None:
     """Raise RequestInvalid unless it was typed the same way twice."""
     if password != again:
-        raise RequestInvalid("The two passwords differ.", param="again")
+        raise RequestInvalid(_("The two passwords differ."), param="again")
 
 
 async def hashed(password: str) -> str:

@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from service.bootstrap import Gateway
-from service.console import accounts, sessions
+from service.console import accounts, links, sessions
 from service.console.access import CONSOLE, EVERY, Admin, Person, Role
 from service.console.accounts import Account
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.said import _, told
 from service.console.words import LANGUAGES
 from service.errors import BrandUnknown, Forbidden, RequestInvalid
 from service.storage.database import Database
@@ -96,14 +97,14 @@ class Team:
         """One of them; raises Forbidden where `by` may not see them."""
         found = await self._db.read(lambda c: accounts.account(c, person))
         if not (by.may_everywhere(Role.ADMIN) or any(by.may(Role.ADMIN, brand) for brand in found.roles)):
-            raise Forbidden("You are no admin where this person works.")
+            raise Forbidden(_("You are no admin where this person works."))
         return found
 
     async def invite(self, by: Person, wanted: Invitation) -> tuple[Account, str | None]:
         """Let somebody in; see `accounts.invite`."""
         self._known(wanted.roles)
         if wanted.language not in LANGUAGES:
-            raise RequestInvalid(f"The console speaks {', '.join(LANGUAGES)}.", param="language")
+            raise RequestInvalid(_("The console does not speak this language."), param="language")
         return await self._db.write(
             lambda c: accounts.invite(
                 c, by=by, email=wanted.email, name=wanted.name, roles=wanted.roles, language=wanted.language
@@ -203,7 +204,7 @@ def _list_page(team: Team) -> APIRouter:
             wanted = Invitation(email=email, name=name, roles={brand: _role(role)}, language=person.language)
             made, token = await team.invite(person, wanted)
         except (RequestInvalid, Forbidden) as error:
-            return await show(request, person, status=400, trouble=str(error), email=email, name=name)
+            return await show(request, person, status=400, trouble=told(error, _), email=email, name=name)
         if token is None:
             return redirect(request, f"{CONSOLE}/people/{made.id}", _("They have this role now."))
         return await show(request, person, link=link_of(request, token), linked=made)
@@ -264,11 +265,12 @@ def _person_page(team: Team) -> APIRouter:
 
 def link_of(request: Request, token: str) -> str:
     """The address of a link, as the browser that asks names this gateway."""
-    return str(request.url.replace(path=f"{CONSOLE}/set-up", query=f"link={token}", fragment=""))
+    # The browser's own word for where it is: a proxy before us may have another scheme.
+    return links.address(request.headers.get("origin") or str(request.base_url), token)
 
 
 def _role(name: str) -> Role:
     try:
         return Role(name)
     except ValueError as error:
-        raise RequestInvalid(f"A role is one of {', '.join(Role)}.", param="role") from error
+        raise RequestInvalid(_("A role is agent, editor or admin."), param="role") from error

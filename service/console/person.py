@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from service.console.said import Said, _
 from service.errors import Forbidden
 
 EVERY = "*"
@@ -16,9 +17,9 @@ class Role(StrEnum):
     """What a person may do in a brand; each role includes those before it."""
 
     AGENT = "agent"
-    """Reads and answers conversations, sees why an answer is what it is."""
+    """Reads and answers conversations, compares voices, sees why an answer is what it is."""
     EDITOR = "editor"
-    """Corrects, edits knowledge, compares voices."""
+    """Corrects, edits knowledge."""
     ADMIN = "admin"
     """Lets an adapter speak, invites people, overrides."""
 
@@ -56,8 +57,10 @@ class Person:
     def must(self, role: Role, brand: str | None = None) -> None:
         """Raise Forbidden unless they may."""
         if not self.may(role, brand):
-            where = f"in {brand}" if brand else "in any brand"
-            raise Forbidden(f"This needs the role {role.value} {where}. Ask an admin for it.")
+            if brand is None:
+                raise Forbidden(Said(_("This needs the role %(role)s. Ask an admin for it."), role=role.value))
+            text = _("This needs the role %(role)s in %(brand)s. Ask an admin for it.")
+            raise Forbidden(Said(text, role=role.value, brand=brand))
 
     def only(self, role: Role, known: Mapping[str, object]) -> tuple[str, ...] | None:
         """What a list is narrowed to: None for whoever has this role in all brands."""

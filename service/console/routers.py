@@ -7,16 +7,27 @@ from fastapi.responses import RedirectResponse, Response
 
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
+from service.console.bench import voice_bench_router
+from service.console.canned import canned_router
 from service.console.changes import changes_router
 from service.console.corrections import corrections_router
+from service.console.inbox import inbox_router
+from service.console.inspector import inspector_router
+from service.console.lint import lint_router
+from service.console.overview import overview_router
 from service.console.own import own_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
 from service.console.people import people_router
+from service.console.said import _
 from service.console.sign_in import sign_in_router
+from service.console.training import training_router
+from service.console.unanswered import unanswered_router
+from service.people.lint import VoiceLint
 
 
 def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
     """The routers of all stories, pages and API."""
+    lint = VoiceLint(gateway.config.brands, gateway.home, gateway.executor)
     return (
         _shell(),
         sign_in_router(gateway),
@@ -24,7 +35,29 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         people_router(gateway),
         changes_router(gateway),
         corrections_router(gateway),
+        training_router(gateway),
+        lint_router(lint),
+        canned_router(gateway),
+        unanswered_router(gateway),
+        inbox_router(gateway, lint),
+        overview_router(gateway),
+        voice_bench_router(gateway),
+        inspector_router(gateway),
+        # The last one: it takes whatever is left.
+        _nowhere(),
     )
+
+
+def _nowhere() -> APIRouter:
+    """What no story knows, as a page."""
+    router = page_router()
+
+    @router.get("/{path:path}")
+    async def nowhere(path: str, request: Request, person: SignedIn) -> Response:  # noqa: ARG001
+        """The page that says so."""
+        return problem(request, 404, _("There is no such page."))
+
+    return router
 
 
 def install(app: FastAPI, gateway: Gateway) -> None:
@@ -53,6 +86,6 @@ def _shell() -> APIRouter:
     async def static(name: str, request: Request) -> Response:
         """Style sheets and scripts."""
         file = static_files().get(name)
-        return file.answer(request) if file else problem(request, 404, "There is no such file.")
+        return file.answer(request) if file else problem(request, 404, _("There is no such page."))
 
     return router

@@ -6,11 +6,10 @@ password or is disabled. Source: OWASP ASVS 5.0, chapter 7.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from service.console.accounts import person_of
 from service.console.person import Person
@@ -92,16 +91,3 @@ def end(connection: Connection, person: str, *, session: str | None = None, othe
     if other_than is not None:
         wanted = wanted.where(table.c.digest != other_than)
     return connection.execute(wanted).rowcount
-
-
-def forget_old(connection: Connection) -> int:
-    """Delete those that are over; returns how many."""
-    moment = now()
-    return connection.execute(
-        delete(table).where(or_(table.c.ends_at <= moment, table.c.seen_at <= moment - IDLE))
-    ).rowcount
-
-
-def cookie(*, secure: bool) -> Mapping[str, object]:
-    """How the token's cookie is set, besides name and value."""
-    return {"path": "/", "httponly": True, "secure": secure, "samesite": "lax", "max_age": int(LONGEST.total_seconds())}

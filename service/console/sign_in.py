@@ -14,7 +14,8 @@ from service.console import accounts, audit, lockout, passwords, sessions
 from service.console.access import CONSOLE, SignedIn, check_origin, is_secure
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.person import Person
-from service.console.words import LANGUAGES, language_of
+from service.console.said import told
+from service.console.words import LANGUAGES, language_of, words
 from service.errors import RequestInvalid, ServiceError
 from service.problems import status_of
 from service.storage.database import Database
@@ -100,7 +101,7 @@ def _refused(request: Request, wait_s: float, **typed: str) -> Response:
     _, seconds = gettext(None, request), int(wait_s) + 1
     trouble = _("Address or password is not right.")
     if wait_s:
-        trouble = _("Too many attempts. Wait %(seconds)s seconds, then try again.") % {"seconds": seconds}
+        trouble = _(lockout.WAIT) % {"seconds": seconds}
     status = 429 if wait_s else 401
     answer = render(request, None, "accounts/sign_in.html", status=status, trouble=trouble, **typed)
     if wait_s:
@@ -143,9 +144,10 @@ def _set_up_form(
     request: Request, link: accounts.Link, token: str, *, error: ServiceError | None = None, **typed: str
 ) -> Response:
     person: Person | None = link.account.as_person() if link.account else None
+    language = person.language if person else language_of(request.headers.get("accept-language", ""))
     return render(
         request, None, "accounts/set_up.html", status=status_of(error) if error else 200,
-        language=person.language if person else None, link=token, who=person, trouble=str(error) if error else "",
+        language=language, link=token, who=person, trouble=told(error, words(language).gettext) if error else "",
         shortest=passwords.SHORTEST, email=typed.get("email", ""), name=typed.get("name", ""),
     )  # fmt: skip
 

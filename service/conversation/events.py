@@ -62,6 +62,11 @@ class Reply:
     evidence: Mapping[str, object] = field(default_factory=dict)
     """Everything that explains the reply, JSON-serialisable."""
 
+    @property
+    def support(self) -> float | None:
+        """Of an answer: the score of its best citation, 0 to 1, and 0 where it has none."""
+        return max((one.score for one in self.citations), default=0.0) if self.outcome == "answered" else None
+
 
 TurnEvent = Status | Sentence | Token | Reply
 """A turn is any number of Status, Sentence and Token events and one last Reply."""

@@ -267,6 +267,7 @@ async def finish(
         "text": reply.text,
         "outcome": reply.outcome,
         "citations": citations_json(reply.citations),
+        "support": reply.support,
         "adapter_version": reply.adapter["version"],
         "prompt_tokens": reply.usage["prompt_tokens"],
         "completion_tokens": reply.usage["completion_tokens"],
@@ -377,6 +378,7 @@ async def evidence(db: Database, turn: str) -> dict[str, Any]:
         raise ConversationUnknown(f"There is no turn {turn!r}.")
     return {
         "turn": row.id,
+        "conversation": row.conversation_id,
         "brand": row.brand,
         "channel": row.channel,
         "question": row.question,

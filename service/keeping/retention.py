@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists
 from configs.brand import Brand
 from configs.home import Home
 from service.errors import ServiceError
-from service.keeping import attachments
+from service.keeping import attachments, sign_ins
 from service.storage import tombstones
 from service.storage.belonging import add, count_with_all, delete_with_all
 from service.storage.database import Database, now
@@ -97,6 +97,7 @@ async def run(db: Database, brands: Mapping[str, Brand], *, dry_run: bool = Fals
     if not dry_run:
         while await db.write(lambda connection: tombstones.sweep(connection, at), durable=False):
             continue
+        await db.write(lambda connection: sign_ins.sweep(connection, at), durable=False)
     return done
 
 

@@ -11,15 +11,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from service.conversation import files, takeover
 from service.conversation.house import House
-from service.conversation.takeover import Change, State
+from service.conversation.takeover import Change
 from service.conversation.wire import said_frame, state_frame, withheld_frame
 from service.errors import ConversationUnknown
+from service.people import listing
+from service.people.listing import ALL, Listing, Wanted, summary
 from service.storage.database import Database, now
-from service.storage.tables import conversations, handoffs, inbox, outbox, transitions, turns
+from service.storage.tables import conversations, feedback, handoffs, inbox, outbox, transitions, turns
 from service.turns.handover_rules import open_minutes
 from service.turns.hub import Hub
 
@@ -117,37 +119,9 @@ class Desk:
                 told += 1
         return told
 
-    async def listed(
-        self,
-        *,
-        brands: Sequence[str] | None = None,
-        state: State | None = None,
-        channel: str | None = None,
-        before: datetime | None = None,
-        limit: int = 50,
-    ) -> list[dict[str, Any]]:
-        """Conversations, those that changed hands or began last first.
-
-        Args:
-            brands: Of these brands only.
-            state: In this state only.
-            channel: On this channel only.
-            before: Only those that changed before this moment, for the next page.
-            limit: At most so many.
-        """
-        changed = func.coalesce(conversations.c.state_at, conversations.c.created_at)
-        query = select(conversations, changed.label("changed_at")).where(conversations.c.about.is_(None))
-        query = query.order_by(changed.desc()).limit(limit)
-        if brands is not None:
-            query = query.where(conversations.c.brand.in_(brands))
-        if channel:
-            query = query.where(conversations.c.channel == channel)
-        if state:
-            query = query.where(conversations.c.state == state)
-        if before:
-            query = query.where(changed < before)
-        rows = await self._db.read(lambda connection: connection.execute(query).all())
-        return [_summary(row) for row in rows]
+    async def listed(self, wanted: Wanted = ALL, *, cursor: str | None = None, limit: int = 50) -> Listing:
+        """Conversations, those in which something was said last first; see `listing.listed`."""
+        return await self._db.read(lambda connection: listing.listed(connection, wanted, cursor=cursor, limit=limit))
 
     async def shown(self, conversation: str) -> dict[str, Any]:
         """A conversation with who said what, its hand-overs, notes and changes of hands.
@@ -180,18 +154,11 @@ class Desk:
             self._wake()
 
 
-def _summary(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "brand": row.brand,
-        "channel": row.channel,
-        "account": row.account,
-        "state": row.state,
-        "owner": row.owner,
-        "since": (row.state_at or row.created_at).isoformat(),
-        "created_at": row.created_at.isoformat(),
-        "identity": row.identity,
-    }
+# Without the evidence, which is long and shown elsewhere.
+_SAID = (
+    *(turns.c.id, turns.c.number, turns.c.question, turns.c.text, turns.c.state, turns.c.outcome, turns.c.support),
+    *(turns.c.citations, turns.c.author, turns.c.created_at, turns.c.finished_at),
+)
 
 
 def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
@@ -200,8 +167,9 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
         return None
     mine = turns.c.conversation_id == conversation
     said = (
-        select(turns, outbox.c.state.label("delivery"))
+        select(*_SAID, outbox.c.state.label("delivery"), feedback.c.value.label("thumb"))
         .outerjoin(outbox, outbox.c.turn_id == turns.c.id)
+        .outerjoin(feedback, feedback.c.turn_id == turns.c.id)
         .where(mine)
         .order_by(turns.c.number.desc())
         .limit(SHOWN_TURNS)
@@ -214,7 +182,7 @@ def _read(connection: Connection, conversation: str) -> dict[str, Any] | None:
     changes = connection.execute(moved).all()
     sent, unread = files.by_turn(connection, conversation), files.by_message(connection, conversation)
     return {
-        **_summary(about),
+        **summary(about),
         "messages": [
             *(line for row in reversed(connection.execute(said).all()) for line in _lines(row, sent)),
             *(
@@ -262,6 +230,8 @@ def _lines(row: Row[Any], sent: Mapping[str, Sequence[Any]]) -> Sequence[dict[st
                 name=row.author,
                 state=state,
                 outcome=row.outcome,
+                support=row.support,
+                thumb=row.thumb,
                 sources=[f"{one['title']} ({one['document']})" for one in row.citations or ()],
             )
         )
@@ -270,5 +240,5 @@ def _lines(row: Row[Any], sent: Mapping[str, Sequence[Any]]) -> Sequence[dict[st
 
 def _line(who: str, text: str, at: datetime, **more: Any) -> dict[str, Any]:
     blank: dict[str, Any] = {"turn": None, "name": None, "state": None, "outcome": None, "sources": []}
-    blank["files"] = ()
+    blank |= {"support": None, "thumb": None, "files": ()}
     return {"from": who, "text": text, "at": at.isoformat(), **blank, **more}

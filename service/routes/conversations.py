@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from configs.brand import FileKind
 from service.bootstrap import Gateway
 from service.console.access import Agent, Role, speaks_as
 from service.conversation.takeover import Change, State
+from service.people.listing import LOW_SUPPORT, Sign, Wanted
 from service.problems import Problem
 
 Id = Annotated[str, Path(description="The conversation's id.", max_length=64)]
@@ -52,6 +53,23 @@ class FileShown(BaseModel):
     size: int = Field(description="In bytes.")
 
 
+class LastWords(BaseModel):
+    """What was said last."""
+
+    from_: Literal["customer", "bot", "person"] = Field(alias="from")
+    name: str | None = Field(description="The person's.")
+    text: str = Field(description="Its beginning.")
+
+
+class InList(Listed):
+    """A conversation in a list, with what makes it worth a look."""
+
+    last_at: datetime = Field(description="When the last message came, or the last turn began.")
+    last: LastWords | None
+    signs: list[Sign] = Field(description="What is amiss with it; the filter `sign` says what each means.")
+    reason: str | None = Field(description="Why it was handed over, while that is open.")
+
+
 class Line(BaseModel):
     """Something that was said."""
 
@@ -62,6 +80,8 @@ class Line(BaseModel):
     turn: str | None = Field(description="`/v1/turns/{turn}` explains a bot's; null for what waits to be taken up.")
     state: str | None = Field(description="Of what was said to the customer: that of its delivery, or `withheld`.")
     outcome: str | None
+    support: float | None = Field(description="Of a bot's answer: the score of its best source, 0 to 1.")
+    thumb: Literal["up", "down"] | None = Field(description="The customer's.")
     sources: list[str] = Field(description="What a bot's answer rests on.")
     files: list[FileShown] = Field(description="What a customer sent along.")
 
@@ -107,7 +127,8 @@ class Shown(Listed):
 class Page(BaseModel):
     """Conversations."""
 
-    conversations: list[Listed]
+    conversations: list[InList]
+    next: str | None = Field(description="The `cursor` of the next page; null where this is the last.")
 
 
 class Act(BaseModel):
@@ -155,6 +176,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+SIGN = (
+    "Only those of which all that is named holds. `unanswered`: it waits for a person, or who has it owes an "
+    f"answer; `refused`: the bot refused a question; `low_support`: the best source of an answer scored below "
+    f"{LOW_SUPPORT}; `thumbs_down`: the customer rated an answer so; `handed_off`: it was handed over once."
+)
+
+
 def conversations_router(gateway: Gateway) -> APIRouter:
     """The routes below `/v1/conversations`."""
     router = APIRouter(prefix="/v1/conversations", tags=["Conversations"], responses=ERRORS)
@@ -165,16 +193,18 @@ def conversations_router(gateway: Gateway) -> APIRouter:
         person: Agent,
         brand: str | None = None,
         state: State | None = None,
-        channel: str | None = None,
-        before: Annotated[
-            AwareDatetime | None, Query(description="For the next page: `since` of the last one.")
-        ] = None,
+        channel: Annotated[str | None, Query(description="`web` is the widget.")] = None,
+        sign: Annotated[list[Sign], Query(description=SIGN)] = [],  # noqa: B006
+        owner: Annotated[str | None, Query(description="The person who has it.", max_length=100)] = None,
+        text: Annotated[str, Query(description="Said by either side, in any case.", max_length=200)] = "",
+        cursor: Annotated[str | None, Query(description="`next` of the page before.", max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Any:
-        """Conversations, those that changed hands or began last first."""
+        """Conversations of the brands that one is an agent of, those in which something was said last first."""
         brands = (brand,) if brand else person.only(Role.AGENT, gateway.config.brands)
-        found = await desk.listed(brands=brands, state=state, channel=channel, before=before, limit=limit)
-        return {"conversations": found}
+        wanted = Wanted(brands, state, channel, owner, sign, text)
+        found = await desk.listed(wanted, cursor=cursor, limit=limit)
+        return {"conversations": found.conversations, "next": found.next}
 
     @router.get("/{conversation}", response_model=Shown)
     async def shown(_: Agent, conversation: Id) -> Any:

@@ -352,7 +352,9 @@ def _serve(config: Config, home: Home, stages: Stages, work: Work[T] | None) -> 
             await gateway.voices.warm(config.brands)
             stage.detail = f"vLLM with {_speaking(config, home)}"
         if work is None:
-            _tell_ready(config, stages, url)
+            from service.console.links import first
+
+            _tell_ready(config, stages, url, await first(gateway.db, url))
         else:
             keys = config.service.service.api_keys
             raise _Done(await work(url, read_secret(keys, os.environ).split(",")[0].strip() if keys else None))
@@ -385,13 +387,16 @@ async def _ask(
     return answers
 
 
-def _tell_ready(config: Config, stages: Stages, url: str) -> None:
+def _tell_ready(config: Config, stages: Stages, url: str, set_up: str | None) -> None:
     seconds = time.monotonic() - stages.began
     stages.say("")
     stages.say(f"ready after {seconds:.0f} s: {url}")
     for name, brand in config.brands.items():
         stages.say(f"  {brand.display_name:20} {url}/shop/{name}")
     stages.say(f"  {'bench':20} {url}/bench")
+    stages.say(f"  {'console':20} {set_up or url + '/console'}")
+    if set_up:
+        stages.say(f"  {'':20} (makes you its admin; works once, for a day)")
     stages.say(f"  {'interface':20} {url}/docs")
     stages.say("Ctrl-C stops everything.")
 

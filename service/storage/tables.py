@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -35,6 +36,7 @@ _RUNNING = text("state = 'running'")
 _HELD = text("state IN ('waiting', 'person')")
 _UNTOLD = text("notified_at IS NULL")
 _AT_WORK = text("gateway IS NOT NULL")
+_REFUSED = text("outcome = 'refused'")
 _IDENTIFIED = text("identity IS NOT NULL")
 
 
@@ -117,9 +119,14 @@ turns = Table(
     # Of a person's message: their name, and the id that its sender gave it.
     Column("author", String(100)),
     Column("author_key", String(100)),
+    # Of an answer: the score of its best citation, 0 to 1; 0 where it has none.
+    Column("support", Float),
+    # Of questions that nobody answered yet; see `service.people.unanswered`.
+    Index("ix_turns_refused", "created_at", sqlite_where=_REFUSED, postgresql_where=_REFUSED),
     Index("ix_turns_author_key", "conversation_id", "author_key", unique=True),
     UniqueConstraint("conversation_id", "number"),
-    Index("ix_turns_created_at", "created_at", "id"),
+    # With all that a walk from the newest turn back must know, so that it reads no rows; see `service.people.listing`.
+    Index("ix_turns_created_at", "created_at", "id", "conversation_id", "number"),
     # Of the few that run, so that a lane finds its own at once in the longest conversation.
     Index("ix_turns_running", "conversation_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
 )
@@ -281,6 +288,27 @@ tombstones = Table(
     Column("digest", String(64), primary_key=True),
     Column("until", Utc, nullable=False),
     Index("ix_tombstones_until", "until"),
+)
+# Refused questions that somebody has seen to: by a page that answers them, or because no page ever will.
+settled_questions = Table(
+    "settled_questions",
+    metadata,
+    Column("turn_id", ForeignKey("turns.id"), primary_key=True),
+    Column("by", String(100), nullable=False),
+    Column("at", Utc, nullable=False),
+    # Of the knowledge base; none where the question was set aside.
+    Column("document", String(300)),
+)
+canned_replies = Table(
+    "canned_replies",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("title", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("changed_by", String(100), nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    UniqueConstraint("brand", "title"),
 )
 transitions = Table(
     "transitions",

@@ -20,6 +20,7 @@ from typing import Any
 
 from configs.base_manifest import base_folder
 from configs.brand import Brand
+from configs.cases import case_files
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import configs_folder, load_config
@@ -110,8 +111,8 @@ def _options(arguments: argparse.Namespace, environment: Mapping[str, str]) -> O
     if arguments.brand is None:
         return options
     _, brand = configured(arguments.brand, environment)
-    if brand.questions is not None and brand.questions.is_file():
-        evaluation += evaluation_questions(brand.questions)
+    for path in case_files(brand, home):
+        evaluation += evaluation_questions(path)
     return replace(
         options,
         language=brand.language,

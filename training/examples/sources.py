@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.brand import Brand
+from configs.cases import added_files
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config, configs_folder, load_config
@@ -81,16 +82,15 @@ class Source:
         """The conversations that a recipe with this `data` learns from."""
         return (*self.conversations, *self.corrections) if data.corrections else self.conversations
 
-    def corrected_questions(self) -> tuple[Question, ...]:
-        """Held-out questions that came from corrections; without those that some conversation teaches.
+    def added_questions(self) -> tuple[Question, ...]:
+        """Held-out questions that people added; without those that some conversation teaches.
 
         Raises:
             DataInvalid: They cannot be read.
         """
-        path = self.home.corrections(self.brand.name).questions
-        if not path.is_file():
+        held = [one for path in added_files(self.brand, self.home) for one in read_questions(path)]
+        if not held:
             return ()
-        held = read_questions(path)
         taught = near_any([one.question for one in held], asked((*self.conversations, *self.corrections)))
         return tuple(one for place, one in enumerate(held) if place not in taught)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.brand import Brand
+from configs.cases import case_files
 from configs.home import Home
 from retrieval.brand_search import open_search
 from retrieval.encoder import Encoder, OnnxEncoder
@@ -125,7 +126,7 @@ class Desk:
                 f"the knowledge base of {name!r} is empty, so that there is nothing to write about; "
                 f"run `brandvoice kb add --brand {name}`"
             )
-        files = [*against, *([brand.questions] if brand.questions is not None and brand.questions.is_file() else [])]
+        files = [*against, *case_files(brand, home)]
         there = brand.conversations is not None and brand.conversations.is_file()
         own = read_conversations(brand.conversations) if there and brand.conversations else ()
         return cls(

@@ -30,7 +30,7 @@ def conversations_list(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """List conversations, those that changed hands or began last first."""
+    """List conversations, those in which something was said last first."""
     from service.cli.people import run_list
 
     run_list(brand, state, channel, limit=limit, url=url, as_json=json)

@@ -32,7 +32,7 @@ class Transcript {
       if (signature !== entry.signature) {
         const active = this.list.getRootNode().activeElement;
         const focused = entry.node.contains(active) ? active.dataset.key : null;
-        entry.node.replaceChildren(...draw(entry.shown).filter(Boolean));
+        this.put(entry.node, draw(entry.shown).filter(Boolean));
         entry.signature = signature;
         entry.shown = turns.find((turn) => turn.turn === key)?.sentences.length ?? 0;
         if (focused) entry.node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
@@ -40,6 +40,16 @@ class Transcript {
       if (entry.node === cursor) cursor = cursor.nextSibling;
       else this.list.insertBefore(entry.node, cursor);
     }
+  }
+  /** What stays last is not taken out meanwhile: a button that goes between press and release loses the click. */
+  put(node, children) {
+    const last = children.at(-1);
+    if (!last || last !== node.lastChild) {
+      node.replaceChildren(...children);
+      return;
+    }
+    while (node.firstChild !== last) node.firstChild.remove();
+    last.before(...children.slice(0, -1));
   }
   act(key, words, onclick) {
     return h('button', { type: 'button', class: 'act', 'data-key': key, onclick }, words);
@@ -68,17 +78,22 @@ class Transcript {
     const unread = turn.files.length && turn.question && turn.state === 'done' && turn.outcome !== 'handed_off';
     const nodes = [this.drawQuestion(turn.question), this.drawFiles(turn.files),
       unread && h('div', { class: 'note' }, WORDS.filesForPeople), this.drawAnswer(turn, name, shown)];
-    if (isRunning(turn)) {
-      nodes.push(h('div', { class: 'typing' },
-        h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')),
-        h('span', {}, WORDS[turn.status] ?? WORDS.searching),
-        turn.turn && this.act('stop', WORDS.stop, () => this.actions.stop(turn.turn))));
-    } else if (turn.state === 'failed') {
+    if (isRunning(turn)) nodes.push(this.drawTyping(turn));
+    else if (turn.state === 'failed') {
       nodes.push(h('div', { class: 'message trouble', dir: 'auto' }, turn.error?.message || WORDS.failed),
         newest && turn.question && turn.error?.code !== 'gave_up' && h('div', { class: 'note' }, this.act('retry', WORDS.retry, () => this.actions.say(turn.question))));
     } else if (turn.state === 'done' && asked) nodes.push(...this.drawFoot(turn, vote, newest));
     else nodes.push(h('div', { class: asked ? 'foot mine' : 'foot' }, this.drawTime(turn)));
     return nodes;
+  }
+  /** The same one for as long as it says the same, though the answer above it grows many times a second. */
+  drawTyping(turn) {
+    const words = WORDS[turn.status] ?? WORDS.searching;
+    const before = this.drawn.get(turn.turn)?.node.lastChild;
+    if (before?.dataset.says === words) return before;
+    return h('div', { class: 'typing', 'data-says': words },
+      h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), h('span', {}, words),
+      turn.turn && this.act('stop', WORDS.stop, () => this.actions.stop(turn.turn)));
   }
   drawAnswer(turn, name, shown) {
     const pieces = this.piecesOf(turn, shown);

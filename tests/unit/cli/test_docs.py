@@ -30,6 +30,7 @@ ISSUE = {
     "outbox ": ("list", "replay"),
     "conversations ": ("close", "list", "note", "return", "say", "show", "take"),
     "handoffs ": ("list",),
+    "people ": ("disable", "enable", "invite", "list", "reset"),
     "voice ": ("score", "profile"),
     "config ": ("show", "check"),
 }

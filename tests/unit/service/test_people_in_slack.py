@@ -161,7 +161,9 @@ async def test_a_hand_over_is_a_thread_in_which_a_person_answers_and_the_bot_spe
     assert len(team.thread()) == said
     whole = await team.desk.shown(conversation)
     assert [one["text"] for one in whole["notes"]] == ["calls back"]
-    assert [one["id"] for one in await team.desk.listed()] == [conversation], "a thread is no conversation to answer"
+    assert [one["id"] for one in (await team.desk.listed()).conversations] == [conversation], (
+        "a thread is no conversation to answer"
+    )
     assert {one.get("thread_ts", team.root_ts) for one in team.posts()} == {team.root_ts}
 
 

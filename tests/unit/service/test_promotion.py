@@ -52,7 +52,7 @@ def judged(home: Home, brand: Brand, **changes: object) -> None:
             candidate=Judged(version="next", weights_sha256=weights),
             current=Judged(version=SHIPPED, weights_sha256=weights),
             base_sha256=BASE,
-            questions_sha256=questions_sha256(brand),
+            questions_sha256=questions_sha256(brand, home),
             gate_sha256=gate_sha256(brand.gate),
         ),
         knowledge_version="k",

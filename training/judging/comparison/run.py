@@ -82,7 +82,7 @@ def compare(request: Request, environment: Mapping[str, str], progress: Progress
         raise RecipeInvalid(
             f"the brand {brand.name!r} has no held-out questions to compare on; set `questions` in its YAML"
         )
-    questions = _spread([*read_questions(brand.questions), *source.corrected_questions()], request.limit)
+    questions = _spread([*read_questions(brand.questions), *source.added_questions()], request.limit)
     key = environment.get("BRANDVOICE_API_KEY")
     current = _speaking(request, key)
     if current == request.candidate:

@@ -5,7 +5,9 @@
     for (const time of root.querySelectorAll("time[data-local]")) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
-      const language = document.documentElement.lang;
+      const page = document.documentElement.lang;
+      // Of the reader's own kinds of this language: 26 Nov is Nov 26 elsewhere.
+      const language = navigator.languages.find((one) => one.split("-")[0] === page.split("-")[0]) ?? page;
       time.title = time.textContent;
       time.textContent = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(at);
       time.removeAttribute("data-local");

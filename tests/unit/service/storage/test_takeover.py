@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -354,19 +353,6 @@ async def test_notes_are_private(db: Database, desk: Desk) -> None:
     assert [(one["by"], one["text"]) for one in shown["notes"]] == [("Anna", "Is a friend of the house.")]
     assert shown["changes"] == []
     assert "friend" not in str(await conversations.transcript(db, conversation))
-
-
-async def test_lists_are_filtered_and_paged(db: Database, desk: Desk) -> None:
-    for number, key in enumerate("abc"):
-        await inbox.accept(db, BRAND, message(f"m{number}", key=key))
-    first, second, third = await desk.listed()
-    await desk.take(third["id"], by="Anna")
-    assert [one["id"] for one in await desk.listed(state="person")] == [third["id"]]
-    assert [one["id"] for one in await desk.listed()] == [third["id"], first["id"], second["id"]]
-    (page,) = await desk.listed(limit=1, brands=(BRAND,), channel="slack")
-    rest = await desk.listed(before=datetime.fromisoformat(page["since"]))
-    assert [one["id"] for one in rest] == [first["id"], second["id"]]
-    assert await desk.listed(brands=("other",)) == await desk.listed(channel="web") == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "bot", "Customer", "x" * 101])

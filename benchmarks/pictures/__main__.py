@@ -1,0 +1,108 @@
+"""Take the pictures: `make pictures`, or `python -m benchmarks.pictures [page ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.pictures import data
+from benchmarks.pictures.stage import ROOT, Stage, staged
+from service.console.sessions import COOKIE
+
+FOLDER = ROOT / "docs" / "images" / "console"
+SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# Without these a browser without a network looks up its maker's hosts at every start.
+QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-background-networking")
+Step = Callable[[Page], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One page."""
+
+    name: str
+    path: str
+    then: Step | None = None
+    """What is done before the picture is taken."""
+    signed_in: bool = True
+
+
+def follow(selector: str) -> Step:
+    """Open what the first such link leads to."""
+
+    def step(page: Page) -> None:
+        page.goto(str(page.locator(selector).first.evaluate("link => link.href")))
+
+    return step
+
+
+SHOTS = (
+    Shot("set-up", "/console/set-up", signed_in=False),
+    Shot("sign-in", "/console/sign-in", signed_in=False),
+    Shot("inbox", "/console/inbox?brand=velmora"),
+    Shot("unanswered", "/console/inbox/unanswered?brand=velmora"),
+    Shot("corrections", "/console/corrections"),
+    Shot("overview", "/console/overview"),
+    Shot("people", "/console/people"),
+    Shot("person", "/console/people", follow("tbody th a")),
+    Shot("changes", "/console/changes"),
+    Shot("account", "/console/account"),
+)
+
+
+def main() -> None:
+    """Start a gateway, fill it, and go through the pages."""
+    parser = argparse.ArgumentParser(description="Pictures of the console's pages, both themes, desktop and phone.")
+    parser.add_argument("names", nargs="*", help=f"only these: {', '.join(shot.name for shot in SHOTS)}")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "models").symlink_to((ROOT / "var" / "models").resolve())
+        with staged(home, knowledge=True) as stage, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(QUIET))
+            token = ""
+            # The first ones before anybody is there: they show the set-up link.
+            for shot in sorted(SHOTS, key=lambda one: one.signed_in):
+                if shot.signed_in and not token:
+                    token = stage.write(data.fill)
+                if not given.names or shot.name in given.names:
+                    take(browser, stage, shot, token, given.out)
+            browser.close()
+
+
+def take(browser: Browser, stage: Stage, shot: Shot, token: str, out: Path) -> None:
+    """A page in each size and theme."""
+    for size, (width, height) in SIZES.items():
+        for theme in THEMES:
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce",
+                locale="en-GB", timezone_id="UTC",
+            )  # fmt: skip
+            if shot.signed_in:
+                context.add_cookies([{"name": COOKIE, "value": token, "url": stage.url}])
+            page = context.new_page()
+            path = shot.path
+            if shot.name == "set-up":
+                path = (stage.set_up or "").removeprefix(stage.url)
+            page.goto(stage.url + path)
+            if shot.then is not None:
+                shot.then(page)
+            page.wait_for_load_state("networkidle")
+            target = out / f"{shot.name}-{size}-{theme}.png"
+            page.screenshot(path=target, full_page=True)
+            print(target.relative_to(out), f"{target.stat().st_size / 1024:.0f} kB")
+            context.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The console as its people have it, in a real browser: from the first link to a role that is refused, both themes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from benchmarks.pictures import data
+from benchmarks.pictures.stage import Stage, staged
+from service.console.sessions import COOKIE
+from tests.e2e.conftest import with_models
+from tests.e2e.test_widget import QUIET
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; try: apt-get install chromium"),
+]
+PASSWORD = "four words do well"
+SIZES = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
+PAGES = (
+    "/console/sign-in", "/console/overview", "/console/people", "/console/changes", "/console/account",
+    "/console/nowhere-at-all",
+)  # fmt: skip
+WATCH = """
+window.refused = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.refused.push(event.violatedDirective + " " + event.blockedURI);
+});
+"""
+SMALL = """() => [...document.querySelectorAll("a:not(.skip), button, input:not([type=hidden]), select, summary")]
+  .map((one) => [one, one.getBoundingClientRect(), getComputedStyle(one).display])
+  .filter(([, box, shown]) => box.width && shown !== "inline" && (box.width < 24 || box.height < 24))
+  .map(([one]) => one.outerHTML)"""
+"""Targets below 24 pixels; links in a line of text may be as high as the line (WCAG 2.2, 2.5.8)."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(with_models(tmp_path_factory.mktemp("console"))) as one:
+        yield one
+
+
+class Desk:
+    """Opens pages, and notes what the browser refused, what scripts threw and who else was asked."""
+
+    def __init__(self, browser: Browser, stage: Stage) -> None:
+        self._browser = browser
+        self._stage = stage
+        self._contexts: list[BrowserContext] = []
+        self._pages: list[Page] = []
+        self.amiss: list[str] = []
+
+    def __call__(self, path: str = "/console", *, size: str = "desktop", theme: str = "light", token: str = "") -> Page:
+        context = self._browser.new_context(viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce")
+        self._contexts.append(context)
+        context.set_default_timeout(20_000)
+        context.add_init_script(WATCH)
+        context.on("request", self._note)
+        if token:
+            context.add_cookies([{"name": COOKIE, "value": token, "url": self._stage.url}])
+        page = context.new_page()
+        self._pages.append(page)
+        page.on("pageerror", lambda error: self.amiss.append(str(error)))
+        page.goto(path if path.startswith("http") else self._stage.url + path)
+        return page
+
+    def _note(self, request: object) -> None:
+        url: str = request.url  # type: ignore[attr-defined]
+        if not url.startswith((self._stage.url, "data:")):
+            self.amiss.append(url)
+
+    def close(self) -> None:
+        for page in self._pages:
+            self.amiss += page.evaluate("window.refused")
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def desk(browser: Browser, stage: Stage) -> Iterator[Desk]:
+    one = Desk(browser, stage)
+    yield one
+    one.close()
+    assert one.amiss == []
+
+
+def test_from_the_first_link_to_a_role_that_is_refused(desk: Desk, stage: Stage) -> None:
+    assert stage.set_up
+    boss = desk(stage.set_up)
+    expect(boss.get_by_role("heading", level=1)).to_have_text("Set the console up")
+    boss.get_by_label("Your name").fill("Anna")
+    boss.get_by_label("E-mail address").fill("anna@example.com")
+    boss.get_by_label("Password", exact=True).fill(PASSWORD)
+    boss.get_by_label("Password again").fill("something else altogether")
+    boss.get_by_role("button", name="Save and sign in").click()
+    expect(boss.get_by_role("alert").filter(has_text="differ")).to_be_visible()
+    expect(boss.get_by_label("Your name")).to_have_value("Anna")
+    boss.get_by_label("Password", exact=True).fill(PASSWORD)
+    boss.get_by_label("Password again").fill(PASSWORD)
+    boss.keyboard.press("Enter")
+    expect(boss.get_by_role("navigation", name="Pages").get_by_role("link", name="People")).to_be_visible()
+
+    boss.get_by_role("link", name="People").click()
+    boss.get_by_label("Name").fill("Budi")
+    boss.get_by_label("E-mail address").fill("budi@example.com")
+    boss.get_by_label("Brand").select_option("velmora")
+    boss.get_by_role("button", name="Invite", exact=True).click()
+    link = boss.get_by_label("Link").input_value()
+    assert link.startswith(f"{stage.url}/console/set-up?link=")
+
+    # The first link, used once, is over.
+    expect(desk(stage.set_up).get_by_role("heading", level=1)).to_have_text("Not found")
+    agent = desk(link)
+    agent.get_by_label("Password", exact=True).fill(PASSWORD)
+    agent.get_by_label("Password again").fill(PASSWORD)
+    agent.get_by_role("button", name="Save and sign in").click()
+    expect(agent.get_by_role("link", name="Budi")).to_be_visible()
+    expect(agent.get_by_role("link", name="People")).to_have_count(0)
+    agent.goto(f"{stage.url}/console/people")
+    expect(agent.get_by_role("heading", level=1)).to_have_text("You may not do this")
+
+    # In Indonesian, by keyboard alone.
+    agent.goto(f"{stage.url}/console/account")
+    agent.get_by_label("Language").focus()
+    agent.keyboard.type("Indonesia")
+    agent.keyboard.press("Tab")
+    agent.keyboard.press("Enter")
+    expect(agent.get_by_role("status")).to_contain_text("Akun Anda sudah diubah")
+
+    # Whoever is kept out is out at once, also in a page that is open.
+    boss.get_by_role("link", name="Budi").click()
+    boss.get_by_role("button", name="Keep out").click()
+    expect(boss.get_by_role("status")).to_contain_text("Budi cannot sign in any more")
+    agent.reload()
+    expect(agent).to_have_url(re.compile(r"/console/sign-in\?next=/console/account$"))
+    boss.get_by_role("link", name="Changes").click()
+    expect(boss.get_by_role("cell", name="person.disabled")).to_be_visible()
+    boss.get_by_role("button", name="Sign out").click()
+    expect(boss).to_have_url(f"{stage.url}/console/sign-in")
+    boss.go_back()
+    expect(boss.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, str]]:
+    with staged(with_models(tmp_path_factory.mktemp("filled"))) as one:
+        yield one, one.write(data.fill)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_nothing_stands_in_the_way_of_anybody(
+    browser: Browser, filled: tuple[Stage, str], theme: str, size: str
+) -> None:
+    stage, token = filled
+    desk = Desk(browser, stage)
+    # At the door nobody is signed in.
+    for path, seated in [(path, "" if path == "/console/sign-in" else token) for path in PAGES]:
+        page = desk(path, size=size, theme=theme, token=seated)
+        if path == "/console/people":
+            page.goto(page.get_by_role("link", name="Budi").evaluate("link => link.href"))
+        for details in page.locator("main details").all():
+            details.locator("summary").click()
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
+        small = page.evaluate(SMALL)
+        assert small == [], path
+    desk.close()
+    assert desk.amiss == []
+
+
+def test_the_menu_of_a_phone_opens_by_keyboard(browser: Browser, filled: tuple[Stage, str]) -> None:
+    stage, token = filled
+    desk = Desk(browser, stage)
+    page = desk("/console/overview", size="phone", token=token)
+    people = page.get_by_role("link", name="People")
+    expect(people).to_be_hidden()
+    page.locator(".menu summary").focus()
+    page.keyboard.press("Enter")
+    expect(people).to_be_visible()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('nav') !== null")
+    desk.close()
