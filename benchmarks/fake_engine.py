@@ -124,7 +124,8 @@ class Engine:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if at % len(WORDS) == 0 and at:
                 self.moments.append(time.monotonic())
-            if self.pace_s:
+            if self.pace_s or marks:
+                # Unpaced too, where an experiment runs beside it: a reply of 300 pieces would hold up its loop.
                 next_at += self.pace_s
                 await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         await send({"type": "http.response.body", "body": self._end, "more_body": False})
