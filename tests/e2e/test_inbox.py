@@ -335,7 +335,7 @@ def test_questions_that_were_refused_are_answered_by_a_page_and_a_case(desk: Des
     no_violations(agent)
     group.get_by_text("Write the answer").click()
     group.get_by_label("Title of the page").fill("Do you offer calligraphy lessons?")
-    group.get_by_label("Answer").fill("We offer calligraphy lessons of 90 minutes every Thursday.")
+    group.get_by_label("Answer", exact=True).fill("We offer calligraphy lessons of 90 minutes every Thursday.")
     group.get_by_label("What a right answer must contain").fill("90 minutes")
     picture(agent, "console-inbox-unanswered")
     no_violations(agent)

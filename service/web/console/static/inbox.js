@@ -60,14 +60,21 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (follows(event.detail.elt) && document.hidden) event.preventDefault();
   });
+  const lost = (is) => {
+    if (byId("offline")) byId("offline").hidden = !is;
+  };
+  for (const name of ["htmx:sendError", "htmx:responseError"]) {
+    document.addEventListener(name, ({ detail }) => {
+      if (follows(detail.elt)) lost(true);
+    });
+  }
   // A poll that failed must not speak up each time: one line says so, until one succeeds.
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (follows(detail.elt) && detail.xhr.status >= 400) detail.shouldSwap = false;
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    const offline = byId("offline");
     if (follows(detail.elt)) {
-      if (offline) offline.hidden = detail.successful;
+      if (detail.successful) lost(false);
     } else if (detail.successful && detail.elt.matches?.("form")) {
       byId("problem").replaceChildren();
     }

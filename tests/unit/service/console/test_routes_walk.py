@@ -5,7 +5,6 @@ A route that is not declared here, or that says nowhere what it needs, fails.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +14,11 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import BaseRoute
 
 from service.console.access import Needs
+from service.console.bench_runs import Asked, Bench
 from service.corrections.terms import Proposal, Who
 from service.security import ApiKeys
+from service.storage.database import now
+from service.storage.tables import training_jobs
 from tests.unit.service.console.seats import Browser, Role, admin, browser, seat
 from tests.unit.service.corrections.support import answered
 from tests.unit.service.test_gateway import KEY, SENDERS, Door, door, home, locked  # noqa: F401
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 OPEN = {
     "/": "the sample shops",
     "/shop/{brand}": "the sample shops",
-    "/bench": "a page without data; it asks for a key",
+    "/bench": "nobody any more: it leads to the console",
     "/widget.js": "the widget",
     "/static/{name}": "its pictures",
     "/static-offline-docs": "the description of the interface",
@@ -51,16 +53,18 @@ OPEN = {
 }
 """Routes that need no credentials, each with whom it is for."""
 LISTS = {
-    "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit", "/v1/overview",
-    "/console", "/console/people", "/console/changes", "/console/overview",
+    "/v1/conversations", "/v1/handoffs", "/v1/brands", "/v1/people", "/v1/audit",
+    "/console", "/console/people", "/console/changes",
+    "/v1/corrections", "/console/corrections", "/console/bench", "/console/inspector",
+    "/v1/training/jobs", "/console/training",
+    "/v1/overview", "/console/overview",
     "/v1/canned-replies", "/console/inbox", "/console/inbox/rows", "/console/inbox/canned", "/console/inbox/unanswered",
-    "/v1/corrections", "/console/corrections",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
 BODIES: dict[str, dict[str, Any]] = {
-    "/v1/canned-replies": {"brand": "velmora", "title": "T", "text": "T"},
-    "/v1/canned-replies/{reply}": {"title": "T", "text": "T"},
     "/v1/bench": {"brand": "velmora", "question": "How long may I return?"},
+    "/v1/bench/runs": {"brand": "velmora", "question": "How long may I return?", "contenders": ["base", "1"]},
+    "/v1/bench/runs/{run}/vote": {"best": "A"},
     "/v1/people": {"email": "x@example.com", "name": "X", "roles": {"velmora": "agent"}},
     "/v1/people/{who}/roles": {"roles": {"velmora": "admin"}},
     "/v1/conversations/{conversation}/messages": {"text": "Hello", "id": "1"},
@@ -70,15 +74,23 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/corrections/brands/{brand}/difference": {"document": "returns.md", "text": "x"},
     "/v1/corrections/{correction}": {"corrected": "x"},
     "/v1/corrections/{correction}/review": {"accepts": True},
+    "/v1/training/brands/{brand}/plan": {"recipe": "quick_cpu"},
+    "/v1/training/brands/{brand}/check": {"recipe": "quick_cpu"},
+    "/v1/training/brands/{brand}/jobs": {"recipe": "quick_cpu"},
+    "/v1/canned-replies": {"brand": "velmora", "title": "Hello", "text": "Hello"},
+    "/v1/canned-replies/{reply}": {"title": "Hello", "text": "Hello"},
+    "/v1/brands/{brand}/voice": {"text": "Hello"},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
 """What a route needs in its body so that nothing but the role can be wrong."""
 FORMS: dict[str, dict[str, str]] = {
+    "/console/bench": {"brand": "velmora", "question": "How long may I return?"},
+    "/console/bench/runs/{run}/vote": {"best": "A"},
+    "/console/inbox/canned": {"brand": "velmora", "title": "Hello", "text": "Hello"},
     "/console/inbox/lint": {"brand": "velmora", "text": "Hello"},
-    "/console/inbox/canned": {"brand": "velmora", "title": "T", "text": "T"},
-    "/console/inbox/unanswered/answer": {"brand": "velmora", "turn": "x"},
-    "/console/inbox/unanswered/set-aside": {"brand": "velmora", "turn": "x"},
+    "/console/inbox/unanswered/answer": {"brand": "velmora", "title": "Hello", "text": "Hello", "question": "Hello?"},
+    "/console/inbox/unanswered/set-aside": {"brand": "velmora", "turn": "1"},
     "/console/people": {"name": "X", "email": "x@example.com", "brand": "velmora", "role": "agent"},
     "/console/people/{who}/roles": {"brand": "velmora", "role": "admin"},
 }
@@ -104,7 +116,7 @@ def methods(route: BaseRoute) -> list[str]:
 
 def ask(one: Browser, route: APIRoute, method: str, world: dict[str, str], **more: Any) -> Any:
     """One request, complete but for the right to make it."""
-    path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: world[found[1]], route.path)
+    path = route.path.replace(":path}", "}").format(**world)
     if method != "GET":
         if route.path.startswith("/console"):
             more["data"] = FORMS.get(route.path, {})
@@ -130,8 +142,6 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
     conversation = listed[0]["id"]
     said = {"by": "Anna", "text": "Hello", "id": "first"}
     done = locked.client.post(f"/v1/conversations/{conversation}/messages", json=said, headers=key).json()
-    written = {"brand": "velmora", "title": "Returns", "text": "Within 30 days."}
-    reply = locked.client.post("/v1/canned-replies", json=written, headers=key).json()["id"]
     colleague = seat(locked, {"velmora": Role.AGENT}, "dewi@example.com")
     return {
         "brand": "velmora",
@@ -141,9 +151,12 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
         "version": "1",
         "model": "velmora",
         "path": "nowhere",
-        "reply": reply,
         "who": colleague.get("/v1/me").json()["id"],
         "correction": corrected(locked),
+        "run": compared(locked),
+        "letter": "A",
+        "job": trained(locked),
+        "reply": canned(locked),
     }
 
 
@@ -155,6 +168,35 @@ def corrected(door: Door) -> str:  # noqa: F811
     proposal = Proposal(turn, "refusal", Who("Dewi"), corrected="We regret.")
     one: str = portal.call(door.gateway.corrections.propose, proposal).id
     return one
+
+
+def compared(door: Door) -> str:  # noqa: F811
+    """A run of the bench that nobody has answered yet."""
+    bench = Bench(door.gateway.db, door.gateway.pipeline, lambda *_: {})
+    asked = Asked(door.gateway.config.brands["velmora"], "How long may I return?", ("base", "1"), "dewi", blind=True)
+    portal = door.client.portal
+    assert portal is not None
+    return str(portal.call(bench.begin, asked)[0])
+
+
+def trained(door: Door) -> str:  # noqa: F811
+    """A training that is over."""
+    row = {
+        "id": "job1", "brand": "velmora", "state": "done", "step": "train", "choice": {"recipe": "quick_cpu"},
+        "data": {}, "host": "here", "started_by": "Dewi", "started_at": now(), "attempt_at": now(),
+    }  # fmt: skip
+    portal = door.client.portal
+    assert portal is not None
+    portal.call(door.gateway.db.write, lambda connection: connection.execute(training_jobs.insert(), row))
+    return "job1"
+
+
+def canned(door: Door) -> str:  # noqa: F811
+    """A reply that the team keeps."""
+    wanted = {"brand": "velmora", "title": "Hours", "text": "We are here from nine."}
+    kept = door.client.post("/v1/canned-replies", json=wanted, headers={"Authorization": f"Bearer {KEY}"})
+    assert kept.status_code == 201, kept.text
+    return str(kept.json()["id"])
 
 
 def routes(door: Door) -> list[BaseRoute]:  # noqa: F811
