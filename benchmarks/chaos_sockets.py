@@ -16,8 +16,6 @@ import contextlib
 import os
 import platform
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,8 +31,9 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.fake_engine import Engine
+from benchmarks.gateway_under_test import WIDE, Gateway, Life, configured
 from benchmarks.goals import Goal, at_most, goal_table
-from configs.load import load_config
 from service.engines.process import free_port
 
 BRAND = "velmora"
@@ -313,73 +312,34 @@ async def compare(visitor: Visitor, said: int) -> tuple[int, int, int]:
     return missing, doubled, differs
 
 
-class Gateway:
-    """A gateway process with an engine beside it, on one database."""
-
-    def __init__(self, folder: Path, home: str, check: str) -> None:
-        self.engine_port, self.port = free_port(), free_port()
-        self._log = (folder / "gateway.log").open("ab")
-        self._command = [sys.executable, "-m", "benchmarks.gateway_under_test"]
-        self._command += ["--engine", f"http://127.0.0.1:{self.engine_port}", "--port", str(self.port)]
-        self._command += ["--check", check, "--home", home, "--database", f"sqlite:///{folder}/chaos.db"]
-        engine = [sys.executable, "-m", "uvicorn", "benchmarks.fake_engine:app", "--log-level", "error"]
-        engine += ["--no-access-log", "--port", str(self.engine_port)]
-        pace = {"FAKE_TOKENS": "40", "FAKE_PACE_MS": "5"}
-        self._processes = [subprocess.Popen(engine, env=os.environ | pace, stdout=self._log, stderr=self._log)]
-        self._start()
-
-    def _start(self) -> None:
-        self._processes.append(subprocess.Popen(self._command, stdout=self._log, stderr=self._log))
-
-    async def up(self) -> None:
-        """Wait until it answers."""
-        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-            while True:
-                with contextlib.suppress(aiohttp.ClientError, OSError):
-                    async with session.get(f"http://127.0.0.1:{self.port}/livez") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.05)
-
-    async def restart(self, how: signal.Signals) -> None:
-        """End it, as the signal says, and start it anew."""
-        process = self._processes.pop()
-        process.send_signal(how)
-        await asyncio.to_thread(process.wait, 40)
-        self._start()
-        await self.up()
-
-    def stop(self) -> None:
-        """End both."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        self._log.close()
-
-
-async def run(cuts: int, kills: int, seed: int, home: str, check: str) -> Found:
+async def run(cuts: int, kills: int, seed: int, home: Path, check: str) -> Found:
     """One storm."""
-    site_key = load_config(Path("configs"), {}).brands[BRAND].widget.site_key
     since = time.monotonic()
+    engine = Engine(tokens=40, pace_s=0.005)
+    await engine.start()
     with tempfile.TemporaryDirectory() as folder:
-        gateway = Gateway(Path(folder), home, check)
-        try:
-            await gateway.up()
-            line = Line(gateway.port, random.Random(seed))  # noqa: S311 - chaos, not a secret
-            moments = {(number + 1) * cuts // (kills + 1): number for number in range(kills)}
+        database = f"sqlite:///{folder}/chaos.db"
+        life = Life(home, free_port(), engine.url, database, check=check, encoder="real", settings=WIDE)
+        site_key = configured(life).brands[BRAND].widget.site_key
+        line = Line(life.port, random.Random(seed))  # noqa: S311 - chaos, not a secret
+        moments = {(number + 1) * cuts // (kills + 1): number for number in range(kills)}
+        async with aiohttp.ClientSession() as session, line.open():
+            gateway = Gateway(life, session, Path(folder) / "gateway.log")
 
-            def at_cut(number: int) -> Any:
-                if number not in moments:
-                    return None
-                # By turns as a crash and as an operator does it.
-                return gateway.restart((signal.SIGKILL, signal.SIGTERM)[moments[number] % 2])
+            async def at_cut(number: int) -> None:
+                if number in moments:
+                    # By turns as a crash and as an operator does it.
+                    await gateway.end(kindly=moments[number] % 2 == 1)
+                    await gateway.begin()
 
-            async with line.open():
+            try:
+                await gateway.begin()
                 visitor = Visitor(lambda: f"http://127.0.0.1:{line.port}", site_key)
                 said = await storm(line, visitor, cuts=cuts, gap_s=0.02, at_cut=at_cut)
                 missing, doubled, differs = await compare(visitor, said)
-        finally:
-            gateway.stop()
+            finally:
+                await gateway.end()
+                await engine.stop()
     seconds = time.monotonic() - since
     return Found(
         said, line.cuts, kills, missing, doubled, differs, visitor.resumed, visitor.welcomes, line.down, seconds
@@ -415,11 +375,11 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=500)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--home", default="var")
+    parser.add_argument("--home", type=Path, default="var")
     parser.add_argument("--check", choices=("before", "off"), default="off")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    found = asyncio.run(run(arguments.cuts, arguments.kills, arguments.seed, arguments.home, arguments.check))
+    found = asyncio.run(run(arguments.cuts, arguments.kills, arguments.seed, arguments.home.resolve(), arguments.check))
     text = report(found)
     sys.stdout.write(text)
     if arguments.out:

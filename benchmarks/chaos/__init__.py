@@ -2,6 +2,7 @@
 
     python -m benchmarks.chaos [NAME ...] [--seed 7] [--short] [--out FILE]
 
-`rig.py` is what they share: gateway (`gateway.py`, killed where `points.py` says), engine (`engine.py`) and the
-platforms, which take replies (`provider.py`) and deliver messages again when they are not taken (`delivery.py`).
+`rig.py` is what they share: the gateway (`benchmarks/gateway_under_test.py`, killed where `points.py` says), the engine
+(`benchmarks/fake_engine.py`) and the platforms, which take replies (`provider.py`) and deliver messages again when they
+are not taken (`delivery.py`).
 """

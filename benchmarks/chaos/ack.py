@@ -20,8 +20,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from benchmarks.chaos.delivery import App, post
-from benchmarks.chaos.rig import BEGIN_S, Rig, rig, until
+from benchmarks.chaos.rig import Rig, rig, until
 from benchmarks.chaos.table import Row, Stopwatch
+from benchmarks.gateway_under_test import BEGIN_S
 from service.engines.process import free_port
 from service.storage.tables import inbox
 

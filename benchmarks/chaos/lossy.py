@@ -33,7 +33,7 @@ async def lossy(*, seed: int, people: int, drops: float = DROPS) -> list[Row]:
         sent = [(await task, parts) for task, parts in writing]
         # What is dropped again and again is tried again by a schedule of hours.
         if not await one.settled(300):
-            raise RuntimeError(f"Something is stuck: {await one.replies()}; {one.log_tail()}")
+            raise RuntimeError(f"Something is stuck: {await one.replies()}; {one.log_text()[-3000:]}")
         tallies = await count(one, sent)
         dropped = one.platforms.dropped
     found = rows(tallies, f"{drops:.0%} of answers dropped", watch.seconds)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.chaos.delivery import App, post
-from benchmarks.chaos.engine import MARK
 from benchmarks.chaos.rig import Rig, rig
 from benchmarks.chaos.table import Row, Stopwatch
+from benchmarks.fake_engine import MARK
 from service.storage.tables import inbox, turns, unbound_events
 
 LANE_CHANNELS = ("slack", "whatsapp", "telegram", "messenger")
@@ -126,7 +126,7 @@ def _meta_batch(one: Rig, app: App) -> bytes:
 
 async def _settle(one: Rig, timeout_s: float = 240) -> None:
     if not await one.settled(timeout_s):
-        raise RuntimeError(f"Something is stuck: {await one.replies()}; {one.log_tail()}")
+        raise RuntimeError(f"Something is stuck: {await one.replies()}; {one.log_text()[-3000:]}")
 
 
 def _texts(one: Rig) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import random
@@ -27,6 +28,8 @@ class Shown:
     """One message as it stands in a customer's window."""
 
     channel: str
+    to: str
+    """Where it went: a person, a channel, or the address of a call that names neither."""
     text: str
     at: float
 
@@ -38,6 +41,8 @@ class Provider:
     seed: int = 0
     drops: float = 0.0
     """Share of sends that it takes and whose answer it drops."""
+    delay_s: float = 0.0
+    """From its taking a call to its answer."""
     dropped: Counter[str] = field(default_factory=Counter)
     calls: list[tuple[str, str, float]] = field(default_factory=list)
     """Channel, path and moment of every call."""
@@ -101,6 +106,7 @@ class Provider:
             self.dropped[channel] += 1
             if request.transport is not None:
                 request.transport.abort()
+        await asyncio.sleep(self.delay_s)
         return _response(answer)
 
     def _answer(self, channel: str, call: Request, texts: tuple[str, ...]) -> PlatformAnswer:
@@ -114,9 +120,11 @@ class Provider:
             return answer
         if key is not None:
             self._keys[key] = (400, {}, b'{"message":"Invalid reply token"}') if key.startswith("reply") else answer
-        place = urlsplit(call.url).path if call.method == "PATCH" else str(number)
+        path = urlsplit(call.url).path
+        place = path if call.method == "PATCH" else str(number)
+        to = call.fields.get("to") or call.fields.get("channel") or path.removeprefix(f"{PATH}/{channel}/")
         self._shown.pop(place, None)
-        self._shown[place] = Shown(channel, "\n".join(texts), time.monotonic())
+        self._shown[place] = Shown(channel, str(to), "\n".join(texts), time.monotonic())
         return answer
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from multiprocessing.context import ForkServerProcess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +17,9 @@ import aiohttp
 from sqlalchemy import Table, select
 
 from benchmarks.chaos.delivery import App, Delivered, deliver
-from benchmarks.chaos.engine import Engine
-from benchmarks.chaos.gateway import Life, configured, start
-from benchmarks.chaos.points import Point
 from benchmarks.chaos.provider import Provider
+from benchmarks.fake_engine import Engine
+from benchmarks.gateway_under_test import Gateway, Life, configured
 from channels.registry import PLATFORMS
 from channels.testing import learn_all
 from configs.load import Config
@@ -33,67 +28,18 @@ from service.engines.process import free_port
 from service.storage.database import Database
 from service.storage.tables import inbox, outbox, turns
 
-BEGIN_S = 60.0
-"""How long a life may take to begin, on a busy machine."""
 
-
-@dataclass
-class Rig:
+@dataclass(kw_only=True)
+class Rig(Gateway):
     """One gateway among stand-ins."""
 
-    life: Life
     engine: Engine
     platforms: Provider
-    session: aiohttp.ClientSession
     config: Config
-    process: ForkServerProcess | None = None
-
-    @property
-    def url(self) -> str:
-        """Of the gateway."""
-        return f"http://127.0.0.1:{self.life.port}"
 
     def apps(self, brand: str = "velmora") -> list[App]:
         """The brand's identities, one a platform, by their names."""
-        apps = {(kind, name): settings for kind, name, settings in self.config.service.apps.each()}
-        found: dict[str, App] = {}
-        for binding in self.config.brands[brand].channels:
-            channel = open_app(binding.channel, binding.app, apps[binding.channel, binding.app], {})
-            learn_all(channel, PLATFORMS[binding.channel].stand_in)
-            found.setdefault(binding.channel, App(binding.app, channel, binding.account))
-        return [found[name] for name in sorted(found)]
-
-    async def begin(self, point: Point | None = None, **changes: Any) -> bool:
-        """Start a life; returns whether it got as far as answering."""
-        self.process = start(replace(self.life, point=point, **changes))
-        deadline = time.monotonic() + BEGIN_S
-        while self.process.is_alive() and time.monotonic() < deadline:
-            if await self.status("/livez") == 200:
-                return True
-            await asyncio.sleep(0.02)
-        if point is None:
-            raise RuntimeError(f"The gateway did not begin: {self.log_tail()}")
-        return False
-
-    def log_tail(self) -> str:
-        """The last of what the gateway wrote."""
-        return self.life.log.read_text("utf-8", "replace")[-3000:] if self.life.log.exists() else ""
-
-    async def status(self, path: str) -> int:
-        """Of a GET; 0 where nobody answers."""
-        try:
-            async with self.session.get(self.url + path, timeout=aiohttp.ClientTimeout(total=10)) as answer:
-                return answer.status
-        except (aiohttp.ClientError, TimeoutError, ConnectionError):
-            return 0
-
-    async def end(self, *, kindly: bool = False) -> None:
-        """End the life by kill -9, or by SIGTERM."""
-        if self.process is None or self.process.pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGTERM if kindly else signal.SIGKILL)
-        await asyncio.to_thread(self.process.join, 30)
+        return apps(self.config, brand)
 
     def body(self, app: App, mark: str, text: str | None = None, sender: str | None = None) -> bytes:
         """A webhook body with a question that carries a mark."""
@@ -120,7 +66,7 @@ class Rig:
         """Wait until every message is answered and every reply is sent, failed or unknown."""
         db = await Database.open(self.life.database)
         try:
-            return await until(lambda: _settled(db), timeout_s)
+            return await until(lambda: settled(db), timeout_s)
         finally:
             await db.close()
 
@@ -129,7 +75,19 @@ class Rig:
         return Counter(row.state for row in await self.rows(outbox))
 
 
-async def _settled(db: Database) -> bool:
+def apps(config: Config, brand: str = "velmora") -> list[App]:
+    """A brand's identities, one a platform, by their names."""
+    apps = {(kind, name): settings for kind, name, settings in config.service.apps.each()}
+    found: dict[str, App] = {}
+    for binding in config.brands[brand].channels:
+        channel = open_app(binding.channel, binding.app, apps[binding.channel, binding.app], {})
+        learn_all(channel, PLATFORMS[binding.channel].stand_in)
+        found.setdefault(binding.channel, App(binding.app, channel, binding.account))
+    return [found[name] for name in sorted(found)]
+
+
+async def settled(db: Database) -> bool:
+    """Whether every message is answered and every reply is sent, failed or unknown."""
     open_ones = (
         select(inbox.c.id).where(inbox.c.turn_id.is_(None)).limit(1),
         select(turns.c.id).where(turns.c.state == "running").limit(1),
@@ -175,13 +133,13 @@ async def rig(
             engine=engine.url,
             platforms=platforms.url,
             database=database or f"sqlite:///{home}/brandvoice.db",
-            log=home / "gateway.log",
             faster=faster,
             check=check,
         )
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(connector=connector) as session:
-            one = Rig(life, engine, platforms, session, configured(life))
+            log = home / "gateway.log"
+            one = Rig(life, session, log, engine=engine, platforms=platforms, config=configured(life))
             try:
                 yield one
             finally:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chaos.rig import until
 from benchmarks.chaos_gateways import LEASE_S, elsewhere, fifty_copies, killed, seen
-from benchmarks.fleet import fleet, until
+from benchmarks.fleet import fleet
 from benchmarks.postgres import binaries, server
 
 pytestmark = [
@@ -51,11 +52,7 @@ async def test_a_gateway_that_is_killed_or_sleeps_loses_nothing_and_doubles_noth
         assert await run.deliver(more, awake) == 200
         assert await run.settled(30), "the other one answered both"
         sleeper.send(signal.SIGCONT)
-
-        async def noticed() -> bool:
-            return "gateway_buried" in sleeper.log.read_text("utf-8")
-
-        assert await until(noticed, 15)
+        assert await until(lambda: "gateway_buried" in sleeper.log_text(), 15)
         await asyncio.sleep(1)
         lost, doubled, unknown = await seen(run, [event])
         assert (doubled, unknown) == (0, 0)

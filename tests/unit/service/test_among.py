@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from benchmarks.fleet import until
+from benchmarks.chaos.rig import until
 from benchmarks.postgres import binaries, emptied, server
 from service.conversation import inbox
 from service.gateways import Among
@@ -51,10 +51,7 @@ class Noted:
 
 
 async def true_soon(true: Any, patience_s: float = 15.0) -> bool:
-    async def asked() -> bool:
-        return bool(true())
-
-    return await until(asked, patience_s)
+    return await until(true, patience_s)
 
 
 async def test_who_stands_still_is_missed_and_goes_on_under_another_id(database: str) -> None:
