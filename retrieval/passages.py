@@ -58,7 +58,8 @@ class Passage:
     score: float
     """Fused score, 0 to 1, higher is better."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Per stage: `dense` (cosine), `lexical` (BM25, min-max normalised), `late` and `cross` where they looked at it."""
+    """Per stage: `dense` (cosine), `lexical` (BM25, min-max normalised), `fused` of both, `late` and `cross` where they
+    looked at it."""
     start: int = 0
     end: int = 0
     page: int | None = None

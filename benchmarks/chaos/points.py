@@ -80,7 +80,8 @@ def _arm_commits(passing: Callable[[Kind, str], None]) -> None:
     write = Database.write
 
     async def watched(self: Database, work: Callable[[Connection], T], **how: bool) -> T:
-        where = getattr(work, "__qualname__", "?").split(".")[0].lstrip("_")
+        # Of `_Courier._set.<locals>.change` it is `set`: what the transaction is made in.
+        where = getattr(work, "__qualname__", "?").partition(".<locals>")[0].rpartition(".")[2].lstrip("_")
 
         def inside(connection: Connection) -> T:
             result = work(connection)

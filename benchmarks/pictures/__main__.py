@@ -47,6 +47,9 @@ def follow(selector: str) -> Step:
 SHOTS = (
     Shot("set-up", "/console/set-up", signed_in=False),
     Shot("sign-in", "/console/sign-in", signed_in=False),
+    Shot("inbox", "/console/inbox?brand=velmora"),
+    Shot("unanswered", "/console/inbox/unanswered?brand=velmora"),
+    Shot("corrections", "/console/corrections"),
     Shot("overview", "/console/overview"),
     Shot("people", "/console/people"),
     Shot("person", "/console/people", follow("tbody th a")),

@@ -71,10 +71,8 @@ def staged(home: Path, *, knowledge: bool = False) -> Iterator[Stage]:
                 subprocess.run(add, cwd=ROOT, env=environment, check=True, capture_output=True)
         play = [sys.executable, "-m", "uvicorn", "benchmarks.pictures.engine:app", "--log-level", "error"]
         _started(stack, [*play, "--port", str(engine)], environment)
-        gateway = _started(stack, [sys.executable, "-m", "service.cli", "serve"], environment, listen=True)
         stage = Stage(f"http://127.0.0.1:{port}", home)
-        assert gateway.stderr is not None
-        threading.Thread(target=_listen, args=(gateway.stderr, stage.said), daemon=True).start()
+        gateway = _started(stack, [sys.executable, "-m", "service.cli", "serve"], environment, said=stage.said)
         until = time.monotonic() + START_S
         while not any("listening at" in line for line in stage.said):
             if gateway.poll() is not None or time.monotonic() > until:
@@ -85,18 +83,23 @@ def staged(home: Path, *, knowledge: bool = False) -> Iterator[Stage]:
 
 
 def _started(
-    stack: ExitStack, command: list[str], environment: dict[str, str], *, listen: bool = False
+    stack: ExitStack, command: list[str], environment: dict[str, str], *, said: list[str] | None = None
 ) -> subprocess.Popen[str]:
-    stderr = subprocess.PIPE if listen else None
+    stderr = None if said is None else subprocess.PIPE
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stderr, text=True)
+    hearing = threading.Thread(target=_hear, args=(process.stderr, said), daemon=True)
+    hearing.start()
 
     def end() -> None:
         process.terminate()
         process.wait(30)
+        hearing.join(5)
 
     stack.callback(end)
     return process
 
 
-def _listen(pipe: IO[str], into: list[str]) -> None:
-    into.extend(iter(pipe.readline, ""))
+def _hear(pipe: IO[str] | None, said: list[str] | None) -> None:
+    if pipe is not None and said is not None:
+        with pipe:
+            said.extend(iter(pipe.readline, ""))

@@ -5,7 +5,7 @@ Nothing is guessed by a model: a passage has a rank at every step, and the rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from retrieval.documents.loading import Skipped
 from retrieval.documents.splitting import searchable
 from retrieval.encoder import Encoder
+from retrieval.grounding.fence import fence
 from retrieval.knowledge.version import Version
 from retrieval.language.words import stems
 from retrieval.passages import SearchResult
 from retrieval.prompt import build_prompt
 from retrieval.reranker import Reranker
+from retrieval.routing.clarity import names_no_matter
 from retrieval.routing.route import RouteKind, route
 from retrieval.search.condense import Turn
 from retrieval.search.ranking import READ, RERANKED, Ranking, query_vector, rank, word_scores
@@ -33,6 +35,7 @@ Step = Literal[
     "re-rank",
     "cross-encoder",
     "cut-off",
+    "fence",
     "prompt budget",
     "decision",
 ]
@@ -50,6 +53,7 @@ CURES: Mapping[Step, str] = {
     "re-rank": "Say what the question asks for in the same sentence as its answer, or in the heading above it.",
     "cross-encoder": "Train it again on the pages as they are now, or remove `retrieval.reranker` of the brand.",
     "cut-off": "Raise `retrieval.top_k` of the brand, or join the pages that say the same and stand before it.",
+    "fence": "Take out of the page what reads like an order to an assistant; its sentences are left out of prompts.",
     "prompt budget": "Shorten the passages that stand before it, or lower `retrieval.top_k` of the brand.",
     "decision": "Say it in the page as customers ask for it, or lower `retrieval.min_answerability` of the brand.",
 }
@@ -63,8 +67,14 @@ class Finding:
     step: Step
     numbers: Numbers
     says: str
+    """What it did, in words; numbers of the step stand as `{name}`, so that the sentence can be translated."""
     lost: bool = False
     """Whether this is the step to blame; one at most is."""
+
+    @property
+    def told(self) -> str:
+        """The sentence with its numbers."""
+        return self.says.format_map(self.numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,8 @@ class Asked:
     top_k: int
     min_answerability: float
     display_name: str
+    history: tuple[str, ...] = ()
+    """What the customer said before, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,7 @@ def explain(
     encoder: Encoder,
     reranker: Reranker | None = None,
     *,
+    shared: Encoder | None = None,
     held: Mapping[str, int],
     skipped: Sequence[Skipped] = (),
 ) -> Why:
@@ -126,6 +139,7 @@ def explain(
         version: What was searched.
         encoder: What encoded it.
         reranker: The brand's cross-encoder, where it has one.
+        shared: The encoder of the deployment, by which routes and the fence decide; `encoder` where absent.
         held: The documents of the knowledge base, each with its number of chunks.
         skipped: What loading the brand's pages leaves out, with the reasons.
     """
@@ -139,7 +153,8 @@ def explain(
         steps, blamed = _ranked(asked, version, encoder, reranker, own)
         findings += steps
         if not blamed:
-            used, blamed = _used(asked, document, encoder)
+            names = {document, *(version.chunks[int(at)].document for at in own)}
+            used, blamed = _used(asked, names, shared or encoder)
             findings += used
     cure = CURES[blamed] if blamed else FOUND
     told = tuple(replace(one, lost=one.step == blamed) for one in findings)
@@ -150,8 +165,9 @@ def _loading(document: str, held: Mapping[str, int], skipped: Sequence[Skipped])
     reason = next((one.reason for one in skipped if one.path == document), None)
     if document in held:
         return Finding("loading", {"documents": len(held)}, "the knowledge base holds it")
-    says = f"it is skipped: {reason}" if reason else "the knowledge base does not hold it"
-    return Finding("loading", {"documents": len(held)}, says)
+    if reason:
+        return Finding("loading", {"documents": len(held), "reason": reason}, "it is skipped: {reason}")
+    return Finding("loading", {"documents": len(held)}, "the knowledge base does not hold it")
 
 
 def _own(version: Version, document: str) -> NDArray[np.int64]:
@@ -168,7 +184,7 @@ def _chunking(query: str, version: Version, own: NDArray[np.int64], chunks: int)
         return Finding("chunking", numbers, says)
     whole, best = _words_held(query, version, own)
     numbers |= {"words in the document": round(whole, 2), "words in its best chunk": round(best, 2)}
-    return Finding("chunking", numbers, f"its best chunk holds {best:.0%} of the question's words")
+    return Finding("chunking", numbers, "its best chunk holds {words in its best chunk:.0%} of the question's words")
 
 
 def _words_held(query: str, version: Version, own: NDArray[np.int64]) -> tuple[float, float]:
@@ -240,14 +256,32 @@ def _blame(ranks: Ranks, top_k: int, *, apart: bool) -> Step | None:
     return "lexical" if lexical > ranks.dense else "encoder"
 
 
-def _used(asked: Asked, document: str, encoder: Encoder) -> tuple[list[Finding], Step | None]:
-    """What became of a passage that the search returned, in the prompt and in the decision; and the one to blame."""
-    prompt = build_prompt("answer", asked.question, display_name=asked.display_name, passages=asked.found.passages)
-    numbers = {"passages": len(asked.found.passages), "in the prompt": len(prompt.passages)}
-    if document not in {one.document for one in prompt.passages}:
-        return [Finding("prompt budget", numbers, "the passages before it fill the prompt")], "prompt budget"
+def _used(asked: Asked, names: Set[str], encoder: Encoder) -> tuple[list[Finding], Step | None]:
+    """What became of a passage that the search returned, in the prompt and in the decision; and the one to blame.
+
+    Args:
+        asked: With what was found.
+        names: The expected document, and those that stand for duplicates of it.
+        encoder: Of the deployment.
+    """
+    read = [fence(one, encoder, asked.found.noted.get(place)) for place, one in enumerate(asked.found.passages)]
+    removed = sum(len(one.removed) for one in read if one.passage.document in names)
+    left = tuple(one.passage for one in read if one.passage.text)
+    fenced = {"sentences left out": removed}
+    if names.isdisjoint(one.document for one in left):
+        return [Finding("fence", fenced, "all of it reads like orders to an assistant")], "fence"
+    findings = [
+        Finding(
+            "fence", fenced, "sentences that are left out: {sentences left out}" if removed else "nothing is left out"
+        )
+    ]
+    prompt = build_prompt("answer", asked.question, display_name=asked.display_name, passages=left)
+    numbers = {"passages": len(left), "in the prompt": len(prompt.passages)}
+    if names.isdisjoint(one.document for one in prompt.passages):
+        return [*findings, Finding("prompt budget", numbers, "the passages before it fill the prompt")], "prompt budget"
     way = route(asked.question, encoder)
     enough = asked.found.answerability >= asked.min_answerability
+    unclear = names_no_matter(asked.question, asked.history)
     decision = Finding(
         "decision",
         {
@@ -255,15 +289,18 @@ def _used(asked: Asked, document: str, encoder: Encoder) -> tuple[list[Finding],
             "answerability": _round(asked.found.answerability),
             "min_answerability": asked.min_answerability,
         },
-        _decision(way.kind, enough=enough),
+        _decision(way.kind, enough=enough, unclear=bool(unclear)),
     )
-    fits = Finding("prompt budget", numbers, "it fits")
-    return [fits, decision], None if enough and way.kind == "question" else "decision"
+    answered = enough and way.kind == "question" and not unclear
+    findings += [Finding("prompt budget", numbers, "it fits"), decision]
+    return findings, None if answered else "decision"
 
 
-def _decision(kind: RouteKind, *, enough: bool) -> str:
+def _decision(kind: RouteKind, *, enough: bool, unclear: bool) -> str:
     if kind != "question":
         return f"the message is taken for {kind.replace('_', ' ')}, so nothing is searched"
+    if unclear:
+        return "the question does not say what it is about, so the bot asks back"
     return "the question is answered" if enough else "the question is refused: the answer is probably not there"
 
 
@@ -288,7 +325,7 @@ def _seen(scores: NDArray[np.float32], ranking: Ranking, own: NDArray[np.int64])
 
 
 def _says(rank: object) -> str:
-    return "it is not in the list" if rank is None else f"its best chunk stands at place {rank}"
+    return "it is not in the list" if rank is None else "its best chunk stands at place {rank}"
 
 
 def _round(value: float | np.floating) -> float:

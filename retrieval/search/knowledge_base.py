@@ -80,6 +80,16 @@ class KnowledgeBase:
         """Name of the version that is searched."""
         return self._opened.stored.name
 
+    @property
+    def encoder(self) -> Encoder:
+        """What the brand's knowledge is embedded and searched with."""
+        return self._encoder
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """What reads the best passages again, where the brand has it."""
+        return self._reranker
+
     def documents(self) -> tuple[Entry, ...]:
         """All documents, by name, without their texts."""
         return self._opened.stored.entries
@@ -222,6 +232,7 @@ def _passages(version: Version, ranking: Ranking, top_k: int) -> Iterator[Passag
         scores = {
             "dense": ranking.dense[place],
             "lexical": scaled[place],
+            "fused": ranking.fused[place],
             "late": ranking.late[place],
             "cross": ranking.cross[place],
         }

@@ -47,34 +47,22 @@ def run_eval(corpus: Path, questions: Path, brand: str | None, *, as_json: bool)
 
 def run_why(question: str, document: str, brand_name: str, *, as_json: bool) -> None:
     """Diagnose."""
-    from retrieval.brand_search import open_search, search_reranker
-    from retrieval.documents.loading import load_documents
-    from retrieval.errors import DocumentUnreadable
-    from retrieval.evaluation.why import Asked, explain
+    from retrieval.brand_search import open_search
+    from retrieval.evaluation.lost import why_lost
 
     deployment = open_deployment()
     brand = deployment.brand(brand_name)
-    encoder = deployment.search_encoder(brand_name, output.note)
-    reranker = search_reranker(deployment.home, brand, encoder)
-    knowledge = open_search(deployment.home, brand, deployment.encoder(output.note))
-    top_k, enough = brand.retrieval.top_k, brand.retrieval.min_answerability
-    found = knowledge.search(question, top_k=top_k)
-    held = {one.id: one.rows for one in knowledge.documents()}
-    try:
-        skipped = () if document in held else load_documents(brand.pages).skipped
-    except DocumentUnreadable:
-        skipped = ()
-    version, turns = knowledge.searched(question)
-    asked = Asked(question, turns, found, top_k, enough, brand.display_name)
-    why = explain(asked, document, version, encoder, reranker, held=held, skipped=skipped)
+    shared = deployment.encoder(output.note)
+    why = why_lost(brand, open_search(deployment.home, brand, shared), shared, question, document)
     if as_json:
-        output.data(asdict(why))
+        findings = [asdict(one) | {"says": one.told} for one in why.findings]
+        output.data(asdict(why) | {"findings": findings})
         return
     rows = [
         (
             "LOST" if one.lost else "",
             one.step,
-            one.says,
+            one.told,
             ", ".join(f"{name} {value}" for name, value in one.numbers.items()),
         )
         for one in why.findings

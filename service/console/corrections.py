@@ -11,6 +11,7 @@ from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Agent, Editor, Person, Role
 from service.console.corrections_api import Changed, Counter, Proposed, Reviewed, blind, corrections_api, who
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.said import told
 from service.corrections import pages as knowledge
 from service.corrections.terms import Correction, Kind, Outcome, State
 from service.errors import NotPossible, RequestInvalid
@@ -175,7 +176,7 @@ def _new(counter: Counter) -> APIRouter:
                 "holds": holds,
                 "text": text or None,
             }
-            typed |= {"trouble": str(error), "chosen": documents or [], "outcome": outcome}
+            typed |= {"trouble": told(error, gettext(person)), "chosen": documents or [], "outcome": outcome}
             return await form(request, person, turn, kind, document, status=400, **typed)
         _ = gettext(person)
         said = _("Thank you. It is kept, and counts once it is accepted in review.")
@@ -238,7 +239,7 @@ def _review(counter: Counter) -> APIRouter:
         try:
             done = await counter.review(person, correction, Reviewed(accepts=verdict == "accept", note=note[:2000]))
         except (RequestInvalid, NotPossible) as error:
-            return await show(request, person, one, one.brand, status=409, trouble=str(error))
+            return await show(request, person, one, one.brand, status=409, trouble=told(error, gettext(person)))
         _ = gettext(person)
         said = {
             "accepted": _("Accepted."),
@@ -270,7 +271,9 @@ def _review(counter: Counter) -> APIRouter:
         try:
             await counter.change(person, correction, given)
         except (RequestInvalid, NotPossible) as error:
-            return await show(request, person, one, one.brand, status=400, trouble=str(error), edit=True)
+            return await show(
+                request, person, one, one.brand, status=400, trouble=told(error, gettext(person)), edit=True
+            )
         _ = gettext(person)
         return redirect(request, f"{HERE}/review/{one.brand}?at={one.id}", _("The words are changed."))
 

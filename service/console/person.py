@@ -17,9 +17,9 @@ class Role(StrEnum):
     """What a person may do in a brand; each role includes those before it."""
 
     AGENT = "agent"
-    """Reads and answers conversations, sees why an answer is what it is."""
+    """Reads and answers conversations, compares voices, sees why an answer is what it is."""
     EDITOR = "editor"
-    """Corrects, edits knowledge, compares voices."""
+    """Corrects, edits knowledge."""
     ADMIN = "admin"
     """Lets an adapter speak, invites people, overrides."""
 

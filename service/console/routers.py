@@ -7,10 +7,12 @@ from fastapi.responses import RedirectResponse, Response
 
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
+from service.console.bench import voice_bench_router
 from service.console.canned import canned_router
 from service.console.changes import changes_router
 from service.console.corrections import corrections_router
 from service.console.inbox import inbox_router
+from service.console.inspector import inspector_router
 from service.console.lint import lint_router
 from service.console.overview import overview_router
 from service.console.own import own_router
@@ -18,6 +20,7 @@ from service.console.pages import NAVIGATION, page_router, problem, static_files
 from service.console.people import people_router
 from service.console.said import _
 from service.console.sign_in import sign_in_router
+from service.console.training import training_router
 from service.console.unanswered import unanswered_router
 from service.people.lint import VoiceLint
 
@@ -32,11 +35,14 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         people_router(gateway),
         changes_router(gateway),
         corrections_router(gateway),
+        training_router(gateway),
         lint_router(lint),
         canned_router(gateway),
         unanswered_router(gateway),
         inbox_router(gateway, lint),
         overview_router(gateway),
+        voice_bench_router(gateway),
+        inspector_router(gateway),
         # The last one: it takes whatever is left.
         _nowhere(),
     )

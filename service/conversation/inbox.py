@@ -23,6 +23,8 @@ from service.storage.tables import conversations, inbox, is_running, turns
 MOST_ROWS = 4
 """Rows that are read for each exchange wanted: people write several messages in a row."""
 
+ALL_NUMBERS = 2**31 - 1
+"""No turn has a higher one."""
 NOWHERE = ""
 """Stands for the conversation of a message that was deleted, and came again."""
 
@@ -307,11 +309,22 @@ def _heard(connection: Connection, about: Row[Any], waiting: Sequence[Any], hous
     )
 
 
-def _past(connection: Connection, about: Row[Any], limit: int) -> tuple[PastTurn, ...]:
+async def past_of(db: Database, turn: str, *, past: int) -> tuple[PastTurn, ...]:
+    """The last finished exchanges before a turn, oldest first, as it had them; none where there is no such turn."""
+
+    def work(connection: Connection) -> tuple[PastTurn, ...]:
+        about: Any = connection.execute(_WHERE_IT_STANDS, {"turn": turn}).one_or_none()
+        return _past(connection, about, past, before=about.number) if about else ()
+
+    return await db.read(work)
+
+
+def _past(connection: Connection, about: Row[Any], limit: int, *, before: int = ALL_NUMBERS) -> tuple[PastTurn, ...]:
     """The last exchanges: `limit` times the customer and who answered, however many messages each wrote in a row."""
     if not limit:
         return ()
-    rows = connection.execute(_PAST, {"conversation": about.id, "past": MOST_ROWS * limit}).all()
+    which = {"conversation": about.id, "past": MOST_ROWS * limit, "before": before}
+    rows = connection.execute(_PAST, which).all()
     found: list[PastTurn] = []
     sides, last = 0, ""
     for row in rows:
@@ -376,7 +389,16 @@ _TAKE = update(inbox).where(inbox.c.id == bindparam("message")).values(turn_id=b
 _ASK_MORE = update(turns).where(turns.c.id == bindparam("of_turn")).values(question=bindparam("question"))
 _PAST = (
     select(turns.c.question, turns.c.text, turns.c.state, turns.c.outcome, turns.c.citations, turns.c.number)
-    .where(turns.c.conversation_id == bindparam("conversation"), turns.c.state.in_(("done", "heard", "withheld")))
+    .where(
+        turns.c.conversation_id == bindparam("conversation"),
+        turns.c.state.in_(("done", "heard", "withheld")),
+        turns.c.number < bindparam("before"),
+    )
     .order_by(turns.c.number.desc())
     .limit(bindparam("past"))
+)
+_WHERE_IT_STANDS = (
+    select(conversations.c.id, conversations.c.rules_from, turns.c.number)
+    .join(turns, turns.c.conversation_id == conversations.c.id)
+    .where(turns.c.id == bindparam("turn"))
 )

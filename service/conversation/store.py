@@ -378,6 +378,7 @@ async def evidence(db: Database, turn: str) -> dict[str, Any]:
         raise ConversationUnknown(f"There is no turn {turn!r}.")
     return {
         "turn": row.id,
+        "conversation": row.conversation_id,
         "brand": row.brand,
         "channel": row.channel,
         "question": row.question,

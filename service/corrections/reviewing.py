@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, exists, func, select, true, update
 
 from service.corrections.terms import Correction, Kind, Review, State, Who
 from service.errors import CorrectionUnknown, NotPossible
@@ -179,6 +179,7 @@ def accepted(connection: Connection, brand: str | None = None) -> list[Correctio
 
 def fingerprint(connection: Connection) -> frozenset[tuple[str, int, int]]:
     """Tells whether the accepted corrections are others than before."""
-    kept = func.length(corrections.c.question) + func.length(func.coalesce(corrections.c.corrected, ""))
+    # Forgetting one of several people takes what was said before out of the others' corrections.
+    kept = func.length(cast(corrections.c.history, Text))
     query = select(corrections.c.id, corrections.c.revision, kept).where(corrections.c.state == "accepted")
     return frozenset((row[0], row[1], row[2]) for row in connection.execute(query))

@@ -1,4 +1,4 @@
-"""The bench: one question, the same passages, the base model with the voice guide beside the adapter."""
+"""The bench for programs: one question, answered at once by up to four voices from the same passages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pydantic import BaseModel, Field
 from configs.verdict import BASE_VERSION
 from service.bootstrap import Gateway
 from service.console.access import Editor, Role
+from service.engines.adapters import active_version
 from service.errors import BrandUnknown
 from service.turns.pipeline import Turn
+from service.turns.side_by_side import MOST, Contender, turns_of
 
 
 class BenchRequest(BaseModel):
@@ -24,9 +26,10 @@ class BenchRequest(BaseModel):
     question: str = Field(description="One question without a history.")
     versions: tuple[str, ...] = Field(
         default=(),
-        max_length=4,
+        max_length=MOST,
         description="Adapter versions, `base` for the base model with the voice guide; where absent `base` beside what "
-        "speaks now.",
+        "speaks now. With `:no-guide` behind it the base model gets no guide, with `:no-knowledge` a voice gets no "
+        "passages.",
     )
     served: bool = Field(
         default=False,
@@ -47,14 +50,10 @@ def bench_router(gateway: Gateway) -> APIRouter:
             raise BrandUnknown(f"There is no brand {request.brand!r}.")
         question = gateway.clean_text(request.question)
         gateway.lanes.admit()
-        # `after`: each column shows all that the model said, with each sentence's check beside it.
-        asked = brand if request.served else brand.model_copy(update={"check": "after"})
-        versions: dict[str, str | None] = {"base+guide": BASE_VERSION, "adapter": None}
-        if request.versions:
-            versions = {version: version for version in request.versions}
-        columns = await asyncio.gather(
-            *(_column(gateway, name, Turn(asked, question, adapter_version=v)) for name, v in versions.items())
-        )
+        names = request.versions or (BASE_VERSION, active_version(gateway.home, brand.name) or BASE_VERSION)
+        voices = [Contender.parse(name) for name in names]
+        turns = await turns_of(gateway.pipeline, Turn(brand, question), voices, served=request.served)
+        columns = await asyncio.gather(*(_column(gateway, *one) for one in zip(names, turns, strict=True)))
         passages, *_ = [column.pop("passages") for column in columns]
         return {"question": question, "passages": passages, "columns": columns}
 

@@ -12,18 +12,29 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, Field
 
-from configs.brand import Brand, Files
+from configs.brand import Brand, FileKind, Files
 from service.bootstrap import Gateway
 from service.console.access import Agent
 from service.conversation import files
-from service.errors import AccessDenied, RequestInvalid
+from service.errors import AccessDenied, RequestInvalid, ServiceError
+from service.problems import openai_error, status_of
 from service.security import origin_allowed
 
 AT_ONCE = 8
 """Uploads that are held in memory at one time; more wait."""
 Ticket = Annotated[str, Query(description="As the socket told it.", max_length=1000)]
 Id = Annotated[str, Path(max_length=64)]
+
+
+class Kept(BaseModel):
+    """A file that is kept."""
+
+    id: str = Field(description="What a message names it by, over the socket.")
+    name: str
+    kind: FileKind = Field(description="By what is in it.")
+    size: int = Field(description="In bytes.")
 
 
 def files_router(gateway: Gateway) -> APIRouter:
@@ -49,7 +60,7 @@ def files_router(gateway: Gateway) -> APIRouter:
         allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "Content-Type"}
         return Response(status_code=204, headers=headers | allowed | {"Access-Control-Max-Age": "600"})
 
-    @router.post("/widget/files")
+    @router.post("/widget/files", status_code=201, response_model=Kept)
     async def bring(ticket: Ticket, name: Annotated[str, Query(max_length=1000)], request: Request) -> JSONResponse:
         """Bring a file, as the body; a message of the same conversation then takes it along by its id."""
         brand, rules, conversation, headers = opened(ticket, request)
@@ -58,10 +69,9 @@ def files_router(gateway: Gateway) -> APIRouter:
             async with places:
                 content = await _body(request, int(rules.max_mb * 1_000_000))
                 kept = await files.keep(gateway.db, gateway.home, rules, brand.name, conversation, name, content)
-        except RequestInvalid as error:
+        except ServiceError as error:
             # A page of another origin reads the reason only with this origin's headers.
-            body = {"error": {"message": str(error), "code": error.code}}
-            return JSONResponse(body, 400, headers=headers)
+            return JSONResponse(openai_error(error), status_of(error), headers=headers)
         return JSONResponse(kept.to_json(), 201, headers=headers)
 
     @router.get("/widget/files/{file}", response_class=FileResponse)

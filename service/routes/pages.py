@@ -1,4 +1,4 @@
-"""What people open in a browser: the chooser, the sample shops, the bench and the widget's script."""
+"""What people open in a browser: the chooser, the sample shops and the widget's script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
 
@@ -64,8 +64,8 @@ def pages_router(brands: Mapping[str, Brand]) -> APIRouter:
         return site.index.answer(request)
 
     @router.get("/bench")
-    async def bench(request: Request) -> Response:
-        return site.bench.answer(request)
+    async def bench() -> Response:
+        return RedirectResponse("/console/bench", 308)
 
     @router.get("/shop/{brand}")
     async def shop(brand: str, request: Request) -> Response:
@@ -101,7 +101,6 @@ class _Site:
         self.widget = File.of(_widget().encode(), MEDIA_TYPES[".js"])
         in_order = [brands[name] for name in sorted(brands)]
         self.index = self._page("index.html", brands=in_order)
-        self.bench = self._page("bench.html", brands=in_order)
         self.missing = self._page("missing.html", brands=in_order)
         self.shops = {
             name: self._page(

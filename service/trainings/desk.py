@@ -27,7 +27,7 @@ from service.engines.promotion import evaluation_folder
 from service.errors import BrandUnknown, NotPossible, ServiceError
 from service.storage.database import Database, now
 from service.storage.tables import training_jobs
-from service.trainings import curve, planning, process, rows
+from service.trainings import curve, ending, planning, process, rows
 from service.trainings.process import Identity
 from service.trainings.terms import RESUMABLE, Choice, Job
 
@@ -103,7 +103,12 @@ class Trainings:
         )
         counts = await self._db.read(lambda connection: rows.accepted(connection, choice.brand))
         kinds = {kind: len(ids) for kind, ids in counts.items()}
-        return Plan(shlex.join(command), tuple(one.name for one in learnt), kinds, self._free())
+        return Plan(shlex.join(command), tuple(self._shown(one) for one in learnt), kinds, self._free())
+
+    def _shown(self, path: Path) -> str:
+        """A file as a person knows it: below the state folder, or by its name."""
+        inside = path.is_relative_to(self._home.root)
+        return str(path.relative_to(self._home.root)) if inside else path.name
 
     async def check(self, choice: Choice) -> dict[str, Any]:
         """What the data doctor finds in the data of a choice.
@@ -183,7 +188,7 @@ class Trainings:
                 return kept
 
             kept = await self._db.write(keep)
-            process.stop(_identity(found))
+            process.stop(ending.identity(found))
             return kept
 
     async def resume(self, job: str, *, audit: Audit = no_audit) -> Job:
@@ -286,38 +291,10 @@ class Trainings:
         process.reap()
         async with self._looking:
             for job in await self._db.read(lambda connection: rows.running(connection, self._host)):
-                values = await asyncio.to_thread(self._ended, job)
+                values = await asyncio.to_thread(ending.ended, self._home, self.folder(job.id), job)
                 if values:
                     await self._db.write(partial(rows.change, job=job.id, **values))
                     log.info("training_looked_at", extra={"job": job.id, **values})
-
-    def _ended(self, job: Job) -> dict[str, Any]:
-        """What has become of a job that ran; empty while it runs."""
-        folder = self.folder(job.id)
-        code = process.ended(folder)
-        if code is None:
-            if _identity(job).alive:
-                run = None if job.run else curve.newest_run(self._home.runs, job.brand, job.attempt_at.timestamp())
-                return {"run": run.name} if run and job.step == "train" else {}
-            # It may have ended between the two looks.
-            code = process.ended(folder)
-        said = process.result(folder) or {}
-        over = {"ended_at": now()}
-        if code is None:
-            return over | {"state": "interrupted", "error": None}
-        if code:
-            return over | {"state": "failed", "error": curve.complaint(folder / process.LOG) or f"exit code {code}"}
-        if job.step == "gate":
-            return over | {"state": "done"}
-        run = said.get("run")
-        values = {"version": said.get("version"), "run": Path(run).name if run else job.run}
-        adapter = said.get("version") is not None
-        wants = adapter and job.chosen.gate and not self._judged(job.brand, said["version"])
-        return over | values | {"state": "trained" if wants else "done"}
-
-    def _judged(self, brand: str, version: str) -> bool:
-        """Whether nothing is to be asked about a version: it speaks already."""
-        return active_version(self._home, brand) == version
 
     async def _ask_next(self) -> None:
         """Let the gate judge what was trained last, where that was asked for and nothing else runs."""
@@ -411,7 +388,3 @@ class Trainings:
 def new_version() -> str:
     """A name for a version: the moment."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-
-
-def _identity(job: Job) -> Identity:
-    return Identity(job.pid or 0, job.pid_began or "")

@@ -54,6 +54,17 @@ RETRY_TEMPERATURE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How a message was routed and what was found for it; nothing of it depends on who speaks then."""
+
+    way: Route
+    found: SearchResult | None
+    evidence: Mapping[str, Any]
+    timings_ms: Mapping[str, float]
+    begun_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question to be answered."""
 
@@ -67,6 +78,12 @@ class Turn:
     """What the customer said since a person last gave the conversation back; all of the history where absent."""
     files: bool = False
     """Some came with it."""
+    look: Look | None = None
+    """What `ChatPipeline.look` made of it, so that several voices answer from one search; made here where absent."""
+    guide: bool = True
+    """Whether the base model gets the voice guide."""
+    knowledge: bool = True
+    """Whether the model gets the passages; what it says is checked against them either way."""
 
 
 @dataclass(slots=True)
@@ -75,6 +92,8 @@ class _Trace:
 
     started: float = field(default_factory=time.perf_counter)
     timings_ms: dict[str, float] = field(default_factory=dict)
+    begun_ms: dict[str, float] = field(default_factory=dict)
+    """When each step began, from the turn's begin."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -83,6 +102,7 @@ class _Trace:
     def mark(self, name: str, since: float) -> None:
         """Note how long a step took."""
         self.timings_ms[name] = round((time.perf_counter() - since) * 1000, 2)
+        self.begun_ms[name] = round((since - self.started) * 1000, 2)
 
 
 class ChatPipeline:
@@ -124,12 +144,16 @@ class ChatPipeline:
         """
         trace = _Trace()
         yield Status("searching")
-        way, found = await self._in_thread(self._look, turn, trace)
-        kind = self._decide(turn, way, found, trace)
+        look = turn.look or await self.look(turn)
+        trace.evidence.update(look.evidence)
+        trace.timings_ms.update(look.timings_ms)
+        trace.begun_ms.update(look.begun_ms)
+        found = look.found
+        kind = self._decide(turn, look.way, found, trace)
         voice = await self._voice(turn, kind, trace)
         if kind == "ask_back":
             words = turn.brand.words
-            back = (words.cannot_read,) if way.kind == "empty" else words.questions_back
+            back = (words.cannot_read,) if look.way.kind == "empty" else words.questions_back
             sentence, reply = self._say(back, turn, voice, trace)
             yield sentence
             yield reply
@@ -161,19 +185,23 @@ class ChatPipeline:
             return self._answer(turn, prompt, found, voice, trace)
         return self._answer_unchecked(turn, prompt, voice, trace)
 
-    def _look(self, turn: Turn, trace: _Trace) -> tuple[Route, SearchResult | None]:
-        """Route a message, and search where it is a question (blocking, milliseconds)."""
+    async def look(self, turn: Turn) -> Look:
+        """Route a message, and search where it is a question."""
+        return await self._in_thread(self._look, turn, _Trace())
+
+    def _look(self, turn: Turn, trace: _Trace) -> Look:
+        """Blocking, milliseconds."""
         earlier = [message.content for message in turn.history if message.role == "user"]
         way = self._with_intent(turn, route(turn.question, self._encoder), trace)
         counted = earlier if turn.since_return is None else turn.since_return
         way = handover_rules.applied(way, turn.brand.handover, turn.question, counted, files=turn.files)
         if way.kind != "question":
-            return way, None
+            return Look(way, None, trace.evidence, trace.timings_ms, trace.begun_ms)
         since = time.perf_counter()
         retriever = self._retrievers[turn.brand.name]
         found = retriever.search(turn.question, history=earlier, top_k=turn.brand.retrieval.top_k)
         trace.mark("retrieve", since)
-        return way, self._fenced(found, trace)
+        return Look(way, self._fenced(found, trace), trace.evidence, trace.timings_ms, trace.begun_ms)
 
     def _fenced(self, found: SearchResult, trace: _Trace) -> SearchResult:
         """The passages without instructions to an assistant: a document is data."""
@@ -228,14 +256,16 @@ class ChatPipeline:
 
     def prompt(self, turn: Turn, kind: PromptKind, found: SearchResult | None, voice: Voice) -> Prompt:
         """Build the prompt; the base model gets the voice guide, an adapter carries the voice itself."""
-        return build_prompt(
+        passages = found.passages if found else ()
+        prompt = build_prompt(
             kind,
             turn.question,
             display_name=turn.brand.display_name,
             history=turn.history,
-            passages=found.passages if found else (),
-            guide=self._guides.get(turn.brand.name) if voice.version == BASE_VERSION else None,
+            passages=passages if turn.knowledge else (),
+            guide=self._guides.get(turn.brand.name) if voice.version == BASE_VERSION and turn.guide else None,
         )
+        return prompt if turn.knowledge else replace(prompt, passages=passages)
 
     async def _answer(
         self, turn: Turn, prompt: Prompt, found: SearchResult, voice: Voice, trace: _Trace
@@ -432,6 +462,7 @@ class ChatPipeline:
     ) -> Reply:
         trace.mark("total", trace.started)
         trace.evidence["generations"] = trace.generations
+        trace.evidence["begun_ms"] = trace.begun_ms
         return Reply(
             text=" ".join(sentence.text for sentence in shown),
             outcome=outcome,

@@ -51,7 +51,7 @@ class Console:
 
         async def visit() -> str:
             async with visiting(self.url) as visitor:
-                await visitor.say(question, "c1")
+                await visitor.say(question, "client-0001")
                 return str((await visitor.until("reply"))["turn"])
 
         return self.run(visit())

@@ -180,7 +180,7 @@ def test_a_wish_for_a_person_is_on_the_list_of_hand_overs(gateway: Running) -> N
 
 def test_the_bench_answers_with_both_voices_from_the_same_passages(gateway: Running) -> None:
     result = gateway.post("/v1/bench", {"brand": "velmora", "question": QUESTION})
-    assert [column["name"] for column in result["columns"]] == ["base+guide", "adapter"]
+    assert [column["name"] for column in result["columns"]] == ["base", SHIPPED]
     assert result["passages"]
     guide, adapter = (column["prompt"] for column in result["columns"])
     assert "Voice guide" in guide[0]["content"]

@@ -271,19 +271,3 @@ def test_what_a_visitor_writes_is_shown_as_text_and_never_runs(open_shop: Shops)
     answered(page)
     assert page.title() != "owned"
     expect(page.locator("brandvoice-chat .turns img, brandvoice-chat .turns a")).to_have_count(0)
-
-
-def test_the_bench_shows_both_voices_beside_each_other(open_shop: Shops, gateway: Running) -> None:
-    page = open_shop("velmora")
-    page.goto(f"{gateway.url}/bench")
-    page.get_by_label("Brand").select_option("velmora")
-    page.get_by_label("Question").fill(QUESTION)
-    page.get_by_role("button", name="Run").click()
-    expect(page.get_by_role("heading", name="Adapter")).to_be_visible(timeout=ANSWER_MS)
-    expect(page.get_by_role("heading", name="Base model + voice guide")).to_be_visible()
-    expect(page.locator("#passages")).to_contain_text("Returns")
-    picture(page, "bench")
-    page.get_by_text("Exact prompt").first.click()
-    expect(page.locator("pre").first).to_contain_text("Maison Velmora")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()

@@ -86,7 +86,7 @@ def test_a_visitor_stops_comes_back_and_waits_in_order(page: Page) -> None:
     page.on("websocket", lambda line: line.on("framereceived", lambda data: frames.append(json.loads(data))))
     launcher(page).click()
 
-    ask(page, "How long is the first?")
+    ask(page, "How long do I have to return the first item?")
     stop = page.get_by_role("button", name="Stop", exact=True)
     expect(page.locator("brandvoice-chat .turns .message.bot")).to_contain_text("You can return")
     button = stop.element_handle()
@@ -99,7 +99,7 @@ def test_a_visitor_stops_comes_back_and_waits_in_order(page: Page) -> None:
     (stopped,) = [one for one in frames if one["type"] == "reply"]
     assert stopped["outcome"] == "stopped"
 
-    ask(page, "How long is the second?")
+    ask(page, "How long do I have to return the second item?")
     ended(page, 2)
     page.evaluate("document.querySelector('brandvoice-chat').connection.socket.close()")
     expect(page.get_by_text("reconnecting")).to_be_visible()

@@ -177,6 +177,8 @@ def test_an_inline_chat_stands_where_the_page_put_it_and_moves_nothing(page: Pag
     expect(page.locator("brandvoice-chat .launcher")).to_have_count(0)
     expect(page.get_by_text("Online")).to_be_visible()
     assert page.evaluate("document.activeElement === document.body"), "it takes no focus by itself"
+    page.wait_for_timeout(300)
+    assert page.evaluate("shifts") == 0
     page.get_by_role("button", name="What does gift wrapping cost?").click()
     answered(page)
     page.keyboard.press("Escape")
@@ -186,7 +188,7 @@ def test_an_inline_chat_stands_where_the_page_put_it_and_moves_nothing(page: Pag
     assert box is not None
     assert after is not None
     assert (box["height"], after["y"] >= box["y"] + 480) == (480, True)
-    assert page.evaluate("shifts") == 0
+    assert page.evaluate("shifts") < 0.01, "an answer that grows moves what stands below it, inside the panel"
     picture(page, "widget-inline")
     assert Axe().run(page).violations_count == 0
 

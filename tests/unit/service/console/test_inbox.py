@@ -6,9 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from service.conversation.files import path_of
 from service.people import canned
-from service.storage.tables import conversations, outbox, turns
+from service.storage.database import now
+from service.storage.tables import conversations, files, inbox, outbox, turns
 from tests.unit.service.console.seats import Browser, Role, admin, browser, in_database, seat
 from tests.unit.service.test_conversations_api import write
 from tests.unit.service.test_gateway import KEY, Door, door, home, locked  # noqa: F401
@@ -68,6 +71,27 @@ def test_nobody_sees_a_conversation_of_a_brand_that_is_not_theirs(locked: Door) 
     assert conversation in mine.get("/console/inbox?show=all").text
     assert other.get("/v1/conversations").json() == {"conversations": [], "next": None}
     assert mine.get("/console/inbox/nothing").status_code == 404
+
+
+def test_a_customers_file_is_a_link_for_agents_of_the_brand(locked: Door) -> None:  # noqa: F811
+    conversation, brand = heard(locked)
+    content = b"My order is 4711."
+    row = {"id": "a-file", "conversation_id": conversation, "name": "<b>letter</b>.txt", "kind": "text"}
+    row |= {"size": len(content), "digest": "d" * 64, "created_at": now()}
+    message = select(inbox.c.id).where(inbox.c.conversation_id == conversation).scalar_subquery()
+    in_database(locked, lambda c: c.execute(files.insert().values(inbox_id=message, **row)))
+    path = path_of(locked.gateway.home, brand, "d" * 64)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    mine = seat(locked, {brand: Role.AGENT}, "budi@example.com")
+    other = seat(locked, {other_than(brand): Role.ADMIN}, "citra@example.com")
+    shown = mine.get(f"/console/inbox/{conversation}").text
+    (link,) = re.findall(r'href="(/v1/conversations/[^"]+/files/[^"]+)"', shown)
+    assert "&lt;b&gt;letter&lt;/b&gt;.txt" in shown
+    assert mine.get(link).content == content
+    assert mine.get(link).headers["content-disposition"].startswith("attachment")
+    assert other.get(link).status_code == 403
+    assert browser(locked).get(link).status_code == 401
 
 
 def test_what_needs_an_editor_is_refused_to_an_agent(locked: Door, agent: Browser) -> None:  # noqa: F811

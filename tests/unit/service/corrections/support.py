@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from channels.base import InboundMessage
 from configs.brand import Brand
 from configs.home import Home
 from configs.load import load_config
@@ -77,9 +78,11 @@ async def answered(
     outcome: Outcome = "answered",
     version: str = "v3",
     history: Sequence[Mapping[str, str]] = (),
+    said_by: InboundMessage | None = None,
 ) -> str:
     """A question that was answered, with the prompt that its answer came from; returns the turn."""
-    accepted = await inbox.accept(db, BRAND, message(f"m-{key}-{question}", question, key=key))
+    asked = said_by or message(f"m-{key}-{question}", question, key=key)
+    accepted = await inbox.accept(db, BRAND, asked)
     turn = await inbox.next_turn(db, accepted.conversation_id)
     assert turn is not None
     prompt = [{"role": "system", "content": "You answer for Maison Velmora."}, *history]

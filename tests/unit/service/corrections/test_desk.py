@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from channels.base import InboundMessage
 from configs.training import Preferences
 from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import HashEncoder
@@ -249,6 +250,25 @@ async def test_forgetting_a_person_takes_their_corrections_and_the_rows_made_of_
     (conversation,) = read_conversations(at.home.corrections(BRAND).conversations)
     assert "Zwetschgenkuchen" not in str(conversation)
     assert "Zwetschgenkuchen" not in at.home.corrections(BRAND).pairs.read_text()
+
+
+async def test_forgetting_one_of_several_people_takes_their_words_out_of_the_others_corrections(at: Office) -> None:
+    def wrote(sender: str, text: str, number: int) -> InboundMessage:
+        return InboundMessage("slack", "T1", f"C1:{number}", "C1:171.5", sender, text, {"channel": "C1"})
+
+    canary = "Is my canary bag still with you?"
+    told = [{"role": "user", "content": canary}, {"role": "assistant", "content": "It is."}]
+    await answered(at.db, canary, said_by=wrote("U0000AAA1", canary, 1))
+    turn = await answered(at.db, history=told, said_by=wrote("U0000BBB2", QUESTION, 2))
+    await accepted(at, voice(turn))
+    files = at.home.corrections(BRAND)
+    assert "canary" in files.conversations.read_text()
+    person = await find(at.db, "U0000AAA1")
+    assert person.shared
+    await forget(at.db, person)
+    await at.desk.refresh()
+    assert len(read_conversations(files.conversations)) == 1, "the other one's stays"
+    assert "canary" not in files.conversations.read_text() + files.pairs.read_text()
 
 
 async def test_a_keyword_holds_after_a_restart(at: Office) -> None:
