@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.pictures import data
@@ -18,6 +19,8 @@ from service.console.sessions import COOKIE
 
 FOLDER = ROOT / "docs" / "images" / "console"
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+LONGEST = 2200
+"""Pixels of a picture's height."""
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # Without these a browser without a network looks up its maker's hosts at every start.
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-background-networking")
@@ -100,8 +103,16 @@ def take(browser: Browser, stage: Stage, shot: Shot, token: str, out: Path) -> N
             page.wait_for_load_state("networkidle")
             target = out / f"{shot.name}-{size}-{theme}.png"
             page.screenshot(path=target, full_page=True)
+            _lighten(target)
             print(target.relative_to(out), f"{target.stat().st_size / 1024:.0f} kB")
             context.close()
+
+
+def _lighten(path: Path) -> None:
+    """Cut what is too long, and keep as many colours as a page has: a third of the size."""
+    with Image.open(path) as picture:
+        wide, high = picture.size
+        picture.crop((0, 0, wide, min(high, LONGEST))).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 if __name__ == "__main__":

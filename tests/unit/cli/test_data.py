@@ -108,7 +108,7 @@ def test_our_own_conversations_keep_what_the_trainer_needs_and_lose_personal_dat
     assert cli("data", "check", str(path), "--mask", "--out", str(out)).code == 0
     (read,) = read_conversations(out)
     assert read.messages[0].content == "I am at [masked e-mail]. How long do I have?"
-    assert read.messages[1].model_dump(mode="json") == own["messages"][1]
+    assert read.messages[1].model_dump(mode="json", exclude={"learnt"}) == own["messages"][1]
     assert (read.id, read.split, read.source) == ("returns-1", "train", "x.jsonl:1")
 
 

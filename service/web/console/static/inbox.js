@@ -54,6 +54,8 @@
 
   // --- Asking what changed.
   const follows = (element) => element?.hasAttribute?.("data-follow");
+  // Events of an answer are the target's: who asked stands in the request.
+  const asker = (detail) => detail.requestConfig?.elt ?? detail.elt;
   document.addEventListener("htmx:configRequest", ({ detail }) => {
     if (follows(detail.elt)) detail.headers["X-Seen"] = detail.elt.dataset.seen || "";
   });
@@ -65,22 +67,23 @@
   };
   for (const name of ["htmx:sendError", "htmx:responseError"]) {
     document.addEventListener(name, ({ detail }) => {
-      if (follows(detail.elt)) lost(true);
+      if (follows(asker(detail))) lost(true);
     });
   }
   // A poll that failed must not speak up each time: one line says so, until one succeeds.
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    if (follows(detail.elt) && detail.xhr.status >= 400) detail.shouldSwap = false;
+    if (follows(asker(detail)) && detail.xhr.status >= 400) detail.shouldSwap = false;
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    if (follows(detail.elt)) {
+    const by = asker(detail);
+    if (follows(by)) {
       if (detail.successful) lost(false);
-    } else if (detail.successful && detail.elt.matches?.("form")) {
+    } else if (detail.successful && by.matches?.("form")) {
       byId("problem").replaceChildren();
     }
     const seen = detail.xhr?.getResponseHeader?.("X-Seen");
     if (seen && detail.successful && detail.target?.dataset) detail.target.dataset.seen = seen;
-    if (detail.successful && detail.elt.matches?.("form[data-draft]")) sent(detail.elt);
+    if (detail.successful && by.matches?.("form[data-draft]")) sent(by);
     count();
   });
 
