@@ -133,7 +133,7 @@ class Gateway:
 
     async def end(self, *, kindly: bool = False) -> None:
         """End the life by kill -9, or by SIGTERM."""
-        if self.process is not None:
+        if self.process is not None and self.process.pid is not None:
             self.send(signal.SIGTERM if kindly else signal.SIGKILL)
             await asyncio.to_thread(self.process.join, 30)
 

@@ -163,6 +163,8 @@ async def slow_reader(*, seconds: float, readers: int, turns: int) -> list[Row]:
     """
     watch = Stopwatch()
     async with rig() as one:
+        # All at once would measure how fast the stand-in fills the gateway's buffers.
+        one.engine.pace_s = 0.0005
         await one.begin(settings={"max_turns": 64})
         await _first_words(one, 5)
         before = _resident_kib(one)
