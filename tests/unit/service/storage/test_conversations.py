@@ -203,6 +203,7 @@ async def test_evidence_explains_a_turn(db: Database) -> None:
     del found["finished_at"], found["created_at"]
     assert found == {
         "turn": turn.id,
+        "conversation": accepted.conversation_id,
         "brand": BRAND,
         "channel": "slack",
         "question": "Returns?",
