@@ -74,9 +74,9 @@ async def fifty_copies(run: Fleet, copies: int = 50, events: int = 6) -> list[Ro
     lost, doubled, _ = await seen(run, made)
     (turns,) = await run.rows("SELECT count(*) FROM turns")
     result = f"{turns[0]} turns, {lost} lost, {doubled} doubled, answers {dict(statuses)}"
-    met = done and turns[0] == events and not lost and not doubled and set(statuses) == {200}
+    met = done and turns[0] == events and not lost and not doubled and set(statuses) <= {200, 503}
     what = f"{copies} copies of {events} events at once, {len(run.gateways)} gateways"
-    return [Row(what, f"{events} turns, 0 lost, 0 doubled, all 200", result, met)]
+    return [Row(what, f"{events} turns, 0 lost, 0 doubled, 200 or a 503 in time", result, met)]
 
 
 async def killed(run: Fleet, chance: random.Random, kills: int, channels: tuple[str, ...]) -> tuple[int, ...]:
