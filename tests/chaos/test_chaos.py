@@ -135,7 +135,7 @@ def test_a_send_that_is_made_again_though_it_may_have_arrived_would_be_seen(monk
         return [replace(call, repeatable=True) for call in render(self, reply)]
 
     monkeypatch.setattr(machine._Lines, "render", careless)
-    with pytest.raises(AssertionError, match="shown 2 times"):
+    with pytest.raises(AssertionError, match=r"shown ([2-9]|\d\d+) times"):
         run_state_machine_as_test(machine.WayOfAMessage, settings=machine.profile(200, shrink=False))
 
 
