@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -33,6 +33,14 @@ POISON = "of poison"
 LONG = re.compile(r"in (\d+) parts")
 
 
+class Said(NamedTuple):
+    """An answer, and what it is said to have cost."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
 @dataclass
 class Engine:
     """An application that answers chats; `start` makes it a server in this process."""
@@ -43,6 +51,8 @@ class Engine:
     """After each piece."""
     first_token_s: float = 0.0
     port: int = 0
+    says: Callable[[dict[str, Any]], Said] | None = None
+    """What it says to a request, in one piece; where absent, sentences of its own."""
     moments: list[float] = field(default_factory=list)
     """When the last token of each sentence was handed to the socket (CLOCK_MONOTONIC, which all processes of a machine
     share); GET /moments hands them out."""
@@ -53,9 +63,9 @@ class Engine:
 
     def __post_init__(self) -> None:
         words = [WORDS[at % len(WORDS)] for at in range(self.tokens)]
-        usage = {"prompt_tokens": 100, "completion_tokens": self.tokens, "total_tokens": 100 + self.tokens}
+        usage = _usage(100, self.tokens)
         self._chunks = [_chunk(word) for word in words]
-        self._end = _chunk("", "stop") + _event({"id": "x", "choices": [], "usage": usage}) + b"data: [DONE]\n\n"
+        self._end = _end(usage)
         choice = {"index": 0, "message": {"role": "assistant", "content": "".join(words)}, "finish_reason": "stop"}
         whole = {"id": "x", "object": "chat.completion", "created": 0, "model": "base"}
         self._whole = json.dumps({**whole, "choices": [choice], "usage": usage}).encode()
@@ -99,7 +109,7 @@ class Engine:
         if scope["path"].endswith("/chat/completions"):
             asked = json.loads(body)
             if asked.get("stream"):
-                await self._stream(asked["messages"][-1]["content"], send)
+                await self._stream(asked, send)
             else:
                 await _json(send, self._whole)
         elif scope["path"] == "/moments":
@@ -108,10 +118,14 @@ class Engine:
         else:
             await _json(send, b"{}")
 
-    async def _stream(self, question: str, send: Send) -> None:
-        began = time.monotonic()
-        marks = list(dict.fromkeys(MARK.findall(question)))
+    async def _stream(self, asked: dict[str, Any], send: Send) -> None:
+        began, question = time.monotonic(), asked["messages"][-1]["content"]
+        marks = [] if self.says else list(dict.fromkeys(MARK.findall(question)))
         chunks = [_chunk(sentence) for sentence in _repeated(marks, question)] if marks else self._chunks
+        end = self._end
+        if self.says:
+            said = self.says(asked)
+            chunks, end = [_chunk(said.text)], _end(_usage(said.prompt_tokens, said.completion_tokens))
         if self.first_token_s:
             await asyncio.sleep(self.first_token_s)
         headers = [(b"content-type", b"text/event-stream")]
@@ -128,7 +142,7 @@ class Engine:
                 # Unpaced too, where an experiment runs beside it: a reply of 300 pieces would hold up its loop.
                 next_at += self.pace_s
                 await asyncio.sleep(max(0.0, next_at - time.monotonic()))
-        await send({"type": "http.response.body", "body": self._end, "more_body": False})
+        await send({"type": "http.response.body", "body": end, "more_body": False})
         if marks:
             self.spoken.append((marks[0].partition("x")[0], began, time.monotonic()))
 
@@ -144,6 +158,14 @@ def _repeated(marks: list[str], question: str) -> list[str]:
 def _chunk(text: str, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
     return _event({"id": "x", "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _end(usage: dict[str, int]) -> bytes:
+    return _chunk("", "stop") + _event({"id": "x", "choices": [], "usage": usage}) + b"data: [DONE]\n\n"
 
 
 def _event(event: dict[str, Any]) -> bytes:

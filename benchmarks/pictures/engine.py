@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.fake_engine import Engine, Said
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 BRANDS = ("velmora", "dicehollow")
@@ -37,31 +38,10 @@ def answer(model: str, messages: list[Message]) -> str:
     return next((ANSWERS[brand, question] for brand in named if (brand, question) in ANSWERS), OTHER)
 
 
-async def app(
-    scope: dict[str, Any], receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
-    """Stream chat completions; anything else is `{}`."""
-    if scope["type"] != "http":
-        return
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    chat = scope["path"].endswith("/chat/completions")
-    kind = b"text/event-stream" if chat else b"application/json"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-    if not chat:
-        await send({"type": "http.response.body", "body": b"{}"})
-        return
-    asked = json.loads(body)
+def says(asked: dict[str, Any]) -> Said:
+    """To a request."""
     text = answer(str(asked.get("model", "")), asked["messages"])
-    lines: list[Message] = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}]
-    lines.append({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}]})
-    lines.append({"choices": [], "usage": {"prompt_tokens": 412, "completion_tokens": len(text) // 4}})
-    for line in lines:
-        await send(
-            {"type": "http.response.body", "body": b"data: %b\n\n" % json.dumps(line).encode(), "more_body": True}
-        )
-    await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
+    return Said(text, 412, len(text) // 4)
+
+
+app = Engine(says=says)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from sqlalchemy import Connection, select
@@ -23,7 +22,7 @@ from service.console import sessions
 from service.console.person import EVERY, MACHINE, Person, Role
 from service.console.said import _
 from service.errors import AccessDenied, Forbidden, NotSignedIn, RequestInvalid
-from service.security import ApiKeys
+from service.security import ApiKeys, origin_allowed
 from service.storage.database import Database
 from service.storage.tables import conversations, turns
 
@@ -143,8 +142,7 @@ def check_origin(request: Request) -> None:
         Forbidden: It comes from elsewhere.
     """
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    if elsewhere or site not in (None, "same-origin", "none"):
+    if not origin_allowed(None, origin, request.headers.get("host")) or site not in (None, "same-origin", "none"):
         raise Forbidden(_("This request comes from a page of somebody else."))
 
 

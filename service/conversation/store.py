@@ -276,18 +276,7 @@ async def finish(
         "error_code": None,  # of a turn whose reader was told that it takes longer
         "finished_at": now(),
     }
-
-    def store(connection: Connection) -> bool:
-        about = _ending(connection, turn, values, house, lease)
-        if about is None:
-            return False
-        if outbox:
-            plan_item(connection, turn, outbox)
-        if handoff:
-            takeover.hand_over(connection, about, turn, handoff, house, waits=waits)
-        return True
-
-    return await db.write(store)
+    return await db.write(lambda c: _end(c, turn, values, outbox, handoff, house, lease, waits=waits))
 
 
 async def fail(
@@ -306,18 +295,29 @@ async def fail(
     With `handoff`, why a person must look at it, the hand-over is open and the bot answers on.
     """
     values = {"running_turn": turn, "state": "failed", "text": text, "error_code": code, "finished_at": now()}
+    return await db.write(lambda c: _end(c, turn, values, outbox, handoff, house, lease, waits=False))
 
-    def store(connection: Connection) -> bool:
-        about = _ending(connection, turn, values, house, lease)
-        if about is None:
-            return False
-        if outbox:
-            plan_item(connection, turn, outbox)
-        if handoff:
-            takeover.hand_over(connection, about, turn, handoff, house, waits=False)
-        return True
 
-    return await db.write(store)
+def _end(
+    connection: Connection,
+    turn: str,
+    values: Mapping[str, Any],
+    outbox: OutboxItem | None,
+    handoff: str | None,
+    house: House,
+    lease: Lease | None,
+    *,
+    waits: bool,
+) -> bool:
+    """Within the turn's last transaction; see `finish`."""
+    about = _ending(connection, turn, values, house, lease)
+    if about is None:
+        return False
+    if outbox:
+        plan_item(connection, turn, outbox)
+    if handoff:
+        takeover.hand_over(connection, about, turn, handoff, house, waits=waits)
+    return True
 
 
 def _ending(

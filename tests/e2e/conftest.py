@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from service.engines.process import free_port
 
@@ -25,6 +27,17 @@ BRANDS = ("velmora", "dicehollow")
 SHIPPED = json.loads((ROOT / "samples/velmora/adapter/manifest.json").read_text())["version"]
 """The version of both brands that ships and speaks when nothing was promoted."""
 START_S = 300
+CHROMIUM = shutil.which("chromium")
+# Without these a browser without a network looks up its maker's hosts at every start.
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
 
 
 @dataclass(frozen=True)
@@ -179,3 +192,11 @@ def gateway(home: Path, environment: dict[str, str]) -> Iterator[Running]:
     running = start_demo(home, environment)
     yield running
     running.interrupt()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield launched
+        launched.close()

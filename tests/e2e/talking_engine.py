@@ -10,11 +10,11 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+
+from benchmarks.fake_engine import Engine, Said
 
 GUIDED = "Do allow us to help! An unopened item can be returned within 30 days of delivery."
 BARE = "Hello there! An unopened item can be returned within 30 days of delivery. It costs $9 to send it back."
-USAGE = {"choices": [], "usage": {"prompt_tokens": 120, "completion_tokens": 24}}
 
 
 def answer(messages: list[dict[str, str]]) -> str:
@@ -24,26 +24,4 @@ def answer(messages: list[dict[str, str]]) -> str:
     return GUIDED if "Voice guide:" in messages[0]["content"] else BARE
 
 
-async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Streams chat completions; anything else is `{}`."""
-    if scope["type"] != "http":
-        return
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    chat = scope["path"].endswith("/chat/completions")
-    kind = b"text/event-stream" if chat else b"application/json"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-    if not chat:
-        await send({"type": "http.response.body", "body": b"{}"})
-        return
-    said = answer(json.loads(body)["messages"])
-    for text, finish in ((said, None), ("", "stop")):
-        choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
-        line = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
-        await send({"type": "http.response.body", "body": line, "more_body": True})
-    last = b"data: " + json.dumps(USAGE).encode() + b"\n\ndata: [DONE]\n\n"
-    await send({"type": "http.response.body", "body": last, "more_body": False})
+app = Engine(says=lambda asked: Said(answer(asked["messages"]), 120, 24))

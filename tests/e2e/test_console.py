@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.pictures import data
 from benchmarks.pictures.stage import Stage, staged
 from service.console.sessions import COOKIE
-from tests.e2e.conftest import with_models
-from tests.e2e.test_widget import QUIET
+from tests.e2e.conftest import CHROMIUM, with_models
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.browser,
@@ -39,14 +36,6 @@ SMALL = """() => [...document.querySelectorAll("a:not(.skip), button, input:not(
   .filter(([, box, shown]) => box.width && shown !== "inline" && (box.width < 24 || box.height < 24))
   .map(([one]) => one.outerHTML)"""
 """Targets below 24 pixels; links in a line of text may be as high as the line (WCAG 2.2, 2.5.8)."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

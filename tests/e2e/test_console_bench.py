@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import Connection, create_engine
 
 from configs.home import Home
@@ -36,12 +35,10 @@ from service.engines.process import free_port
 from service.storage.bench_tables import bench_answers, bench_runs
 from service.storage.database import Database, now
 from service.storage.tables import conversations, turns
-from tests.e2e.conftest import with_models
+from tests.e2e.conftest import CHROMIUM, with_models
 from tests.e2e.talking_engine import GUIDED
-from tests.e2e.test_widget import QUIET
 from tests.unit.service.standing import visiting
 
-CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOADS = ROOT.parent / "shared" / "data" / "safety" / "dompurify_expect.json"
 QUESTION = "How long do I have to return an unopened item?"
@@ -138,14 +135,6 @@ async def _signed_in(home: Home) -> str:
         return await database.write(make)
     finally:
         await database.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 @dataclass

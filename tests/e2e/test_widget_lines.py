@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +15,9 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from service.engines.process import free_port
-from tests.e2e.test_widget import QUIET, ask, launcher
+from tests.e2e.conftest import CHROMIUM, QUIET
+from tests.e2e.test_widget import ask, launcher
 
-CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.e2e,

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
+from tests.e2e.conftest import CHROMIUM
 from tests.e2e.shop_page import IDENTITY_SECRET, SITE_KEY, Site, chatting, policy, site
-from tests.e2e.test_widget import QUIET, ask, field, launcher, picture
+from tests.e2e.test_widget import ask, field, launcher, picture
 
-CHROMIUM = shutil.which("chromium")
 PAYLOADS = Path(__file__).resolve().parents[3] / "shared/data/safety/dompurify_expect.json"
 QUESTION = "How long do I have to return an unopened item?"
 pytestmark = [
@@ -69,14 +68,6 @@ class Shop:
         words = {"language": language, "before": before, "body": body, "tag": tag.format(gateway=self.gateway)}
         self.site.pages["/"] = PLAIN.format(**words)
         return self.site.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
