@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.console.person import Role
 from tests.e2e.console import Console, accessible, console
-from tests.e2e.test_widget import browser, picture, pytestmark
+from tests.e2e.test_widget import picture, pytestmark
 from training.conversations import read_conversations, read_questions
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["pytestmark"]
 BRAND = "velmora"
 QUESTION = "How long may I keep an unopened bag before I return it?"
 SAID = "You have 30 days."

@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, expect
 from service.console.person import Role
 from service.trainings import planning
 from tests.e2e.console import Console, accessible, console
-from tests.e2e.test_widget import browser, picture, pytestmark
+from tests.e2e.test_widget import picture, pytestmark
 from tests.unit.service.trainings.test_jobs import STAND_IN
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["pytestmark"]
 BRAND = "velmora"
 STEPS = 60
 

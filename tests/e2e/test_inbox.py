@@ -32,7 +32,7 @@ from service.people import canned
 from service.storage.database import Database
 from service.storage.tables import conversations, handoffs, inbox, transitions, turns
 from tests.e2e.conftest import ROOT
-from tests.e2e.test_widget import SIZES, ask, browser, launcher, picture, pytestmark  # noqa: F401
+from tests.e2e.test_widget import SIZES, ask, launcher, picture, pytestmark  # noqa: F401
 from tests.e2e.test_widget_person import _wait
 
 PASSWORD = "four words do well"
@@ -102,7 +102,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 class Desk:
     """Opens browsers of agents and of customers, and notes what must never happen in them."""
 
-    def __init__(self, browser: Browser, station: Station) -> None:  # noqa: F811
+    def __init__(self, browser: Browser, station: Station) -> None:
         self._browser = browser
         self.station = station
         self.contexts: list[BrowserContext] = []
@@ -155,7 +155,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(browser: Browser, station: Station) -> Iterator[Desk]:  # noqa: F811
+def desk(browser: Browser, station: Station) -> Iterator[Desk]:
     opened = Desk(browser, station)
     yield opened
     for context in opened.contexts:

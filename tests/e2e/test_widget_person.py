@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 
 from service.engines.process import free_port
 from tests.e2e.conftest import ROOT
-from tests.e2e.test_widget import Shops, ask, browser, field, launcher, panel, picture, pytestmark  # noqa: F401
+from tests.e2e.test_widget import Shops, ask, field, launcher, panel, picture, pytestmark  # noqa: F401
 
 START_S = 120
 PERSON = "I would like to talk to a person"
@@ -93,7 +93,7 @@ def _wait(url: str, started: list[subprocess.Popen[bytes]], log: Path) -> None:
 
 
 @pytest.fixture
-def open_shop(browser: Any, house: House) -> Iterator[Shops]:  # noqa: F811
+def open_shop(browser: Any, house: House) -> Iterator[Shops]:
     shops = Shops(browser, house.url)
     yield shops
     for context in shops.contexts:
