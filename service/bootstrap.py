@@ -69,6 +69,7 @@ from service.turns.hub import Hub
 from service.turns.lanes import Lanes
 from service.turns.notices import Notices
 from service.turns.pipeline import ChatPipeline
+from training.voice.kept import KeptVoices
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,8 @@ class Gateway:
     """Where people correct answers."""
     trainings: Trainings
     """Jobs that make new voices."""
+    learnt: KeptVoices
+    """How brands sound, as texts are judged by it."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -262,7 +265,8 @@ async def open_gateway(
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
             TeamInSlack(db, house, desk), executor, visitors, Corrections(db, home, brands, encoder),
-            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
+            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")),
+            KeptVoices(config.brands, home), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()

@@ -27,7 +27,7 @@ from service.people.lint import VoiceLint
 
 def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
     """The routers of all stories, pages and API."""
-    lint = VoiceLint(gateway.config.brands, gateway.home, gateway.executor)
+    lint = VoiceLint(gateway.config.brands, gateway.learnt, gateway.executor)
     return (
         _shell(),
         sign_in_router(gateway),
