@@ -84,6 +84,7 @@ def load_config(folder: Path, environment: Mapping[str, str]) -> Config:
         brands[brand.name] = _rooted(brand, root)
     _check_unique(brands, folder)
     _check_apps(brands, service, folder)
+    _check_recipes(brands, folder)
     return Config(service, brands, origins, folder)
 
 
@@ -285,3 +286,16 @@ def _check_apps(brands: Mapping[str, Brand], service: ServiceConfig, folder: Pat
                     f"{did_you_mean(binding.app, known)}; add apps.{binding.channel}.{binding.app} to "
                     f"{folder / 'service.yaml'} (there: {', '.join(known) or 'none'})"
                 )
+
+
+def _check_recipes(brands: Mapping[str, Brand], folder: Path) -> None:
+    """What trains by itself, some night, is there."""
+    for brand in brands.values():
+        recipe = brand.retraining.recipe
+        if "recipe" in brand.retraining.model_fields_set and not (folder / "training" / f"{recipe}.yaml").is_file():
+            known = sorted(path.stem for path in (folder / "training").glob("*.yaml"))
+            raise ConfigError(
+                f"{folder / 'brands' / brand.name}.yaml: retraining.recipe names {recipe!r}, which is not there"
+                f"{did_you_mean(recipe, known)} (known are {', '.join(known) or 'none'}); write "
+                f"{folder / 'training' / recipe}.yaml, or name another one"
+            )

@@ -215,6 +215,18 @@ def test_a_team_in_slack_needs_an_app_that_is_there(folder: Path) -> None:
     assert slack.channel == "C0TEAM"
 
 
+def test_a_retraining_needs_a_recipe_that_is_there(folder: Path) -> None:
+    path = folder / "brands/velmora.yaml"
+    text = path.read_text()
+    path.write_text(text + "retraining: {recipe: quick_cpuu, start: train}\n")
+    message = refusal(folder)
+    assert "retraining.recipe names 'quick_cpuu'" in message
+    assert "did you mean 'quick_cpu'?" in message
+    path.write_text(text + "retraining: {recipe: quick_cpu, drift: null, schedule: {days: [mon]}}\n")
+    plan = load_config(folder, {}).brands["velmora"].retraining
+    assert (plan.drift, plan.schedule and plan.schedule.at) == (None, "03:00")
+
+
 def test_the_simulator_is_refused_beyond_loopback(folder: Path) -> None:
     message = refusal(folder, BRANDVOICE_SERVICE__SIMULATOR="true", BRANDVOICE_SERVICE__HOST="0.0.0.0")
     assert "simulator is for this machine only" in message
