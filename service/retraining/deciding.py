@@ -73,8 +73,8 @@ def step(plan: Retraining, state: State, facts: Facts, at: datetime) -> Step:
     return done
 
 
-def begun(state: State, job: str, cause: Trigger, learns: str, at: datetime) -> State:
-    """A training is under way."""
+def begun(state: State, job: str, cause: Trigger | None, learns: str, at: datetime) -> State:
+    """A training is under way; `cause` is None where a person started it."""
     return state.with_(
         job=job,
         cause=cause,

@@ -252,7 +252,7 @@ class Keeper:
         except (PromotionRefused, AdapterUnknown, ConfigError) as error:
             return came("refused", str(error))
         note = {"by": cause, "brand": brand.name, "action": "adapter.promoted", "subject": version}
-        await self._db.write(lambda c: audit_rows.add(c, **note, detail={"gate": True}))  # type: ignore[arg-type]
+        await self._db.write(lambda c: audit_rows.add(c, **note, detail={"gate": True}))
         return came("speaks", why)
 
     # --- starting ------------------------------------------------------------------------------------------------
