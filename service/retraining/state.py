@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, select
 
-from service.storage.database import now
+from service.storage.database import insert_new, now
 from service.storage.retraining_tables import retraining
 
 Trigger = Literal["drift", "corrections", "schedule"]
@@ -123,14 +123,17 @@ def change(connection: Connection, brand: str, how: Callable[[State], State | No
         The state as it is then.
     """
     mine = retraining.c.brand == brand
-    found = connection.execute(select(retraining.c.state).where(mine).with_for_update()).scalar()
-    before = State() if found is None else State.model_validate(found)
+    locked = select(retraining.c.state).where(mine).with_for_update()
+    found = connection.execute(locked).scalar()
+    if found is None:
+        # There is nothing to lock yet; of gateways that come at once one makes it.
+        row = {"brand": brand, "state": State().model_dump(mode="json"), "changed_at": now()}
+        connection.execute(insert_new(connection, retraining), row)
+        found = connection.execute(locked).scalar_one()
+    before = State.model_validate(found)
     after = how(before)
     if after is None or after == before:
         return before
-    row = {"state": after.model_dump(mode="json"), "changed_at": now()}
-    if found is None:
-        connection.execute(retraining.insert(), {"brand": brand, **row})
-    else:
-        connection.execute(retraining.update().where(mine).values(**row))
+    values = {"state": after.model_dump(mode="json"), "changed_at": now()}
+    connection.execute(retraining.update().where(mine).values(**values))
     return after

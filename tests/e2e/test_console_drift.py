@@ -73,6 +73,8 @@ def test_an_alarm_is_seen_kept_quiet_and_answered_with_a_training(house: Console
     expect(drawn.locator(".limit")).to_have_count(1)
     accessible(page, "alarm")
     picture(page, f"drift-{size}-{scheme}-alarm")
+    page.get_by_role("heading", name="Retraining by itself").scroll_into_view_if_needed()
+    picture(page, f"drift-{size}-{scheme}-plan")
 
     banner.get_by_role("button", name="Quiet for a week").click()
     expect(page.get_by_role("status")).to_contain_text("No alarm on drift for a week.")

@@ -166,8 +166,7 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    db = await Database.open(f"sqlite:///{tmp_path}/brandvoice.db")
+async def house(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     one = House(db, Home(tmp_path), monkeypatch)
     yield one
     for job in await one.gateway()._trainings.listed():
@@ -176,7 +175,6 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     while process._children:
         process.reap()
         await asyncio.sleep(0.02)
-    await db.close()
 
 
 async def test_a_fall_raises_an_alarm_that_is_told_once_and_starts_nothing_unless_it_may(house: House) -> None:
