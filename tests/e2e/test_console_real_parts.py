@@ -134,7 +134,7 @@ def test_a_training_shows_what_it_learns_from_and_its_command_before_it_starts(g
     page.goto(f"{gateway.url}/console/training?brand={BRAND}")
     page.get_by_label("Also learn from accepted corrections").check()
     page.get_by_role("button", name="Look at the data").click()
-    expect(page.locator("main")).to_contain_text(f"brandvoice train --brand {BRAND}", timeout=ENGINE_MS)
+    expect(page.locator("main")).to_contain_text(f"training.train --brand {BRAND}", timeout=ENGINE_MS)
     expect(page.get_by_role("button", name="Start")).to_be_enabled()
 
 
