@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,8 @@ QUESTION = "How much does the tuning of a grand piano cost?"
 @pytest.fixture(scope="module")
 def context(browser: Browser, gateway: Running) -> Iterator[BrowserContext]:
     """An admin, let in by the link that `brandvoice people invite` shows."""
-    invited = gateway.cli("people", "invite", "nia@example.com", "--name", "Nia", "--role", "admin", "--json")
+    email = f"nia-{uuid.uuid4().hex[:8]}@example.com"
+    invited = gateway.cli("people", "invite", email, "--name", "Nia", "--role", "admin", "--json")
     assert invited.returncode == 0, invited.stderr
     opened = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
     opened.set_default_timeout(20_000)
