@@ -16,6 +16,7 @@ from service.console import figures
 from service.console.access import Agent, Person, Role
 from service.console.drift import Drift
 from service.console.figures import Day
+from service.console.first_steps import first_steps
 from service.console.pages import page_router, render
 from service.errors import BrandUnknown
 from service.storage.database import now
@@ -94,9 +95,11 @@ def overview_router(gateway: Gateway) -> APIRouter:
     async def page(request: Request, person: Agent, brand: str = "", days: Days = 30) -> Response:
         """The same as plots."""
         found = await look(person, brand or None, days)
+        there = request.app.state.console_paths
+        steps = await gateway.db.read(lambda c: first_steps(c, person, there))
         return render(
-            request, person, "overview/page.html", brands=person.brands(Role.AGENT, known), brand=brand, days=days,
-            spans=SPANS, overview=found, tiles=tiles(found), labels=[one.day for one in found.days],
+            request, person, "overview/page.html", steps=steps, brands=person.brands(Role.AGENT, known), brand=brand,
+            days=days, spans=SPANS, overview=found, tiles=tiles(found), labels=[one.day for one in found.days],
             percents=[None if one.resolved_share is None else 100 * one.resolved_share for one in found.days],
             halves=[_seconds(one.p50_ms) for one in found.days],
             nearly_all=[_seconds(one.p95_ms) for one in found.days],
