@@ -261,8 +261,7 @@ class TeamInSlack:
         match word:
             case "take":
                 change = takeover.take(connection, about.id, why=rest, **more)
-                had = (about.state, about.owner) == ("person", by)
-                return change, "You have it already." if had else None
+                return change, "You have it already." if takeover.has(about, by) else None
             case "back" | "return":
                 change = takeover.give_back(connection, about.id, why=rest, **more)
                 return change, None if change.changed and about.state != "closed" else "The assistant has it."

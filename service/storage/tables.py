@@ -77,6 +77,8 @@ conversations = Table(
     # Who has it; see `service.conversation.takeover`.
     Column("state", String(10), nullable=False, server_default="bot"),
     Column("owner", String(100)),
+    # Their account, where they have one: names may be alike, or change.
+    Column("owner_id", String(32)),
     Column("state_at", Utc),
     Column("told", Integer, nullable=False, server_default="0"),
     Column("rules_from", Integer, nullable=False, server_default="0"),
