@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from configs.corrections import Corrections
 from configs.handover import Handover
+from configs.retraining import Retraining
 
 BRAND_NAME = r"^[a-z][a-z0-9-]{1,39}$"
 
@@ -361,6 +362,7 @@ class Brand(Strict):
     handover: Handover = Handover()
     retention: Retention = Retention()
     corrections: Corrections = Corrections()
+    retraining: Retraining = Retraining()
     check: Literal["before", "after", "off"] = Field(
         default="before",
         description="Check each sentence before it is shown, mark it after the turn, or not at all.",

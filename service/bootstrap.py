@@ -22,6 +22,7 @@ from channels.base import Request as ChannelRequest
 from channels.errors import ChannelError
 from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder
+from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
@@ -45,7 +46,7 @@ from service.delivery.growing import Growing
 from service.delivery.pace import Pace
 from service.delivery.typing import Typing
 from service.delivery.windows import late_templates
-from service.engines.adapters import serving_adapters
+from service.engines.adapters import promote, serving_adapters
 from service.engines.breaker import Breaker, GuardedGenerator, answering
 from service.engines.generation import VllmGenerator
 from service.engines.pool import EnginePool, Member
@@ -60,6 +61,10 @@ from service.people import handoffs, hooks
 from service.people.desk import Desk
 from service.people.slack import TeamInSlack, Threads
 from service.ports import Generator, Sampling
+from service.retraining import telling
+from service.retraining.drift import Drift
+from service.retraining.keeper import Keeper
+from service.retraining.scores import Scores
 from service.sealing import Sealer
 from service.security import ApiKeys, check_exposure
 from service.storage.database import Database
@@ -69,6 +74,7 @@ from service.turns.hub import Hub
 from service.turns.lanes import Lanes
 from service.turns.notices import Notices
 from service.turns.pipeline import ChatPipeline
+from training.voice.kept import KeptVoices
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +126,12 @@ class Gateway:
     """Where people correct answers."""
     trainings: Trainings
     """Jobs that make new voices."""
+    learnt: KeptVoices
+    """How brands sound, as texts are judged by it."""
+    scores: Scores
+    drift: Drift
+    keeper: Keeper
+    """Looks at voices, and trains them anew where a brand's file says so."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -257,12 +269,22 @@ async def open_gateway(
             member=member,
         )
         desk = Desk(db, house, hub=hub, hush=member.hush, answer=lanes.stir, wake=lambda: gateway.wake())
+        learnt = KeptVoices(config.brands, home)
+        scores = Scores(db, learnt)
+        drift = Drift(db, home, config.brands, scores)
+        corrections = Corrections(db, home, brands, encoder)
+        trainings = Trainings(db, config, home, environment=environment, key=next(iter(keys), ""))
+        keeper = Keeper(
+            db=db, home=home, config=config, drift=drift, trainings=trainings, refresh=corrections.refresh,
+            promote=partial(_promote, home, terms), first=lambda: member.first,
+            tells=bool(settings.handoff.webhook_url),
+        )  # fmt: skip
         gateway = Gateway(
             config, home, db, encoder, knowledge, engine, voices, pipeline, lanes, hub, metrics, ApiKeys(keys),
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
-            TeamInSlack(db, house, desk), executor, visitors, Corrections(db, home, brands, encoder),
-            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
+            TeamInSlack(db, house, desk), executor, visitors, corrections, trainings, learnt, scores, drift,
+            keeper, tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -280,6 +302,7 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, keeping)
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(keeper.follow(), name="retraining"))
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)
@@ -287,6 +310,11 @@ async def open_gateway(
             log.info("turns_resumed", extra={"conversations": left})
         yield gateway
         hub.broadcast(None)
+
+
+def _promote(home: Home, terms: Terms, brand: Brand, version: str) -> None:
+    """Let a version speak that the gate has passed; nobody answers for one that it has not."""
+    promote(home, brand, version, terms=terms)
 
 
 def _guarded(
@@ -407,6 +435,7 @@ async def _housekeeping(
             if settings.webhook_url and secret and gateway.member.first:
                 await handoffs.notify_due(gateway.db, settings.webhook_url, secret, post)
                 await hooks.notify_due(gateway.db, settings.webhook_url, secret, post, words=settings.webhook_words)
+                await telling.notify_due(gateway.db, settings.webhook_url, secret, post)
             await gateway.desk.nobody_came()
             await gateway.team.tell_failures()
             gateway.metrics.sockets.set(gateway.hub.sockets)

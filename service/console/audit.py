@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import Connection, or_, select
 
 from service.console.person import Person
-from service.storage.database import now, storable
+from service.storage import audit_rows
 from service.storage.people_tables import audit_log
 
 
@@ -52,17 +52,7 @@ def note(
         detail: What is worth knowing besides.
     """
     name, person = (by, None) if isinstance(by, str) else (by.name, by.id)
-    connection.execute(
-        insert(audit_log).values(
-            at=now(),
-            person_id=person,
-            by=storable(name)[:100],
-            brand=brand,
-            action=action,
-            subject=storable(subject)[:200],
-            detail=dict(detail or {}),
-        )
-    )
+    audit_rows.add(connection, by=name, person=person, action=action, brand=brand, subject=subject, detail=detail)
 
 
 def entries(

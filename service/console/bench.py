@@ -40,7 +40,7 @@ class Desk:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.db = gateway.db
-        self.bench = Bench(gateway.db, gateway.pipeline, partial(score_voice, gateway.home))
+        self.bench = Bench(gateway.db, gateway.pipeline, partial(score_voice, gateway.learnt))
 
     def brand(self, name: str) -> Brand:
         """A brand that is configured."""

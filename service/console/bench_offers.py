@@ -18,7 +18,7 @@ from service.storage.database import Database
 from service.storage.tables import conversations, turns
 from service.turns.side_by_side import NO_GUIDE, NO_KNOWLEDGE
 from training.voice import TrainingError
-from training.voice.brand import voice_of
+from training.voice.kept import KeptVoices
 
 TURNS = 20
 QUESTIONS = 200
@@ -80,11 +80,11 @@ async def past_turns(db: Database, brand: str, *, words: str = "", most: int = T
     )
 
 
-def score_voice(home: Home, brand: Brand, text: str) -> Mapping[str, Any]:
+def score_voice(voices: KeptVoices, brand: Brand, text: str) -> Mapping[str, Any]:
     """How much a text sounds like the brand, by the model that the gate judges with (blocking)."""
     try:
-        found = voice_of(brand, home).score(text)
-    except TrainingError as error:
+        found = voices.of(brand.name).score(text)
+    except (TrainingError, OSError) as error:
         return {"score": None, "reasons": [str(error)]}
     return {"score": found.score, "reasons": list(found.reasons)}
 

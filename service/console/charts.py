@@ -21,6 +21,8 @@ def lines(
     *,
     title: str,
     most: float | None = None,
+    band: tuple[float, float] | None = None,
+    limit: float | None = None,
 ) -> Markup:
     """Lines over equal steps.
 
@@ -29,9 +31,14 @@ def lines(
         labels: One a step; the first, the middle and the last are written.
         title: What is seen, in words.
         most: Upper end of the scale; that of the values where absent.
+        band: Lower and upper end of what is expected.
+        limit: A value that should not be passed.
     """
     top = _top([values for _, values in series], most)
-    parts = [_frame(top, labels)]
+    parts = [*([_band(band, top)] if band else []), _frame(top, labels)]
+    if limit is not None:
+        y = _y(max(0.0, limit), top)
+        parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
     for index, (_, values) in enumerate(series):
         points = [None if value is None else (_x(i, len(values)), _y(value, top)) for i, value in enumerate(values)]
         for run in _runs(points):
@@ -77,6 +84,11 @@ def _svg(parts: Sequence[str], title: str) -> Markup:
     head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     # Nothing but numbers, our own words, and texts that were escaped.
     return Markup(head + "".join(parts) + "</svg>")  # noqa: S704
+
+
+def _band(ends: tuple[float, float], top: float) -> str:
+    low, high = (_y(min(max(0.0, value), top), top) for value in ends)
+    return f'<rect class="band" x="{LEFT}" y="{high:.1f}" width="{WIDTH - LEFT - RIGHT}" height="{low - high:.1f}"/>'
 
 
 def _frame(top: float, labels: Sequence[str]) -> str:

@@ -14,14 +14,16 @@ from pydantic import BaseModel, Field
 from service.bootstrap import Gateway
 from service.console import figures
 from service.console.access import Agent, Person, Role
-from service.console.drift import Drift
 from service.console.figures import Day
 from service.console.first_steps import first_steps
 from service.console.pages import page_router, render
+from service.console.retraining import causes, watched, weekdays
 from service.errors import BrandUnknown
 from service.storage.database import now
 
 SPANS = (7, 30, 90)
+A_GLANCE = 5
+"""Answers a brand and day whose voice is scored for the plots of several brands."""
 Brand = Annotated[str | None, Query(max_length=40, description="Of this brand; else of all in which one has a role.")]
 Days = Annotated[int, Query(ge=1, le=366, description="So many, today (UTC) included.")]
 
@@ -67,7 +69,7 @@ class Overview(BaseModel):
 def overview_router(gateway: Gateway) -> APIRouter:
     """The page `/console/overview` and the route `/v1/overview`."""
     api, pages = APIRouter(prefix="/v1", tags=["Overview"]), page_router()
-    known, drift = gateway.config.brands, Drift(gateway.db, gateway.home, gateway.config.brands)
+    known = gateway.config.brands
 
     async def look(person: Person, brand: str | None, days: int) -> Overview:
         if brand and brand not in known:
@@ -75,9 +77,11 @@ def overview_router(gateway: Gateway) -> APIRouter:
         brands = (brand,) if brand else person.brands(Role.AGENT, known)
         first = now().date() - timedelta(days=2 * days - 1)
         found = await gateway.db.read(lambda c: figures.days(c, brands=brands, first=first, count=2 * days))
-        scores = await drift.scores(brands=brands, first=first, count=2 * days)
-        for day in found:
-            day.voice = scores.get(day.day, [])
+        for name in brands:
+            sample = await gateway.scores.sample(name, first, 2 * days, most=A_GLANCE)
+            scores = await gateway.scores.by_day(name, sample)
+            for day in found:
+                day.voice += scores.get(day.day, [])
         shown = [DayShown(day=day.day, **_summed([day])) for day in found[days:]]
         return Overview(
             brands=list(brands),
@@ -96,10 +100,14 @@ def overview_router(gateway: Gateway) -> APIRouter:
         """The same as plots."""
         found = await look(person, brand or None, days)
         there = request.app.state.console_paths
-        steps = await gateway.db.read(lambda c: first_steps(c, person, there))
+        mine = person.brands(Role.AGENT, known)
+        only = found.brands[0] if len(found.brands) == 1 else None
+        report = await gateway.drift.report(only, days=days) if only else None
         return render(
-            request, person, "overview/page.html", steps=steps, brands=person.brands(Role.AGENT, known), brand=brand,
-            days=days, spans=SPANS, overview=found, tiles=tiles(found), labels=[one.day for one in found.days],
+            request, person, "overview/page.html", brands=mine, brand=brand, days=days, report=report,
+            steps=await gateway.db.read(lambda c: first_steps(c, person, there)),
+            watched=await watched(gateway, person, found.brands), causes=causes(person), weekdays=weekdays(person),
+            spans=SPANS, overview=found, tiles=tiles(found), labels=[one.day for one in found.days],
             percents=[None if one.resolved_share is None else 100 * one.resolved_share for one in found.days],
             halves=[_seconds(one.p50_ms) for one in found.days],
             nearly_all=[_seconds(one.p95_ms) for one in found.days],

@@ -18,6 +18,7 @@ from service.console.overview import overview_router
 from service.console.own import own_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
 from service.console.people import people_router
+from service.console.retraining import retraining_router
 from service.console.said import _
 from service.console.sign_in import sign_in_router
 from service.console.training import training_router
@@ -27,7 +28,7 @@ from service.people.lint import VoiceLint
 
 def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
     """The routers of all stories, pages and API."""
-    lint = VoiceLint(gateway.config.brands, gateway.home, gateway.executor)
+    lint = VoiceLint(gateway.config.brands, gateway.learnt, gateway.executor)
     return (
         _shell(),
         sign_in_router(gateway),
@@ -41,6 +42,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         unanswered_router(gateway),
         inbox_router(gateway, lint),
         overview_router(gateway),
+        retraining_router(gateway),
         voice_bench_router(gateway),
         inspector_router(gateway),
         # The last one: it takes whatever is left.

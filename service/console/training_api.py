@@ -19,7 +19,6 @@ from service.console.training_shown import (
     CurveShown,
     JobShown,
     JobsShown,
-    NotesShown,
     PlanShown,
     Promotion,
     RecipesShown,
@@ -237,7 +236,7 @@ def _acts(shop: Workshop) -> APIRouter:
 def _versions(shop: Workshop) -> APIRouter:
     router = APIRouter(prefix="/v1/training/brands/{brand}", tags=["Training"])
 
-    @router.get("/versions/{version}/notes", response_model=NotesShown, dependencies=AN_EDITOR)
+    @router.get("/versions/{version}/notes", response_model=notes.Notes, dependencies=AN_EDITOR)
     async def release_notes(
         brand: Brand, version: Version, form: Annotated[Literal["json", "markdown"], Query()] = "json"
     ) -> Any:

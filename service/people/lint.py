@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from configs.brand import Brand
-from configs.home import Home
 from service.errors import BrandUnknown
 from training.voice import TrainingError
-from training.voice.brand import voice_of
-from training.voice.model import VoiceModel
-
-LEARNT_AGAIN_S = 300.0
-"""Conversations may have been added meanwhile; where none were, the kept model is read again."""
+from training.voice.kept import KeptVoices
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +25,17 @@ class Heard:
 class VoiceLint:
     """Scores texts by brands' voices."""
 
-    def __init__(self, brands: Mapping[str, Brand], home: Home, executor: Executor) -> None:
+    def __init__(self, brands: Collection[str], voices: KeptVoices, executor: Executor) -> None:
         """Open it; nothing is learnt yet.
 
         Args:
-            brands: The deployment's.
-            home: Where voices are kept.
+            brands: The deployment's, by name.
+            voices: Theirs.
             executor: The threads that check answers: a score takes some milliseconds of one.
         """
         self._brands = brands
-        self._home = home
+        self._voices = voices
         self._executor = executor
-        self._known: dict[str, tuple[float, VoiceModel | str]] = {}
         self._learning: dict[str, asyncio.Lock] = {}
 
     async def hear(self, brand: str, text: str) -> Heard:
@@ -54,24 +46,12 @@ class VoiceLint:
         """
         if brand not in self._brands:
             raise BrandUnknown(f"There is no brand {brand!r}.")
-        voice = await self._voice(brand)
-        if isinstance(voice, str):
-            return Heard(None, (voice,))
+        try:
+            # One thread waits for a voice that is being learnt, whoever asks meanwhile; and not one of those that
+            # check answers, since that takes a second or more.
+            async with self._learning.setdefault(brand, asyncio.Lock()):
+                voice = await asyncio.to_thread(self._voices.of, brand)
+        except (TrainingError, OSError) as error:
+            return Heard(None, (f"The voice of {brand} is not known: {error}",))
         found = await asyncio.get_running_loop().run_in_executor(self._executor, voice.score, text)
         return Heard(found.score, found.reasons)
-
-    async def _voice(self, brand: str) -> VoiceModel | str:
-        """The brand's voice, or why it has none; learnt once for all who ask meanwhile."""
-        async with self._learning.setdefault(brand, asyncio.Lock()):
-            since, voice = self._known.get(brand, (float("-inf"), ""))
-            if time.monotonic() - since > LEARNT_AGAIN_S:
-                # Not in the threads that check answers: learning takes a second or more.
-                voice = await asyncio.to_thread(self._learn, brand)
-                self._known[brand] = (time.monotonic(), voice)
-            return voice
-
-    def _learn(self, brand: str) -> VoiceModel | str:
-        try:
-            return voice_of(self._brands[brand], self._home)
-        except (TrainingError, OSError) as error:
-            return f"The voice of {brand} is not known: {error}"

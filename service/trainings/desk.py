@@ -266,6 +266,11 @@ class Trainings:
     def _free(self) -> bool:
         return process.is_free(self._lock)
 
+    async def free(self) -> bool:
+        """Whether a training could begin on this machine now."""
+        running = await self._db.read(lambda connection: rows.running(connection, self._host))
+        return not running and await asyncio.to_thread(self._free)
+
     async def _must_be_free(self) -> None:
         running = await self._db.read(lambda connection: rows.running(connection, self._host))
         if running or not await asyncio.to_thread(self._free):

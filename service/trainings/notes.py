@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import ConfigDict
+
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.errors import AdapterInvalid
 from configs.home import Home
@@ -43,7 +45,9 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The release notes of one version."""
+    """The release notes of one version, as the API gives them too."""
+
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
 
     brand: str
     version: str

@@ -80,6 +80,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/canned-replies": {"brand": "velmora", "title": "Hello", "text": "Hello"},
     "/v1/canned-replies/{reply}": {"title": "Hello", "text": "Hello"},
     "/v1/brands/{brand}/voice": {"text": "Hello"},
+    "/v1/brands/{brand}/drift/quiet": {"days": 7},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
