@@ -53,6 +53,7 @@ from service.engines.process import EngineProcess, EngineState, RemoteEngine
 from service.engines.voices import Adapters, EngineAdapters, EngineVoices
 from service.errors import RequestInvalid, ServiceError
 from service.gateways import Place, place
+from service.intake.desk import Intakes
 from service.keeping import retention
 from service.keeping.restoring import finish_cut
 from service.limits import RateLimits
@@ -120,6 +121,8 @@ class Gateway:
     """Where people correct answers."""
     trainings: Trainings
     """Jobs that make new voices."""
+    intakes: Intakes
+    """Jobs that take files and pages into the knowledge."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -262,7 +265,8 @@ async def open_gateway(
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
             TeamInSlack(db, house, desk), executor, visitors, Corrections(db, home, brands, encoder),
-            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")), tuple(problems),
+            Trainings(db, config, home, environment=environment, key=next(iter(keys), "")),
+            Intakes(db, home, brands, encoder, knowledge, member), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -280,6 +284,8 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, keeping)
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.intakes.follow(), name="intakes"))
+        stack.push_async_callback(gateway.intakes.close)
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)
