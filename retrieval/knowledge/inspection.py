@@ -32,6 +32,8 @@ class VersionSummary:
     removed: tuple[str, ...]
     by: str = ""
     """Who made it; empty for the command line."""
+    duplicates: int = 0
+    """Chunks that are not searched because another says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
                 changed=apart.changed,
                 removed=apart.removed,
                 by=str(manifest.get("by", "")),
+                duplicates=int(manifest.get("duplicates", 0)),
             )
         )
         before = now
