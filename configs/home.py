@@ -92,6 +92,11 @@ class Home:
         return self.root / "files"
 
     @property
+    def uploads(self) -> Path:
+        """`<job>/`, files that people brought for a brand's knowledge, until they are read."""
+        return self.root / "uploads"
+
+    @property
     def secrets(self) -> Path:
         """Secrets that we made for ourselves; only their owner can read them."""
         return self.root / "secrets"

@@ -54,6 +54,7 @@ from service.engines.process import EngineProcess, EngineState, RemoteEngine
 from service.engines.voices import Adapters, EngineAdapters, EngineVoices
 from service.errors import RequestInvalid, ServiceError
 from service.gateways import Place, place
+from service.intake.desk import Intakes
 from service.keeping import retention
 from service.keeping.restoring import finish_cut
 from service.limits import RateLimits
@@ -132,6 +133,8 @@ class Gateway:
     drift: Drift
     keeper: Keeper
     """Looks at voices, and trains them anew where a brand's file says so."""
+    intakes: Intakes
+    """Jobs that take files and pages into the knowledge."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -284,7 +287,7 @@ async def open_gateway(
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
             TeamInSlack(db, house, desk), executor, visitors, corrections, trainings, learnt, scores, drift,
-            keeper, tuple(problems),
+            keeper, Intakes(db, home, brands, encoder, knowledge, member), tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -303,6 +306,8 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
         stack.push_async_callback(_cancelled, asyncio.create_task(keeper.follow(), name="retraining"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.intakes.follow(), name="intakes"))
+        stack.push_async_callback(gateway.intakes.close)
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)

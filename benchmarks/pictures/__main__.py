@@ -18,6 +18,7 @@ from benchmarks.pictures.stage import ROOT, Stage, staged
 from service.console.sessions import COOKIE
 
 FOLDER = ROOT / "docs" / "images" / "console"
+ASKED = "How+long+may+I+keep+an+unopened+bag%3F"
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 LONGEST = 2200
 """Pixels of a picture's height."""
@@ -80,6 +81,10 @@ SHOTS = (
     Shot("review", f"/console/corrections/review/{acts.BRAND}"),
     Shot("training", f"/console/training?brand={acts.BRAND}"),
     Shot("plan", f"/console/training/brands/{acts.BRAND}/plan?recipe=quick_cpu&corrections=true&gate=true"),
+    Shot("knowledge", "/console/knowledge?brand=velmora"),
+    Shot("knowledge-document", "/console/knowledge/velmora/document?document=returns.md"),
+    Shot("knowledge-search", f"/console/knowledge/velmora/search?question={ASKED}"),
+    Shot("knowledge-versions", "/console/knowledge/velmora/versions"),
     Shot("overview", "/console/overview"),
     Shot("people", "/console/people"),
     Shot("person", "/console/people", follow("tbody th a")),
@@ -91,7 +96,8 @@ SHOTS = (
 def main() -> None:
     """Start a gateway, fill it, and go through the pages."""
     parser = argparse.ArgumentParser(description="Pictures of the console's pages, both themes, desktop and phone.")
-    parser.add_argument("names", nargs="*", help=f"only these: {', '.join(shot.name for shot in SHOTS)}")
+    known = ", ".join(shot.name for shot in SHOTS)
+    parser.add_argument("names", nargs="*", help=f"only these, and what begins so: {known}")
     parser.add_argument("--out", type=Path, default=FOLDER)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -106,7 +112,7 @@ def main() -> None:
                 if shot.signed_in and not token:
                     token = stage.write(data.fill)
                     acts.play(browser, stage, token)
-                if not given.names or shot.name in given.names:
+                if not given.names or any(f"{shot.name}-".startswith(f"{name}-") for name in given.names):
                     take(browser, stage, shot, token, given.out)
             browser.close()
 

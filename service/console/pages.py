@@ -52,7 +52,7 @@ NAVIGATION = (
     Place(_("Inspector"), "/console/inspector", Role.AGENT),
     Place(_("Corrections"), "/console/corrections", Role.AGENT),
     Place(_("Training"), "/console/training", Role.EDITOR),
-    Place(_("Knowledge"), "/console/knowledge", Role.EDITOR),
+    Place(_("Knowledge"), "/console/knowledge", Role.AGENT),
     Place(_("Overview"), "/console/overview", Role.AGENT),
     Place(_("Brands"), "/console/brands", Role.EDITOR),
     Place(_("People"), "/console/people", Role.ADMIN),

@@ -13,6 +13,7 @@ from service.console.changes import changes_router
 from service.console.corrections import corrections_router
 from service.console.inbox import inbox_router
 from service.console.inspector import inspector_router
+from service.console.knowledge import knowledge_router
 from service.console.lint import lint_router
 from service.console.overview import overview_router
 from service.console.own import own_router
@@ -37,6 +38,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         changes_router(gateway),
         corrections_router(gateway),
         training_router(gateway),
+        knowledge_router(gateway),
         lint_router(lint),
         canned_router(gateway),
         unanswered_router(gateway),

@@ -240,7 +240,7 @@ class Corrections:
                 raise NotPossible(reason)
             version: str | None = None
             if one.document and accepts and self._would_accept(one, by):
-                version = await self._edit_page(one)
+                version = await self._edit_page(one, by.name)
 
             def keep(connection: Connection) -> Correction:
                 current = reviewing.read(connection, correction, lock=True)
@@ -268,7 +268,7 @@ class Corrections:
             is True
         )
 
-    async def _edit_page(self, one: Correction) -> str:
+    async def _edit_page(self, one: Correction, by: str) -> str:
         return await asyncio.to_thread(
             pages.amend,
             self._home,
@@ -277,6 +277,7 @@ class Corrections:
             one.document or "",
             one.document_text or "",
             expected=one.document_sha256 or "",
+            by=by,
         )
 
     async def withdraw(self, correction: str, audit: Audit = no_audit) -> Correction:
