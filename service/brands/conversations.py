@@ -1,4 +1,4 @@
-"""The conversations that a brand's voice is trained on, edited one by one: a file as `training.conversations` reads it."""
+"""Conversations that a brand's voice is trained on, edited one by one: a file as `training.conversations` reads it."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import yaml
 
-from configs.brand import Brand
+from configs.brand import BRAND_NAME, Brand
 from configs.errors import ConfigError
 from configs.made import Around, made_brand, read_made
 from configs.whole_file import replace_text
@@ -82,7 +83,8 @@ class BrandDesk:
         """By name: what its file says, and its voice guide."""
         self._seen: object = None
         self._taking = asyncio.Lock()
-        self._writing = asyncio.Lock()
+        self.writing = asyncio.Lock()
+        """Held while files of brands are changed."""
         self._indexing: dict[str, Indexing] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.left_out: Mapping[str, str] = {}
@@ -95,7 +97,13 @@ class BrandDesk:
         return name in self._taken or name in self.left_out
 
     def files(self, name: str) -> BrandFiles:
-        """Where its files are."""
+        """Where its files are.
+
+        Raises:
+            BrandUnknown: No brand is called so.
+        """
+        if not re.fullmatch(BRAND_NAME, name):
+            raise BrandUnknown(f"There is no brand {name!r}.")
         return BrandFiles(self._around.home, name)
 
     def archived(self) -> list[str]:
@@ -131,7 +139,7 @@ class BrandDesk:
         one = template(kind)
         answers = answers_to(one.about, given)
         name = check_name(name or name_of(answers["company"]))
-        async with self._writing:
+        async with self.writing:
             files = self.files(name)
             if name in self._around.configured or await asyncio.to_thread(lambda: files.known):
                 raise NotPossible(f"The name {name!r} is taken. Choose another one.")
@@ -167,7 +175,7 @@ class BrandDesk:
             RequestInvalid: The settings would be wrong; what served goes on serving.
             NotPossible: Somebody changed them meanwhile.
         """
-        async with self._writing:
+        async with self.writing:
             before = self._read(name, known)
             try:
                 values = yaml.safe_load(before)
@@ -178,7 +186,7 @@ class BrandDesk:
 
     async def rewrite(self, name: str, text: str, known: str | None) -> None:
         """Replace the whole file; as `change`."""
-        async with self._writing:
+        async with self.writing:
             self._read(name, known)
             await self._write(name, text.replace("\r\n", "\n"))
         await self.refresh()
@@ -222,7 +230,7 @@ class BrandDesk:
         Raises:
             BrandUnknown: No such brand was made here.
         """
-        async with self._writing:
+        async with self.writing:
             await asyncio.to_thread(self.files(name).archive)
         await self.refresh()
 
@@ -233,7 +241,7 @@ class BrandDesk:
             BrandUnknown: None of this name is archived.
             RequestInvalid: Its settings fit no longer to the others.
         """
-        async with self._writing:
+        async with self.writing:
             files = self.files(name)
             if not files.put_away[0].is_file():
                 raise BrandUnknown(f"There is no archived brand {name!r}.")

@@ -21,8 +21,12 @@ from configs.whole_file import replace_text
 from service.errors import BrandUnknown, NotPossible, RequestInvalid
 
 ARCHIVED = "archived"
-"""Folder of what was put away; no brand has this name."""
-HEAD = "# Made in the console, which writes this file anew when its forms are saved; docs/configuration.md explains it.\n"
+"""Folder of what was put away."""
+RESERVED = frozenset({ARCHIVED, "new"})
+"""Names that mean something else in the folder or in an address."""
+HEAD = (
+    "# Made in the console, which writes this file anew when its forms are saved; docs/configuration.md explains it.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def check_name(name: str) -> str:
     Raises:
         RequestInvalid: It is none.
     """
-    if not re.fullmatch(BRAND_NAME, name) or name == ARCHIVED:
+    if not re.fullmatch(BRAND_NAME, name) or name in RESERVED:
         raise RequestInvalid(
             f"{name!r} cannot be a brand's name: 2 to 40 small letters, digits and hyphens, a letter first.",
             param="name",

@@ -1,7 +1,7 @@
-"""Templates of brands: pages, voice guide, conversations, rules and questions with blanks, and the form that fills them.
+"""Templates of brands: pages, voice guide, conversations, rules, questions with blanks, and the form that fills them.
 
-A blank is `{{field}}`. What fills it is plain text on one line; YAML and JSON are filled value by value, so that nothing
-typed into the form can end a string.
+A blank is `{{field}}`. What fills it is plain text on one line; YAML and JSON are filled value by value, so that no
+answer can end a string.
 """
 
 from __future__ import annotations
