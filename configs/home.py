@@ -28,6 +28,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def brands(self) -> Path:
+        """`<brand>.yaml` and `<brand>/`, brands that people made in the browser; see `configs.made`."""
+        return self.root / "brands"
+
+    @property
     def encoders(self) -> Path:
         """`<brand>/<version>/`, encoders that were trained on a brand's own pages."""
         return self.models / "encoders"

@@ -68,6 +68,15 @@ def follow(selector: str) -> Step:
     return step
 
 
+def shows(selector: str) -> Step:
+    """Wait until this is there: what draws itself is not there with the page."""
+
+    def step(page: Page) -> None:
+        page.locator(selector).first.wait_for()
+
+    return step
+
+
 SHOTS = (
     Shot("set-up", "/console/set-up", signed_in=False),
     Shot("sign-in", "/console/sign-in", signed_in=False),
@@ -86,6 +95,9 @@ SHOTS = (
     Shot("knowledge-search", f"/console/knowledge/velmora/search?question={ASKED}"),
     Shot("knowledge-versions", "/console/knowledge/velmora/versions"),
     Shot("overview", "/console/overview"),
+    Shot("brands", "/console/brands"),
+    Shot("new-brand", "/console/brands/new?kind=bank"),
+    Shot("brand", "/console/brands/velmora", shows("#stage .message.bot")),
     Shot("people", "/console/people"),
     Shot("person", "/console/people", follow("tbody th a")),
     Shot("changes", "/console/changes"),

@@ -54,7 +54,7 @@ NAVIGATION = (
     Place(_("Training"), "/console/training", Role.EDITOR),
     Place(_("Knowledge"), "/console/knowledge", Role.AGENT),
     Place(_("Overview"), "/console/overview", Role.AGENT),
-    Place(_("Brands"), "/console/brands", Role.EDITOR),
+    Place(_("Brands"), "/console/brands", Role.ADMIN),
     Place(_("People"), "/console/people", Role.ADMIN),
     Place(_("Changes"), "/console/changes", Role.EDITOR),
 )

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
 from service.console.bench import voice_bench_router
+from service.console.brands import brands_router
 from service.console.canned import canned_router
 from service.console.changes import changes_router
 from service.console.corrections import corrections_router
@@ -39,6 +40,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         corrections_router(gateway),
         training_router(gateway),
         knowledge_router(gateway),
+        brands_router(gateway),
         lint_router(lint),
         canned_router(gateway),
         unanswered_router(gateway),

@@ -315,10 +315,14 @@ class Corrections:
             return
         accepted = await self._db.read(reviewing.accepted)
         self._rules.take(accepted)
-        for name in self._brands:
+        for name in list(self._brands):
             ours = [one for one in accepted if one.brand == name]
             await asyncio.to_thread(files.write, self._home.corrections(name), ours)
         self._seen = seen
+
+    def rewritten(self, brand: str) -> None:
+        """A brand was put in, or replaced, as its file says now; or taken out."""
+        self._rules.rewritten(brand)
 
     async def follow(self) -> None:
         """Refresh for as long as the gateway runs; the outermost loop, so it survives all."""

@@ -166,7 +166,11 @@ class TeamInSlack:
         """
         self._db, self._house, self._desk = db, house, desk
         self._threads = Threads(house.brands)
-        self._places = places(house.brands)
+
+    @property
+    def _places(self) -> frozenset[Place]:
+        # Each time: brands come, change and go while the gateway runs.
+        return places(self._house.brands)
 
     async def take(self, app: str, message: InboundMessage) -> bool:
         """A message that stands where a team works is the team's, whatever it says and whomever it mentions.

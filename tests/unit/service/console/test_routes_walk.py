@@ -59,6 +59,7 @@ LISTS = {
     "/v1/training/jobs", "/console/training",
     "/v1/overview", "/console/overview",
     "/console/knowledge",
+    "/v1/brand-templates", "/console/brands",
     "/v1/canned-replies", "/console/inbox", "/console/inbox/rows", "/console/inbox/canned", "/console/inbox/unanswered",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
@@ -87,6 +88,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/brands/{brand}/knowledge/remove": {"documents": ["returns.md"]},
     "/v1/brands/{brand}/knowledge/restore": {"document": "returns.md", "version": "1"},
     "/v1/brands/{brand}/knowledge/crawl": {"address": "https://shop.example/"},
+    "/v1/brands": {"template": "shop", "answers": {"company": "Fernhill"}},
+    "/v1/brands/{brand}/settings": {"settings": {"greeting": "Hello"}},
+    "/v1/brands/{brand}/file": {"text": "name: velmora"},
+    "/v1/brands/{brand}/voice-guide": {"text": "Be brief."},
+    "/v1/brands/{brand}/examples": {"exchanges": [{"said": "Hi", "reply": "Hello", "outcome": "small_talk"}]},
+    "/v1/brands/{brand}/examples/{example}": {"exchanges": [{"said": "Hi", "reply": "Hello", "outcome": "small_talk"}]},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
@@ -103,6 +110,10 @@ FORMS: dict[str, dict[str, str]] = {
     "/console/knowledge/{brand}/restore": {"document": "returns.md", "version": "1"},
     "/console/knowledge/{brand}/review": {"document": "returns.md", "sha256": "x", "text": "x"},
     "/console/knowledge/{brand}/edit": {"document": "returns.md", "sha256": "x", "text": "x"},
+    "/console/brands": {"kind": "shop", "company": "Fernhill"},
+    "/console/brands/{brand}": {"section": "look", "greeting": "Hello"},
+    "/console/brands/{brand}/voice": {"text": "Be brief."},
+    "/console/brands/{brand}/file": {"text": "name: velmora"},
     "/console/people": {"name": "X", "email": "x@example.com", "brand": "velmora", "role": "agent"},
     "/console/people/{who}/roles": {"brand": "velmora", "role": "admin"},
 }
@@ -170,6 +181,7 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
         "job": trained(locked),
         "reply": canned(locked),
         "intake": taken_in(locked),
+        "example": "returns-001",
     }
 
 
@@ -310,7 +322,7 @@ def test_lists_show_what_is_of_ones_own_brands(locked: Door, world: dict[str, st
     other = seat(locked, {"dicehollow": Role.ADMIN}, "other@example.com")
     for path in sorted(path for path in LISTS if path.startswith("/v1/")):
         own, theirs = mine.get(path).text, other.get(path).text
-        assert "velmora" in own or path in ("/v1/handoffs", "/v1/audit"), path
+        assert "velmora" in own or path in ("/v1/handoffs", "/v1/audit", "/v1/brand-templates"), path
         assert "velmora" not in theirs, path
         assert mine.get(f"{path}?brand=dicehollow").status_code in (200, 403)
         if path != "/v1/people":
