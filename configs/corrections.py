@@ -9,6 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+TOPIC = "corrections"
+"""Of the conversations that accepted corrections become."""
+
+
 class Corrections(BaseModel):
     """How corrections of a brand's answers are reviewed."""
 
