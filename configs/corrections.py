@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 TOPIC = "corrections"
 """Of the conversations that accepted corrections become."""
 

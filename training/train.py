@@ -119,10 +119,7 @@ def _train(
     base = prepare_base_model(base_name, base_folder(models, base_name), progress)
     adapters = source.home.adapters / name
     recipe = starting(recipe, adapters)
-    if isinstance(recipe, DpoRecipe):
-        digest = pairs_sha256(pairs_file(recipe))
-    else:
-        digest = data_digest(source, recipe.data)
+    digest = pairs_sha256(pairs_file(recipe)) if isinstance(recipe, DpoRecipe) else data_digest(source, recipe.data)
     origin = Origin.of(name, base, recipe, digest)
     if not force:
         ready = up_to_date(adapters, origin, source.knowledge.version)
