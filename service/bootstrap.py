@@ -287,7 +287,6 @@ async def open_gateway(
         learnt = KeptVoices(config.brands, home)
         scores = Scores(db, learnt)
         drift = Drift(db, home, config.brands, scores)
-        corrections = Corrections(db, home, brands, encoder)
         trainings = Trainings(db, config, home, environment=environment, key=next(iter(keys), ""))
         keeper = Keeper(
             db=db, home=home, config=config, drift=drift, trainings=trainings, refresh=corrections.refresh,
