@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from configs.home import Home
 from service.retraining import state
 from service.retraining.state import Alarm, Outcome, State
 from service.storage.database import now
@@ -71,7 +72,8 @@ def test_the_plan_says_what_came_of_the_last_training_and_when_the_next_may_begi
     assert (plan["plan"]["start"], plan["plan"]["promote"], plan["next_at"]) == ("ask", "person", None)
 
 
-def test_a_version_that_passed_waits_in_sight(locked: Door) -> None:
+def test_a_version_that_passed_waits_in_sight(locked: Door, home: Home) -> None:
+    (home.adapters / BRAND / "v7").mkdir(parents=True)
     known(locked, outcome=Outcome(came="waits", at=now(), version="v7", job="j"))
     page = seat(locked, {BRAND: Role.ADMIN}, "anna@example.com").get("/console/overview").text
     assert "A new voice of velmora waits for you" in page
