@@ -230,11 +230,13 @@ def main() -> None:
     parser.add_argument("--lease-s", type=float, default=10.0)
     parser.add_argument("--platforms")
     parser.add_argument("--origin", action="append", default=[], help="a site that may open the widget; again for more")
+    parser.add_argument("--per-minute", type=int, default=0, help="messages of a visitor; 0: as many as come")
     given = vars(parser.parse_args())
     if given["platforms"]:
         configure_logging()
     given["database"] = given["database"] or f"sqlite:///{tempfile.mkdtemp(prefix='brandvoice-bench-')}/bench.db"
-    _live(Life(origins=tuple(given.pop("origin")), settings=WIDE, **given))
+    settings = {**WIDE, "limits": NO_LIMITS.model_copy(update={"visitor_per_minute": given.pop("per_minute")})}
+    _live(Life(origins=tuple(given.pop("origin")), settings=settings, **given))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,9 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,8 +32,8 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from benchmarks.gateway_process import UNDER_TEST, gateway_process
 from configs.load import load_config
-from service.engines.process import free_port
 
 SLOWER = 4
 """Times that the processor is slowed down, as for a middling phone."""
@@ -137,32 +134,10 @@ def serving(shelf: Shelf) -> Iterator[str]:
 @contextmanager
 def gateway(origin: str) -> Iterator[str]:
     """The address of a gateway that this site may use, in front of an engine that plays one."""
-    engine, port = free_port(), free_port()
-    home = tempfile.mkdtemp(prefix="brandvoice-widget-")
-    uvicorn = [
-        "uvicorn",
-        "benchmarks.fake_engine:app",
-        "--log-level",
-        "error",
-        "--no-access-log",
-        "--port",
-        str(engine),
-    ]
-    ours = ["benchmarks.gateway_under_test", "--engine", f"http://127.0.0.1:{engine}", "--port", str(port)]
-    ours += ["--home", home, "--encoder", "hash", "--origin", origin]
-    environment = os.environ | {"FAKE_TOKENS": "24", "FAKE_PACE_MS": "20"}
-    processes = [subprocess.Popen([sys.executable, "-m", *words], env=environment) for words in (uvicorn, ours)]
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            with suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310
-                break
-            time.sleep(0.1)
-        yield url
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait(30)
+    with tempfile.TemporaryDirectory(prefix="brandvoice-widget-") as home:
+        words = (*UNDER_TEST, "--home", home, "--encoder", "hash", "--origin", origin)
+        with gateway_process(Path(home) / "log", words, FAKE_TOKENS="24", FAKE_PACE_MS="20") as url:
+            yield url
 
 
 def visit(browser: Browser, url: str, subject: Subject, *, with_axe: bool) -> Visit:

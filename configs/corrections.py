@@ -8,6 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+TOPIC = "corrections"
+"""Of the conversations that accepted corrections become."""
+
 
 class Corrections(BaseModel):
     """How corrections of a brand's answers are reviewed."""

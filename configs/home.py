@@ -28,6 +28,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def brands(self) -> Path:
+        """`<brand>.yaml` and `<brand>/`, brands that people made in the browser; see `configs.made`."""
+        return self.root / "brands"
+
+    @property
     def encoders(self) -> Path:
         """`<brand>/<version>/`, encoders that were trained on a brand's own pages."""
         return self.models / "encoders"
@@ -90,6 +95,11 @@ class Home:
     def files(self) -> Path:
         """`<brand>/<digest>`, files that visitors of the widget sent."""
         return self.root / "files"
+
+    @property
+    def uploads(self) -> Path:
+        """`<job>/`, files that people brought for a brand's knowledge, until they are read."""
+        return self.root / "uploads"
 
     @property
     def secrets(self) -> Path:

@@ -7,19 +7,23 @@ as in the environment, since a misspelt setting that is silently left out shows 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 import configs
 from configs.brand import Brand
+from configs.brand_file import brand_of, check_apps, check_recipe, check_unique
+from configs.checked import leaves, origins, validate
 from configs.errors import ConfigError
+from configs.home import Home
+from configs.made import Around, read_made
 from configs.schema import exists, keys_at, models_at
 from configs.service import Secret, ServiceConfig
-from configs.yaml_file import Where, YamlFile, did_you_mean, read_yaml
+from configs.yaml_file import Where, did_you_mean, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -43,6 +47,10 @@ class Config:
     origins: Mapping[str, str]
     """Of each value, by its dotted name: `FILE:LINE`, the variable's name, or `default`."""
     folder: Path
+    made: frozenset[str] = frozenset()
+    """Those of the brands that people made in the browser."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Made brands that are not served: name to what is wrong with them."""
 
 
 def configs_folder(environment: Mapping[str, str]) -> Path:
@@ -53,12 +61,13 @@ def configs_folder(environment: Mapping[str, str]) -> Path:
     return here if (here / "service.yaml").is_file() else Path(configs.__file__).parent
 
 
-def load_config(folder: Path, environment: Mapping[str, str]) -> Config:
+def load_config(folder: Path, environment: Mapping[str, str], home: Home | None = None) -> Config:
     """Read and check everything.
 
     Args:
         folder: Holds `service.yaml` and `brands/`.
         environment: Usually `os.environ`.
+        home: The state folder, whose brands are read too; only the folder's own without it.
 
     Raises:
         ConfigError: With the file and line or the variable, the reason, and what to do.
@@ -66,26 +75,26 @@ def load_config(folder: Path, environment: Mapping[str, str]) -> Config:
     folder = folder.absolute()
     file = read_yaml(folder / "service.yaml")
     values, from_environment, unknown = _overlay(file.values, environment)
-    service = _validate(ServiceConfig, values, file, from_environment)
+    service = validate(ServiceConfig, values, file, from_environment)
     _refuse_unknown(unknown, service)
     root = folder.parent
     service = _rooted_secrets(service, root)
-    origins = dict(_origins(service, (), file, from_environment, root))
+    found = dict(origins(service, (), file, from_environment, root))
     brands: dict[str, Brand] = {}
     for path in _brand_files(folder / "brands"):
         brand_file = read_yaml(path)
-        brand = _validate(Brand, brand_file.values, brand_file, {})
-        if brand.name != path.stem:
-            raise ConfigError(
-                f"{path}:{brand_file.line(('name',))} names the brand {brand.name!r}; name it {path.stem!r}, or "
-                f"rename the file to {brand.name}.yaml"
-            )
-        origins |= {f"brands.{brand.name}.{key}": origin for key, origin in _origins(brand, (), brand_file, {}, root)}
-        brands[brand.name] = _rooted(brand, root)
-    _check_unique(brands, folder)
-    _check_apps(brands, service, folder)
-    _check_recipes(brands, folder)
-    return Config(service, brands, origins, folder)
+        brand = brand_of(brand_file, root)
+        check_unique(brand, brands.values(), path)
+        check_apps(brand, service, path, folder / "service.yaml")
+        check_recipe(brand, path, folder / "training")
+        found |= {f"brands.{brand.name}.{key}": origin for key, origin in origins(brand, (), brand_file, {}, root)}
+        brands[brand.name] = brand
+    if home is None:
+        return Config(service, brands, found, folder)
+    made = read_made(Around(home, service, folder / "service.yaml", brands))
+    return Config(
+        service, {**brands, **made.brands}, {**found, **made.origins}, folder, frozenset(made.brands), made.left_out
+    )
 
 
 def secrets_of(config: BaseModel) -> Iterator[Secret]:
@@ -165,7 +174,7 @@ def _refuse_unknown(names: list[str], service: ServiceConfig) -> None:
     for name in names:
         if name in allowed:
             continue
-        known = [*PLAIN_NAMES, *(variable_of(dotted) for dotted, _ in _leaves(service, ()))]
+        known = [*PLAIN_NAMES, *(variable_of(dotted) for dotted, _ in leaves(service, ()))]
         raise ConfigError(
             f"the environment variable {name} is not known{did_you_mean(name, known) or '; unset it'}"
             " (`brandvoice config show` lists all settings)"
@@ -178,72 +187,6 @@ def variable_of(where: Where | str) -> str:
     return PREFIX + "__".join(steps).upper()
 
 
-def _validate(model: type[Model], values: Mapping[str, Any], file: YamlFile, variables: Mapping[Where, str]) -> Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        reasons = [_reason(model, one["loc"], one["type"], one["msg"], file, variables) for one in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(reasons))) from error
-
-
-def _reason(
-    model: type[BaseModel], where: Where, kind: str, message: str, file: YamlFile, variables: Mapping[Where, str]
-) -> str:
-    place = variables.get(where) or f"{file.path}:{file.line(_in_file(where, file))}"
-    dotted = ".".join(str(step) for step in where) or "the file"
-    if kind == "extra_forbidden":
-        known = keys_at(model, where[:-1])
-        hint = did_you_mean(str(where[-1]), known) or f"; known are {', '.join(known)}"
-        return f"{place}: {dotted} is not a known key{hint}"
-    if kind == "missing":
-        return f"{place}: {dotted} is missing; add it (docs/configuration.md says what it means)"
-    return f"{place}: {dotted}: {message.removeprefix('Value error, ')}; correct it"
-
-
-def _in_file(where: Where, file: YamlFile) -> Where:
-    """A place as the file has it, without the tags that pydantic puts in for members of a union."""
-    found: Where = ()
-    for step in where:
-        if (*found, step) in file.lines:
-            found = (*found, step)
-    return found
-
-
-def _origins(
-    model: BaseModel, where: Where, file: YamlFile, variables: Mapping[Where, str], root: Path
-) -> Iterator[tuple[str, str]]:
-    shown = file.path.relative_to(root) if file.path.is_relative_to(root) else file.path
-    for dotted, place in _leaves(model, where):
-        if place in variables:
-            yield dotted, variables[place]
-        elif place in file.lines:
-            yield dotted, f"{shown}:{file.lines[place]}"
-        else:
-            yield dotted, "default"
-
-
-def _leaves(value: BaseModel, where: Where) -> Iterator[tuple[str, Where]]:
-    for name in type(value).model_fields:
-        yield from _leaf(getattr(value, name), (*where, name))
-
-
-def _leaf(value: Any, where: Where) -> Iterator[tuple[str, Where]]:
-    if isinstance(value, BaseModel):
-        yield from _leaves(value, where)
-    elif isinstance(value, dict) and value:
-        for key, below in value.items():
-            yield from _leaf(below, (*where, key))
-    else:
-        yield ".".join(str(step) for step in where), where
-
-
-def _rooted(brand: Brand, root: Path) -> Brand:
-    """Relative paths are relative to the folder that holds `configs`."""
-    names = ("pages", "voice_guide", "conversations", "questions", "shipped_adapter", "intents")
-    paths = {name: root / path for name in names if (path := getattr(brand, name)) is not None}
-    return brand.model_copy(update=paths)
-
-
 def _rooted_secrets(model: Model, root: Path) -> Model:
     def rooted(value: Any) -> Any:
         if isinstance(value, Secret):
@@ -253,49 +196,3 @@ def _rooted_secrets(model: Model, root: Path) -> Model:
         return {key: rooted(one) for key, one in value.items()} if isinstance(value, dict) else value
 
     return model.model_copy(update={name: rooted(getattr(model, name)) for name in type(model).model_fields})
-
-
-def _check_unique(brands: Mapping[str, Brand], folder: Path) -> None:
-    owners: dict[tuple[str, ...], str] = {}
-    for brand in brands.values():
-        claims = [("widget.site_key", brand.widget.site_key)]
-        claims += [(f"{binding.channel} binding", binding.account) for binding in brand.channels]
-        for claim in claims:
-            other = owners.setdefault(claim, brand.name)
-            if other != brand.name or claims.count(claim) > 1:
-                raise ConfigError(
-                    f"{folder / 'brands' / brand.name}.yaml: the {claim[0]} {claim[1]!r} is taken by the brand "
-                    f"{other!r}; a message could not be told whose it is, so give each its own"
-                )
-
-
-def _check_apps(brands: Mapping[str, Brand], service: ServiceConfig, folder: Path) -> None:
-    apps: dict[str, list[str]] = {channel: [*named] for channel, named in service.apps}
-    for brand in brands.values():
-        team = brand.handover.slack
-        if team and team.app not in apps["slack"]:
-            raise ConfigError(
-                f"{folder / 'brands' / brand.name}.yaml: handover.slack names the slack app {team.app!r}, which is not "
-                f"there{did_you_mean(team.app, apps['slack'])}; add apps.slack.{team.app} to {folder / 'service.yaml'}"
-            )
-        for binding in brand.channels:
-            if binding.app not in apps[binding.channel]:
-                known = apps[binding.channel]
-                raise ConfigError(
-                    f"{folder / 'brands' / brand.name}.yaml: there is no {binding.channel} app {binding.app!r}"
-                    f"{did_you_mean(binding.app, known)}; add apps.{binding.channel}.{binding.app} to "
-                    f"{folder / 'service.yaml'} (there: {', '.join(known) or 'none'})"
-                )
-
-
-def _check_recipes(brands: Mapping[str, Brand], folder: Path) -> None:
-    """What trains by itself, some night, is there."""
-    for brand in brands.values():
-        recipe = brand.retraining.recipe
-        if "recipe" in brand.retraining.model_fields_set and not (folder / "training" / f"{recipe}.yaml").is_file():
-            known = sorted(path.stem for path in (folder / "training").glob("*.yaml"))
-            raise ConfigError(
-                f"{folder / 'brands' / brand.name}.yaml: retraining.recipe names {recipe!r}, which is not there"
-                f"{did_you_mean(recipe, known)} (known are {', '.join(known) or 'none'}); write "
-                f"{folder / 'training' / recipe}.yaml, or name another one"
-            )

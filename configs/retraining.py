@@ -78,7 +78,12 @@ class Retraining(_Strict):
         description="So many corrections accepted that neither the version that speaks nor a later one was trained on.",
     )
     schedule: Schedule | None = Field(default=None, description="At fixed moments, where there is something new.")
-    recipe: str = Field(default="quick_cpu", pattern=r"^[a-z][a-z0-9_]{0,39}$", description="What is trained with.")
+    recipe: str | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        description="What is trained with; where absent what the console proposes: `corrections` where a version "
+        "speaks and was corrected, else `quick_cpu`.",
+    )
     start: Literal["ask", "train"] = Field(
         default="ask", description="Only tell people, or also start the training; the gate is asked either way."
     )

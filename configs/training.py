@@ -62,6 +62,9 @@ class Data(Strict):
     corrections: bool = Field(
         default=True, description="Also learn from corrections that were accepted in review (docs/corrections.md)."
     )
+    corrections_repeat: int = Field(
+        default=1, ge=1, le=20, description="How often an accepted correction is learnt where another row is once."
+    )
     seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
 
     @model_validator(mode="after")
@@ -172,7 +175,7 @@ class Dpo(Sft):
 ADDED_LATER = {
     "": ("method",),
     "lora": ("b_rate",),
-    "data": ("general_share", "corrections"),
+    "data": ("general_share", "corrections", "corrections_repeat"),
     "sft": (
         *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
         *("weights", "attention", "fused_lora", "fused_layers", "gradient_checkpointing"),
@@ -192,6 +195,9 @@ class _Named(Strict):
     def sha256(self) -> str:
         """Digest over the values with defaults filled in; layout and comments of the YAML leave it unchanged."""
         values = self.model_dump(mode="json")
+        # Of preferences it was a key from the first.
+        if isinstance(self, Recipe) and self.start_from == "base":
+            del values["start_from"]
         for part, keys in ADDED_LATER.items():
             model: Any = getattr(self, part, None) if part else self
             held = values.get(part, {}) if part else values
@@ -204,11 +210,17 @@ class _Named(Strict):
 class Recipe(_Named):
     """How an adapter is trained."""
 
+    start_from: str = Field(
+        default="base",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="base: a new adapter on the base model; active: goes on from the version that speaks now; or a "
+        "version to go on from.",
+    )
     method: Literal["lora", "qlora", "full"] = Field(
         default="lora",
         description="What is trained: an adapter; one beside a base of 4 bits (GPU); or all weights, to compare with.",
     )
-    lora: Lora = Lora()
+    lora: Lora = Field(default=Lora(), description="Of an adapter on the base; one that goes on keeps its shape.")
     data: Data = Data()
     sft: Sft = Sft()
 
@@ -224,6 +236,10 @@ class Recipe(_Named):
             raise ValueError("sft.strength is of an adapter, and method full has none; set it to 1")
         if self.lora.b_rate > 1 and self.method == "full":
             raise ValueError("lora.b_rate is of an adapter, and method full has none; set it to 1")
+        if self.start_from != "base" and self.method != "lora":
+            raise ValueError(f"start_from goes on from an adapter, and method {self.method} does not; set it to base")
+        if self.start_from != "base" and self.sft.strength < 1:
+            raise ValueError("sft.strength would weaken what it goes on from too; set it to 1 with start_from")
         if self.sft.distillation and not self.data.general:
             raise ValueError("sft.distillation needs general conversations; set data.general and data.general_share")
         return self

@@ -38,17 +38,35 @@ def read_yaml(path: Path) -> YamlFile:
     Raises:
         ConfigError: Missing, unreadable, not YAML, no mapping, or a key that stands there twice.
     """
+    return parse_yaml(text_of(path), path)
+
+
+def text_of(path: Path) -> str:
+    """What stands in a file.
+
+    Raises:
+        ConfigError: Missing, unreadable, or not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"there is no {path}{_near_file(path)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; check its rights") from error
-    except yaml.YAMLError as error:
+
+
+def parse_yaml(text: str, path: Path) -> YamlFile:
+    """A text as the file at `path`.
+
+    Raises:
+        ConfigError: Not YAML, no mapping, or a key that stands there twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "not YAML"

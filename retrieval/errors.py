@@ -4,6 +4,7 @@ RetrievalError
 ├── DocumentUnreadable   the document's fault: it is skipped, with the reason
 ├── DocumentUnknown      the caller's fault: no such document in the knowledge base
 ├── DocumentChanged      nobody's fault: it reads otherwise now than when its change was looked at
+├── VersionChanged       nobody's fault: another version serves now than when a change was looked at
 ├── MetadataInvalid      the document's fault: what it says about itself cannot be used
 ├── VersionUnknown       the caller's fault: no such version of the knowledge
 ├── IndexCorrupt         files of a version do not match their manifest
@@ -37,6 +38,10 @@ class DocumentUnknown(RetrievalError):
 
 class DocumentChanged(RetrievalError):
     """A document reads otherwise now than when somebody looked at a change of it."""
+
+
+class VersionChanged(RetrievalError):
+    """Another version serves now than when somebody looked at a change of it."""
 
 
 class MetadataInvalid(RetrievalError):

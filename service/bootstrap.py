@@ -26,6 +26,7 @@ from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
+from configs.made import Around
 from configs.secrets import read_secret
 from configs.service import ServiceConfig
 from retrieval.brand_search import open_search
@@ -36,6 +37,7 @@ from retrieval.routing.route import prepare
 from retrieval.search.knowledge_base import KnowledgeBase
 from service.bindings.apps import open_app
 from service.bindings.installations import FOLLOW_S, Installations
+from service.brands.desk import BrandDesk, Served
 from service.conversation.house import House
 from service.conversation.ratings import Ratings
 from service.conversation.visitors import Visitors
@@ -54,6 +56,7 @@ from service.engines.process import EngineProcess, EngineState, RemoteEngine
 from service.engines.voices import Adapters, EngineAdapters, EngineVoices
 from service.errors import RequestInvalid, ServiceError
 from service.gateways import Place, place
+from service.intake.desk import Intakes
 from service.keeping import retention
 from service.keeping.restoring import finish_cut
 from service.limits import RateLimits
@@ -132,6 +135,10 @@ class Gateway:
     drift: Drift
     keeper: Keeper
     """Looks at voices, and trains them anew where a brand's file says so."""
+    intakes: Intakes
+    """Jobs that take files and pages into the knowledge."""
+    brand_desk: BrandDesk
+    """Where people make brands and change them."""
     problems: tuple[str, ...] = ()
     """What does not work although the gateway runs: a damaged adapter, an app without secrets."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -173,8 +180,10 @@ async def open_gateway(
     """
     environment = os.environ if environment is None else environment
     finish_cut(home)
-    # Bindings come and go while the gateway runs: see `service.bindings.installations`.
-    brands = dict(config.brands)
+    # Brands come, change and go while the gateway runs, and so do their bindings: see `service.brands.desk`, which
+    # takes up those that people made, and `service.bindings.installations`.
+    configured = {name: brand for name, brand in config.brands.items() if name not in config.made}
+    brands = dict(configured)
     config = replace(config, brands=brands)
     settings = config.service
     keys = _api_keys(config, environment)
@@ -186,7 +195,7 @@ async def open_gateway(
         encoder = _encoder(home.models / settings.models.encoder)
         prepare(encoder)
         knowledge = _knowledge(config, home, encoder)
-        intents, unread = _intents(config, home, encoder)
+        guides = {name: brand.voice_guide.read_text("utf-8") for name, brand in brands.items()}
         database = settings.database.url or f"sqlite:///{home.database}"
         db = await Database.open(database)
         stack.push_async_callback(db.close)
@@ -198,15 +207,21 @@ async def open_gateway(
         hub = member.hub
         base = _base_model(config, home)
         terms = Terms.of(settings, home, environment)
+        sealer, unsealed = _sealer(config, environment)
+        installations = Installations(db, brands, sealer)
+        corrections = Corrections(db, home, brands, encoder)
+        around = Around(home, settings, config.folder / "service.yaml", configured)
+        brand_desk = BrandDesk(around, Served(brands, knowledge, guides), encoder, (installations, corrections))
+        await brand_desk.refresh()
+        intents, unread = _intents(config, home, encoder)
         adapters, problems = serving_adapters(home, config.brands, terms=terms)
         for problem in problems:
             log.error("adapter_unusable", extra={"reason": problem})
-        sealer, unsealed = _sealer(config, environment)
-        installations = Installations(db, brands, sealer)
         await installations.refresh()
         await installations.seal_anew()
         platform, off = _channels(config, environment, installations)
         problems += off + unread + unsealed
+        problems += [f"The brand {name} is not served: {reason}" for name, reason in brand_desk.left_out.items()]
 
         warming: list[asyncio.Task[None]] = []
 
@@ -241,7 +256,7 @@ async def open_gateway(
             sampling=Sampling(
                 settings.generation.temperature, settings.generation.max_tokens, settings.generation.repetition_penalty
             ),
-            guides={name: brand.voice_guide.read_text("utf-8") for name, brand in config.brands.items()},
+            guides=guides,
             intents=intents,
         )
         outside = await stack.enter_async_context(outside_session())
@@ -272,7 +287,6 @@ async def open_gateway(
         learnt = KeptVoices(config.brands, home)
         scores = Scores(db, learnt)
         drift = Drift(db, home, config.brands, scores)
-        corrections = Corrections(db, home, brands, encoder)
         trainings = Trainings(db, config, home, environment=environment, key=next(iter(keys), ""))
         keeper = Keeper(
             db=db, home=home, config=config, drift=drift, trainings=trainings, refresh=corrections.refresh,
@@ -284,7 +298,7 @@ async def open_gateway(
             platform, base["name"], terms, RateLimits(settings.service.limits, on_refusal=metrics.limited), breakers,
             fetcher, desk, member, installations, send, Ratings(db, brands, send, ready=fetcher.ready),
             TeamInSlack(db, house, desk), executor, visitors, corrections, trainings, learnt, scores, drift,
-            keeper, tuple(problems),
+            keeper, Intakes(db, home, brands, encoder, knowledge, member), brand_desk, tuple(problems),
         )  # fmt: skip
         await stack.enter_async_context(member.serve(lanes, gateway.wake))
         engine.start()
@@ -300,9 +314,12 @@ async def open_gateway(
         stack.push_async_callback(_cancelled, follower)
         keeping = asyncio.create_task(retention.daily(db, config.brands, home), name="retention")
         stack.push_async_callback(_cancelled, keeping)
+        stack.push_async_callback(_cancelled, asyncio.create_task(brand_desk.follow(), name="brands"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.corrections.follow(), name="corrections"))
         stack.push_async_callback(_cancelled, asyncio.create_task(gateway.trainings.follow(), name="trainings"))
         stack.push_async_callback(_cancelled, asyncio.create_task(keeper.follow(), name="retraining"))
+        stack.push_async_callback(_cancelled, asyncio.create_task(gateway.intakes.follow(), name="intakes"))
+        stack.push_async_callback(gateway.intakes.close)
         installing = asyncio.create_task(_follow_installations(gateway, send), name="installations")
         stack.push_async_callback(_cancelled, installing)
         stack.push_async_callback(lanes.drain)
@@ -409,7 +426,7 @@ async def _housekeeping(
 ) -> None:
     """Deliver replies and tell of hand-overs; the outermost loop, so it survives all."""
     settings = gateway.config.service.handoff
-    templates, pace = late_templates(gateway.config.brands), Pace()
+    pace = Pace()
 
     async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -426,7 +443,7 @@ async def _housekeeping(
                 gateway.channels,
                 send,
                 ready=ready,
-                templates=templates,
+                templates=late_templates(gateway.config.brands),
                 pace=pace,
                 member=gateway.member,
             )
@@ -454,7 +471,7 @@ async def _follow_knowledge(gateway: Gateway) -> None:
     """Take up new knowledge versions, each brand for itself; a slow platform or a damaged brand delays no other."""
     told: dict[str, str] = {}
     while True:
-        for name, knowledge in gateway.knowledge.items():
+        for name, knowledge in tuple(gateway.knowledge.items()):
             try:
                 if await asyncio.to_thread(knowledge.refresh):
                     log.info("knowledge_taken_up", extra={"brand": name, "version": knowledge.version})

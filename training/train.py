@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.adapter_manifest import AdapterManifest, read_adapter
 from configs.adapter_signature import sign_adapter, signing_keys
@@ -118,11 +118,8 @@ def _train(
     models, base_name = source.home.models, source.config.service.models.base
     base = prepare_base_model(base_name, base_folder(models, base_name), progress)
     adapters = source.home.adapters / name
-    if isinstance(recipe, DpoRecipe):
-        recipe = starting(recipe, adapters)
-        digest = pairs_sha256(pairs_file(recipe))
-    else:
-        digest = data_digest(source, recipe.data)
+    recipe = starting(recipe, adapters)
+    digest = pairs_sha256(pairs_file(recipe)) if isinstance(recipe, DpoRecipe) else data_digest(source, recipe.data)
     origin = Origin.of(name, base, recipe, digest)
     if not force:
         ready = up_to_date(adapters, origin, source.knowledge.version)
@@ -150,6 +147,7 @@ def _train(
         "say": say,
         "resume": None if force else unfinished(source.home.runs, origin.digests(source.knowledge.version)),
         "evaluate": evaluate if questions else None,
+        "start": None if recipe.start_from == BASE else adapters / recipe.start_from,
     }
     trained = _from_pairs(source, recipe, run) if isinstance(recipe, DpoRecipe) else _from_chats(source, recipe, run)
     return Result(trained.manifest, trained.folder, trained.metrics, False, trained.run, _shipped(source))
@@ -184,12 +182,12 @@ def _from_pairs(source: Source, recipe: DpoRecipe, run: Mapping[str, Any]) -> Tr
             # Whoever corrected an answer did not choose the question.
             pairs = tuple(one for one in pairs if not near_any(one.row.questions, held))
         assert_no_overlap([question for pair in pairs for question in pair.row.questions], held)
-    start = None if recipe.start_from == BASE else source.home.adapters / brand.name / recipe.start_from
-    return dpo.main(dpo.Job(recipe=recipe, examples=pairs, start=start, **run))
+    return dpo.main(dpo.Job(recipe=recipe, examples=pairs, **run))
 
 
 BASE = "base"
 """What `start_from` calls the base model."""
+Started = TypeVar("Started", Recipe, DpoRecipe)
 
 
 def pairs_file(recipe: DpoRecipe) -> Path:
@@ -203,7 +201,7 @@ def pairs_file(recipe: DpoRecipe) -> Path:
     return recipe.pairs.file
 
 
-def starting(recipe: DpoRecipe, adapters: Path) -> DpoRecipe:
+def starting(recipe: Started, adapters: Path) -> Started:
     """The recipe with the version named that it starts from, so that its digest says which.
 
     Args:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from benchmarks.pictures import data
+from benchmarks.pictures import acts, data
 from benchmarks.pictures.stage import ROOT, Stage, staged
 from service.console.sessions import COOKIE
 
 FOLDER = ROOT / "docs" / "images" / "console"
+ASKED = "How+long+may+I+keep+an+unopened+bag%3F"
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 LONGEST = 2200
 """Pixels of a picture's height."""
@@ -38,6 +39,26 @@ class Shot:
     signed_in: bool = True
 
 
+def ask_the_bench(page: Page) -> None:
+    """Two voices on one question."""
+    page.get_by_label("Question", exact=True).fill(acts.QUESTION)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator(".answers article")).to_have_count(2)
+    expect(page.locator(".answers [aria-busy]")).to_have_count(0)
+
+
+def wrong_fact(page: Page) -> None:
+    """The page of an answer's correction, with what changes."""
+    follow('main a[href*="/corrections/new/"]')(page)
+    page.get_by_role("link", name="A fact is wrong").click()
+    page.get_by_label("The page that says it wrong").select_option("returns.md")
+    page.get_by_role("button", name="Take this page").click()
+    text = page.get_by_label("What returns.md shall say")
+    text.fill(text.input_value().replace("30 days", "45 days"))
+    page.get_by_role("button", name="Show what changes").click()
+    expect(page.locator("ins").first).to_be_visible()
+
+
 def follow(selector: str) -> Step:
     """Open what the first such link leads to."""
 
@@ -47,13 +68,36 @@ def follow(selector: str) -> Step:
     return step
 
 
+def shows(selector: str) -> Step:
+    """Wait until this is there: what draws itself is not there with the page."""
+
+    def step(page: Page) -> None:
+        page.locator(selector).first.wait_for()
+
+    return step
+
+
 SHOTS = (
     Shot("set-up", "/console/set-up", signed_in=False),
     Shot("sign-in", "/console/sign-in", signed_in=False),
     Shot("inbox", "/console/inbox?brand=velmora"),
     Shot("unanswered", "/console/inbox/unanswered?brand=velmora"),
-    Shot("corrections", "/console/corrections"),
+    Shot("conversation", f"/console/inbox?brand={acts.BRAND}&show=all", follow("#rows a.conversation")),
+    Shot("bench", f"/console/bench?brand={acts.BRAND}", ask_the_bench),
+    Shot("inspector", f"/console/inspector?brand={acts.BRAND}", follow('main a[href^="/console/turns/"]')),
+    Shot("corrections", f"/console/corrections?brand={acts.BRAND}"),
+    Shot("correct", f"/console/corrections?brand={acts.BRAND}", wrong_fact),
+    Shot("review", f"/console/corrections/review/{acts.BRAND}"),
+    Shot("training", f"/console/training?brand={acts.BRAND}"),
+    Shot("plan", f"/console/training/brands/{acts.BRAND}/plan?recipe=quick_cpu&corrections=true&gate=true"),
+    Shot("knowledge", "/console/knowledge?brand=velmora"),
+    Shot("knowledge-document", "/console/knowledge/velmora/document?document=returns.md"),
+    Shot("knowledge-search", f"/console/knowledge/velmora/search?question={ASKED}"),
+    Shot("knowledge-versions", "/console/knowledge/velmora/versions"),
     Shot("overview", "/console/overview"),
+    Shot("brands", "/console/brands"),
+    Shot("new-brand", "/console/brands/new?kind=bank"),
+    Shot("brand", "/console/brands/velmora", shows("#stage .message.bot")),
     Shot("people", "/console/people"),
     Shot("person", "/console/people", follow("tbody th a")),
     Shot("changes", "/console/changes"),
@@ -64,7 +108,8 @@ SHOTS = (
 def main() -> None:
     """Start a gateway, fill it, and go through the pages."""
     parser = argparse.ArgumentParser(description="Pictures of the console's pages, both themes, desktop and phone.")
-    parser.add_argument("names", nargs="*", help=f"only these: {', '.join(shot.name for shot in SHOTS)}")
+    known = ", ".join(shot.name for shot in SHOTS)
+    parser.add_argument("names", nargs="*", help=f"only these, and what begins so: {known}")
     parser.add_argument("--out", type=Path, default=FOLDER)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -78,7 +123,8 @@ def main() -> None:
             for shot in sorted(SHOTS, key=lambda one: one.signed_in):
                 if shot.signed_in and not token:
                     token = stage.write(data.fill)
-                if not given.names or shot.name in given.names:
+                    acts.play(browser, stage, token)
+                if not given.names or any(f"{shot.name}-".startswith(f"{name}-") for name in given.names):
                     take(browser, stage, shot, token, given.out)
             browser.close()
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata as packages
 from pathlib import Path
@@ -35,7 +35,10 @@ _PARSERS = ("pypdf", "python-docx", "openpyxl", "python-pptx", "selectolax", "Py
 
 
 def load_documents(
-    source: Path | str, known: Mapping[str, str] = MappingProxyType({}), before: Loaded | None = None
+    source: Path | str,
+    known: Mapping[str, str] = MappingProxyType({}),
+    before: Loaded | None = None,
+    each: Callable[[str], None] = lambda _name: None,
 ) -> Loaded:
     """Load one file, every document below a folder, or what lies at an `http(s)` address.
 
@@ -47,6 +50,7 @@ def load_documents(
         known: Digest of each document's file by the document's id, as `Loaded.digests` gave it: such a file is not
             parsed again while it is the same. What lies at an address always is.
         before: What an earlier look at `source` gave; what it holds is not parsed again either.
+        each: Told of each file or page before it is read, by its name or address; what it raises ends the reading.
 
     Raises:
         DocumentUnreadable: There is nothing at `source`, or it is neither a file nor a folder.
@@ -54,7 +58,7 @@ def load_documents(
     if is_address(source):
         from retrieval.documents.web import load_address
 
-        return load_address(str(source))
+        return load_address(str(source), each=each)
     path = Path(source)
     if not path.exists():
         raise DocumentUnreadable(
@@ -74,6 +78,7 @@ def load_documents(
                 skipped.append(item)
                 continue
             name, file = item
+            each(_shown(name))
             try:
                 data, metadata = _bytes(name, file), read_side_file(file)
                 digest = _digest(name, data, metadata)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -36,19 +36,23 @@ _SUFFIXES = {
 }
 
 
-def load_address(url: str, fetcher: Fetcher | None = None) -> Loaded:
+def load_address(
+    url: str, fetcher: Fetcher | None = None, each: Callable[[str], None] = lambda _address: None
+) -> Loaded:
     """Load one page, or all pages of a sitemap.
 
     Args:
         url: `http(s)` address; one of XML is taken for a sitemap.
         fetcher: Fetches; one with the limits of this module where absent.
+        each: Told of each address before it is fetched; what it raises ends the reading.
 
     Raises:
         DocumentUnreadable: The address itself cannot be fetched or read.
     """
     fetcher = fetcher or Fetcher(max_bytes=MAX_BYTES, seconds=SECONDS)
     with Sandbox() as sandbox:
-        found = _Found(fetcher, sandbox)
+        found = _Found(fetcher, sandbox, each)
+        each(url)
         try:
             first = fetcher.fetch(url)
             if _is_sitemap(first):
@@ -69,6 +73,7 @@ def _is_sitemap(answer: Fetched) -> bool:
 class _Found:
     fetcher: Fetcher
     sandbox: Sandbox
+    each: Callable[[str], None]
     documents: dict[str, Document] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -92,6 +97,7 @@ class _Found:
             if taken == MAX_PAGES:
                 self.skipped.append(Skipped(answer.url, f"it names more than {MAX_PAGES:,} pages; the rest was left"))
                 return
+            self.each(url)
             try:
                 page = self.fetcher.fetch(url)
                 if host_of(page.url) == host_of(answer.url):

@@ -93,5 +93,7 @@ def _texts(folder: Path, name: str) -> Documents:
     for segment in {one.segment for one in entries}:
         held = {one.id: one for one in entries if one.segment == segment}
         for key, row in read_documents(folder / SEGMENTS / segment, frozenset(held)).items():
-            found[key] = Fresh(Document(**row, metadata=held[key].metadata), held[key].origin, held[key].digest)
+            one = held[key]
+            document = Document(**row, metadata=one.metadata)
+            found[key] = Fresh(document, one.origin, one.digest, one.changed, one.by)
     return found

@@ -48,6 +48,10 @@ class Fresh:
     origin: str
     digest: str = ""
     """Of its file."""
+    changed: str = ""
+    """As `Entry.changed`."""
+    by: str = ""
+    """As `Entry.by`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class _Member:
     """A document of the new segment: its chunks, and the segment that holds their vectors already."""
 
     document: Document
-    origin: str
-    digest: str
+    came: tuple[str, str, str, str]
+    """Origin, digest of its file, when it changed, and by whom."""
     chunks: Sequence[Chunk]
     old: Segment | None = None
     first: int = 0
@@ -86,7 +90,7 @@ def grow(
     """
     held = [one for one in documents if isinstance(one, Entry)]
     members = [
-        _Member(one.document, one.origin, one.digest, split(one.document))
+        _Member(one.document, (one.origin, one.digest, one.changed, one.by), split(one.document))
         for one in documents
         if isinstance(one, Fresh)
     ]
@@ -122,7 +126,7 @@ def _members(folder: Path, name: str, entries: Sequence[Entry], encoder: Encoder
     for one in entries:
         document = Document(**rows[one.id], metadata=one.metadata)
         chunks = segment.chunks[one.first : one.first + one.rows]
-        yield _Member(document, one.origin, one.digest, chunks, segment, one.first)
+        yield _Member(document, (one.origin, one.digest, one.changed, one.by), chunks, segment, one.first)
 
 
 def _write(
@@ -145,7 +149,7 @@ def _write(
         document, rows = one.document, len(one.chunks)
         yield Entry(
             document.id, document.title, document.sha256, len(document.text), name, first, rows, document.metadata,
-            one.origin, one.digest,
+            *one.came,
         )  # fmt: skip
         first += rows
 

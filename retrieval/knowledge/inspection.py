@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from retrieval.errors import DocumentUnknown, IndexMismatch
+from retrieval.errors import DocumentUnknown, IndexMismatch, VersionUnknown
 from retrieval.knowledge.before import document_at
 from retrieval.knowledge.noted import Notes
 from retrieval.knowledge.segment import read_manifest, read_rows, read_same
@@ -30,6 +30,19 @@ class VersionSummary:
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
+    by: str = ""
+    """Who made it; empty for the command line."""
+    duplicates: int = 0
+    """Chunks that are not searched because another says the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Names of documents by which one version differs from another."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +58,22 @@ class ShownChunk:
     """Sentences that were found to instruct an assistant when it was taken in; None where nobody looked."""
 
 
-def list_documents(home_knowledge: Path, brand: str) -> tuple[Entry, ...]:
-    """The documents of the version that serves, by name; none where nothing was added yet.
+def list_documents(home_knowledge: Path, brand: str, version: str | None = None) -> tuple[Entry, ...]:
+    """The documents of a version, by name; of the one that serves where none is named.
+
+    None at all where nothing was added yet.
 
     Raises:
+        VersionUnknown: There is no version of this name.
         IndexCorrupt: The version cannot be read.
     """
     folder = brand_folder(home_knowledge, brand)
-    name = current_version(folder)
+    if version is not None and version not in version_names(folder):
+        raise VersionUnknown(
+            f"The knowledge of {brand!r} has no version {version!r}. `brandvoice kb versions --brand {brand}` shows "
+            f"which are kept."
+        )
+    name = version or current_version(folder)
     return read_entries(folder / name) if name else ()
 
 
@@ -77,14 +98,15 @@ def show_document(home_knowledge: Path, brand: str, document: str) -> tuple[Entr
     )
 
 
-def read_document(home_knowledge: Path, brand: str, document: str) -> Document:
-    """One document of the version that serves, with its whole text.
+def read_document(home_knowledge: Path, brand: str, document: str, version: str | None = None) -> Document:
+    """One document with its whole text, of the version that serves or of another one.
 
     Raises:
+        VersionUnknown: There is no such version.
         DocumentUnknown: It is not there.
         IndexCorrupt: It cannot be read.
     """
-    entry = _named(list_documents(home_knowledge, brand), brand, document)
+    entry = _named(list_documents(home_knowledge, brand, version), brand, document)
     return document_at(brand_folder(home_knowledge, brand), entry)
 
 
@@ -103,10 +125,11 @@ def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
         except IndexMismatch:  # of an older brandvoice; deleted at the next change
             continue
     summaries: list[VersionSummary] = []
-    before: dict[str, tuple[str, Metadata]] = {}
+    before: Mapping[str, tuple[str, Metadata]] = {}
     for manifest in sorted(manifests, key=lambda one: str(one["created"])):
         name = manifest["name"]
-        now = {one.id: (one.sha256, one.metadata) for one in read_entries(folder / name)}
+        now = _said(read_entries(folder / name))
+        apart = _apart(before, now)
         summaries.append(
             VersionSummary(
                 name,
@@ -114,13 +137,32 @@ def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
                 manifest["documents"],
                 manifest["chunks"],
                 name == current,
-                added=tuple(sorted(now.keys() - before.keys())),
-                changed=tuple(sorted(one for one in now.keys() & before.keys() if now[one] != before[one])),
-                removed=tuple(sorted(before.keys() - now.keys())),
+                added=apart.added,
+                changed=apart.changed,
+                removed=apart.removed,
+                by=str(manifest.get("by", "")),
+                duplicates=int(manifest.get("duplicates", 0)),
             )
         )
         before = now
     return tuple(reversed(summaries))
+
+
+def compare(old: Sequence[Entry], new: Sequence[Entry]) -> Difference:
+    """What was added, changed and removed from the documents of one version to those of another."""
+    return _apart(_said(old), _said(new))
+
+
+def _said(entries: Sequence[Entry]) -> Mapping[str, tuple[str, Metadata]]:
+    return {one.id: (one.sha256, one.metadata) for one in entries}
+
+
+def _apart(before: Mapping[str, tuple[str, Metadata]], now: Mapping[str, tuple[str, Metadata]]) -> Difference:
+    return Difference(
+        added=tuple(sorted(now.keys() - before.keys())),
+        changed=tuple(sorted(one for one in now.keys() & before.keys() if now[one] != before[one])),
+        removed=tuple(sorted(before.keys() - now.keys())),
+    )
 
 
 def _named(entries: Sequence[Entry], brand: str, document: str) -> Entry:

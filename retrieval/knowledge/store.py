@@ -8,71 +8,34 @@ change costs depends on the change, hardly on the size of the base (docs/adr/000
 from __future__ import annotations
 
 import dataclasses
-import errno
-import fcntl
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from retrieval.documents.loading import Loaded, Note, Skipped, document_from_text, is_address, load_documents
+from retrieval.documents.loading import Loaded, document_from_text, is_address, load_documents
 from retrieval.encoder import Encoder
-from retrieval.errors import DocumentChanged, DocumentUnknown, StorageFull, VersionUnknown
+from retrieval.errors import DocumentChanged, DocumentUnknown, VersionChanged, VersionUnknown
 from retrieval.knowledge.before import Before, Documents, document_at, documents_of
-from retrieval.knowledge.growing import Fresh, Progress, grow
-from retrieval.knowledge.noted import Judge, Notes
-from retrieval.knowledge.segment import read_manifest
+from retrieval.knowledge.growing import Fresh, Progress
+from retrieval.knowledge.noted import Judge
 from retrieval.knowledge.version import Entry
 from retrieval.knowledge.version_folder import (
-    SEGMENTS,
     brand_folder,
     check_whole,
     current_version,
     point,
-    prune,
     read_entries,
     read_history,
     serve,
-    version_name,
     version_names,
-    whole,
     write_history,
-    write_version,
 )
-from retrieval.metadata import Metadata
+from retrieval.knowledge.writing import Change, LeftOut, identity, put, writing
 from retrieval.passages import Document
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A sentence of a document that no model will read, because it instructs an assistant."""
-
-    path: str
-    """The document."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What adding or removing did."""
-
-    version: str
-    """The version that serves now; the one from before where nothing changed."""
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    notes: tuple[Note, ...] = ()
-    chunks: int = 0
-    """Of the whole version."""
-    duplicates: int = 0
-    """Chunks of the whole version that are not searched because another says the same."""
-    left_out: tuple[LeftOut, ...] = ()
-    """Of the documents that were added or changed, where a judge looked at them."""
+__all__ = [
+    "Change", "LeftOut", "add", "add_documents", "amend", "remove", "restore", "rollback", "take_in",
+]  # fmt: skip
 
 
 def add(
@@ -85,6 +48,7 @@ def add(
     judge: Judge | None = None,
     replace: bool = False,
     follow: bool = False,
+    by: str = "",
 ) -> Change:
     """Take in a file, a folder or what lies at an address, and let the result serve.
 
@@ -97,6 +61,7 @@ def add(
         judge: Notes what a model must not read; without one, that is found out at each search.
         replace: Whether documents that are not below `path` are removed.
         follow: Whether documents that came from `path` before and are no longer there are removed.
+        by: Who does it; kept with the version and with each document that changes.
 
     Raises:
         DocumentUnreadable: There is nothing at `path`.
@@ -107,13 +72,44 @@ def add(
     # Before it is this writer's turn, so that a slow file keeps nobody waiting.
     before = Before.read(folder)
     loaded = load_documents(path, before.files())
-    with _writing(home_knowledge, brand) as folder:
+    with writing(home_knowledge, brand) as folder:
         if current_version(folder) != before.version and not is_address(path):
             # Somebody wrote meanwhile. The files may be newer than what was read, and what they left out be gone.
             before = Before.read(folder)
             loaded = load_documents(path, before.files(), loaded)
         origin = str(path if is_address(path) else Path(path).resolve())
-        return _add(folder, before, loaded, origin, encoder, progress, judge, replace=replace, follow=follow)
+        return _add(folder, before, loaded, origin, encoder, progress, judge, replace=replace, follow=follow, by=by)
+
+
+def take_in(
+    home_knowledge: Path,
+    brand: str,
+    loaded: Loaded,
+    origin: str,
+    encoder: Encoder,
+    progress: Progress = lambda _done, _total: None,
+    *,
+    judge: Judge | None = None,
+    by: str = "",
+) -> Change:
+    """Take in what was read already, such as files that a person brought, and let the result serve.
+
+    Args:
+        home_knowledge: The folder of all brands' knowledge.
+        brand: Whose knowledge.
+        loaded: What was read, with nothing taken for unchanged.
+        origin: Where it came from: an address, or empty for what lies nowhere any more.
+        encoder: Embeds what is new.
+        progress: As in `add`; what it raises ends this, and nothing is changed.
+        judge: As in `add`.
+        by: As in `add`.
+
+    Raises:
+        IndexCorrupt: The version that serves is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    with writing(home_knowledge, brand) as folder:
+        return _add(folder, Before(), loaded, origin, encoder, progress, judge, replace=False, follow=False, by=by)
 
 
 def add_documents(
@@ -129,9 +125,7 @@ def add_documents(
         IndexCorrupt: The version that serves is damaged.
         StorageFull: The disk is full; nothing changed.
     """
-    with _writing(home_knowledge, brand) as folder:
-        loaded = Loaded(tuple(documents), ())
-        return _add(folder, Before(), loaded, "", encoder, progress, None, replace=False, follow=False)
+    return take_in(home_knowledge, brand, Loaded(tuple(documents), ()), "", encoder, progress)
 
 
 def _add(
@@ -145,8 +139,10 @@ def _add(
     *,
     replace: bool,
     follow: bool,
+    by: str,
 ) -> Change:
     before = documents_of(folder, encoder, seen)
+    now = _now()
     new = {one.id: one for one in loaded.documents}
     there = {*new, *loaded.unchanged}
     gone = _gone(before, loaded, origin) if follow else before.keys() - there if replace else set()
@@ -154,9 +150,9 @@ def _add(
     for name in loaded.unchanged:
         after[name] = _from(before[name], origin)
     for name, one in new.items():
-        after[name] = _kept_or_fresh(before.get(name), one, origin, loaded.digests.get(name, ""))
-    same = {name for name in there if name in before and _identity(before[name]) == _identity(after[name])}
-    return _serve(
+        after[name] = _kept_or_fresh(before.get(name), one, origin, loaded.digests.get(name, ""), now, by)
+    same = {name for name in there if name in before and identity(before[name]) == identity(after[name])}
+    return put(
         folder,
         after,
         encoder,
@@ -171,11 +167,18 @@ def _add(
             skipped=loaded.skipped,
             notes=loaded.notes,
         ),
+        by,
     )
 
 
 def remove(
-    home_knowledge: Path, brand: str, document_ids: Iterable[str], encoder: Encoder, judge: Judge | None = None
+    home_knowledge: Path,
+    brand: str,
+    document_ids: Iterable[str],
+    encoder: Encoder,
+    judge: Judge | None = None,
+    *,
+    by: str = "",
 ) -> Change:
     """Remove documents and let the rest serve.
 
@@ -185,12 +188,13 @@ def remove(
         document_ids: What is removed.
         encoder: The encoder that serves.
         judge: As in `add`; asked where so much is gone that a segment is written again.
+        by: As in `add`.
 
     Raises:
         DocumentUnknown: One of the ids is not there; nothing was removed.
     """
     wanted = set(document_ids)
-    with _writing(home_knowledge, brand) as folder:
+    with writing(home_knowledge, brand) as folder:
         before = documents_of(folder, encoder)
         if unknown := sorted(wanted - before.keys()):
             raise DocumentUnknown(
@@ -199,7 +203,7 @@ def remove(
             )
         after = {name: one for name, one in before.items() if name not in wanted}
         change = Change("", unchanged=tuple(sorted(after)), removed=tuple(sorted(wanted)))
-        return _serve(folder, after, encoder, lambda _done, _total: None, judge, change)
+        return put(folder, after, encoder, lambda _done, _total: None, judge, change, by)
 
 
 def amend(
@@ -211,6 +215,7 @@ def amend(
     judge: Judge | None = None,
     *,
     expected: str,
+    by: str = "",
 ) -> Change:
     """Let one document say something else; its name, its metadata and the file that it came from stay.
 
@@ -224,6 +229,7 @@ def amend(
         encoder: The encoder that serves.
         judge: As in `add`.
         expected: Digest of the text that the change was made of.
+        by: As in `add`.
 
     Raises:
         DocumentUnknown: It is not there.
@@ -231,7 +237,7 @@ def amend(
         IndexCorrupt: The version that serves is damaged.
         StorageFull: The disk is full; nothing changed.
     """
-    with _writing(home_knowledge, brand) as folder:
+    with writing(home_knowledge, brand) as folder:
         before = documents_of(folder, encoder)
         held = before.get(document_id)
         if held is None:
@@ -243,13 +249,60 @@ def amend(
         if old.sha256 != expected:
             raise DocumentChanged(f"{document_id!r} was changed meanwhile; look at it again, and make the change anew.")
         amended = dataclasses.replace(new, metadata=old.metadata)
-        after = {**before, document_id: Fresh(amended, held.origin, held.digest)}
+        after = {**before, document_id: Fresh(amended, held.origin, held.digest, _now(), by)}
         same = tuple(sorted(before.keys() - {document_id}))
         change = Change("", changed=(document_id,), unchanged=same)
-        return _serve(folder, after, encoder, lambda _done, _total: None, judge, change)
+        return put(folder, after, encoder, lambda _done, _total: None, judge, change, by)
 
 
-def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None = None) -> str:
+def restore(
+    home_knowledge: Path,
+    brand: str,
+    document_id: str,
+    version: str,
+    encoder: Encoder,
+    judge: Judge | None = None,
+    *,
+    by: str = "",
+) -> Change:
+    """Let one document say again what it said in an earlier version; all others stay as they are.
+
+    Args:
+        home_knowledge: The folder of all brands' knowledge.
+        brand: Whose knowledge.
+        document_id: Which one; it may have been removed meanwhile.
+        version: One that is kept, and holds it.
+        encoder: The encoder that serves.
+        judge: As in `add`.
+        by: As in `add`.
+
+    Raises:
+        VersionUnknown: There is no such version.
+        DocumentUnknown: That version does not hold it.
+        IndexCorrupt: A version is damaged.
+        StorageFull: The disk is full; nothing changed.
+    """
+    with writing(home_knowledge, brand) as folder:
+        _known(folder, brand, version)
+        earlier = next((one for one in read_entries(folder / version) if one.id == document_id), None)
+        if earlier is None:
+            raise DocumentUnknown(f"Version {version} of the knowledge of {brand!r} holds no {document_id!r}.")
+        before = documents_of(folder, encoder)
+        fresh = Fresh(document_at(folder, earlier), earlier.origin, earlier.digest, _now(), by)
+        held = before.get(document_id)
+        same = held is not None and identity(held) == identity(fresh)
+        if same:
+            return Change(current_version(folder) or "", unchanged=tuple(sorted(before)))
+        after = {**before, document_id: fresh}
+        others = tuple(sorted(before.keys() - {document_id}))
+        named = (document_id,)
+        change = Change("", added=() if held else named, changed=named if held else (), unchanged=others)
+        return put(folder, after, encoder, lambda _done, _total: None, judge, change, by)
+
+
+def rollback(
+    home_knowledge: Path, brand: str, encoder: Encoder, to: str | None = None, *, expected: str | None = None
+) -> str:
     """Let an earlier version serve again.
 
     Args:
@@ -257,22 +310,25 @@ def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None 
         brand: Whose knowledge.
         encoder: The encoder that serves; a version of another one is refused.
         to: Which version; the one that served before where absent.
+        expected: What served when somebody decided this; not asked where absent.
 
     Returns:
         The version that serves now.
 
     Raises:
         VersionUnknown: There is no such version, or none before.
+        VersionChanged: Another version than `expected` serves; it stays.
         IndexCorrupt: It is damaged; what serves stays as it is.
         IndexMismatch: Another encoder made it; what serves stays as it is.
     """
-    with _writing(home_knowledge, brand) as folder:
+    with writing(home_knowledge, brand) as folder:
+        if expected is not None and current_version(folder) != expected:
+            raise VersionChanged(
+                f"The knowledge of {brand!r} was changed meanwhile: {current_version(folder)} serves, not {expected}. "
+                "Look at the versions again, and decide anew."
+            )
         if to is not None:
-            if to not in version_names(folder):
-                raise VersionUnknown(
-                    f"The knowledge of {brand!r} has no version {to!r}. `brandvoice kb versions --brand {brand}` "
-                    f"shows which are kept."
-                )
+            _known(folder, brand, to)
             check_whole(folder, to, encoder)
             serve(folder, to)
             return to
@@ -290,51 +346,28 @@ def rollback(home_knowledge: Path, brand: str, encoder: Encoder, to: str | None 
         return name
 
 
-def _serve(
-    folder: Path, after: Documents, encoder: Encoder, progress: Progress, judge: Judge | None, change: Change
-) -> Change:
-    """Write the version that holds these documents where it is not there yet, and let it serve."""
-    name = version_name((_identity(after[one]) for one in sorted(after)), encoder)
-    entries: tuple[Entry, ...] = ()
-    if not whole(folder, name, encoder):
-        entries = grow(folder, list(after.values()), encoder, progress, judge)
-        write_version(folder, name, entries, encoder)
-    serve(folder, name)
-    prune(folder)
-    manifest = read_manifest(folder / name, checksums=False)
-    return dataclasses.replace(
-        change,
-        version=name,
-        chunks=manifest["chunks"],
-        duplicates=manifest["duplicates"],
-        left_out=_left_out(folder, entries or read_entries(folder / name), change) if judge else (),
-    )
+def _known(folder: Path, brand: str, version: str) -> None:
+    """Raise VersionUnknown where this is no version of a brand."""
+    if version not in version_names(folder):
+        raise VersionUnknown(
+            f"The knowledge of {brand!r} has no version {version!r}. `brandvoice kb versions --brand {brand}` "
+            f"shows which are kept."
+        )
 
 
-def _left_out(folder: Path, entries: Iterable[Entry], change: Change) -> tuple[LeftOut, ...]:
-    """What a judge found in the documents that a change brought, each sentence of a document once."""
-    brought = {*change.added, *change.changed}
-    held = [one for one in entries if one.id in brought]
-    notes = {name: Notes.load(folder / SEGMENTS / name) for name in {one.segment for one in held}}
-    found: dict[LeftOut, None] = {}  # neighbouring chunks overlap
-    for one in held:
-        if note := notes[one.segment]:
-            rows = range(one.first, one.first + one.rows)
-            found |= dict.fromkeys(LeftOut(one.id, text) for row in rows for text in note.at(row).instructions)
-    return tuple(found)
-
-
-def _identity(one: Entry | Fresh) -> tuple[str, str, Metadata]:
-    """What makes a document the same as before."""
-    what = one if isinstance(one, Entry) else one.document
-    return what.id, what.sha256, what.metadata
-
-
-def _kept_or_fresh(before: Entry | Fresh | None, new: Document, origin: str, digest: str) -> Entry | Fresh:
+def _kept_or_fresh(
+    before: Entry | Fresh | None, new: Document, origin: str, digest: str, now: str, by: str
+) -> Entry | Fresh:
     """A document that did not change stays where it is; its metadata may have changed."""
     if isinstance(before, Entry) and before.sha256 == new.sha256:
-        return before._replace(metadata=new.metadata, origin=origin, digest=digest)
-    return Fresh(new, origin, digest)
+        same = before.metadata == new.metadata
+        when, who = (before.changed, before.by) if same else (now, by)
+        return before._replace(metadata=new.metadata, origin=origin, digest=digest, changed=when, by=who)
+    return Fresh(new, origin, digest, now, by)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _from(one: Entry | Fresh, origin: str) -> Entry | Fresh:
@@ -353,32 +386,3 @@ def _gone(before: Documents, loaded: Loaded, origin: str) -> set[str]:
         and name not in there
         and not any(name == path or name.startswith(path + "/") for path in unread)
     }
-
-
-@contextmanager
-def _writing(home_knowledge: Path, brand: str) -> Iterator[Path]:
-    """One writer at a time for a brand; what a crashed writer left is cleared away."""
-    folder = brand_folder(home_knowledge, brand)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in folder.glob(".new-*"):
-                if left.is_dir():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:
-                    left.unlink(missing_ok=True)
-            yield folder
-    except (OSError, RuntimeError) as error:
-        # FAISS reports a failed write as a RuntimeError.
-        if _is_full(error, folder):
-            raise StorageFull(
-                f"The disk is full, so the knowledge of {brand!r} was left as it is. Free space below {home_knowledge}."
-            ) from error
-        raise
-
-
-def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _FULL
-    return shutil.disk_usage(folder).free < 1_000_000

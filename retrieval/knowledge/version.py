@@ -40,6 +40,10 @@ class Entry(NamedTuple):
     """The file or folder it was added from, on the machine that added it."""
     digest: str = ""
     """Names the file it was read from (`retrieval.documents.loading`); empty where it came from none."""
+    changed: str = ""
+    """When it came, or last said something else: ISO 8601, UTC; empty where an older brandvoice wrote it."""
+    by: str = ""
+    """Who changed it; empty where it was the command line."""
 
 
 @dataclass(frozen=True, slots=True)

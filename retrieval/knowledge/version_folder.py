@@ -127,8 +127,8 @@ def read_entries(home: Path) -> tuple[Entry, ...]:
     try:
         table = orjson.loads((home / DOCUMENTS).read_bytes())
         fields = list(Entry._fields)
-        # `digest` came later.
-        if table["columns"] not in (fields, fields[:-1]):
+        # `digest` came later, and `changed` and `by` after it.
+        if table["columns"] not in (fields, fields[:-2], fields[:-3]):
             raise IndexMismatch(f"{home} was written by another brandvoice. Add the pages again: `brandvoice kb add`.")
         return tuple(map(_entry, table["rows"]))
     except (OSError, TypeError, ValueError, KeyError) as error:
@@ -158,8 +158,8 @@ def check_whole(folder: Path, name: str, encoder: Encoder) -> dict[str, Any]:
     return manifest
 
 
-def write_version(folder: Path, name: str, entries: Sequence[Entry], encoder: Encoder) -> None:
-    """Write a version beside the others and move it into place."""
+def write_version(folder: Path, name: str, entries: Sequence[Entry], encoder: Encoder, by: str = "") -> None:
+    """Write a version beside the others and move it into place; `by` says who made it."""
     shutil.rmtree(folder / name, ignore_errors=True)
     segments = sorted({one.segment for one in entries})
     with scratch(folder) as outer:
@@ -173,6 +173,7 @@ def write_version(folder: Path, name: str, entries: Sequence[Entry], encoder: En
             "chunks": sum(one.rows for one in entries),
             "duplicates": _duplicates(folder, entries, segments),
             "segments": segments,
+            "by": by,
         }
         write_manifest(home, {"encoder": encoder_of(encoder), **about})
         os.replace(home, folder / name)

@@ -97,6 +97,15 @@ class Installations:
         """The accounts that a brand answers through this app."""
         return {key[2] for key in self._bound if key[:2] == (channel, app)}
 
+    def rewritten(self, name: str) -> None:
+        """A brand was put in, or replaced, as its file says now; or taken out."""
+        brand = self._brands.get(name)
+        if brand is None:
+            self._configured.pop(name, None)
+        else:
+            self._configured[name] = brand.channels
+        self._bind()
+
     async def brand(self, channel: str, app: str, account: str) -> Brand | None:
         """Who answers an account; one that is not known may have been installed by another gateway just now."""
         found = self._brand(channel, app, account)

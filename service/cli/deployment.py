@@ -80,7 +80,8 @@ class Deployment:
 
 def open_deployment() -> Deployment:
     """Read the configuration that this environment names."""
-    return Deployment(load_config(configs_folder(os.environ), os.environ), Home.from_environment(os.environ))
+    home = Home.from_environment(os.environ)
+    return Deployment(load_config(configs_folder(os.environ), os.environ, home), home)
 
 
 def run_module(module: str, *arguments: str, what: str, code: int = 1) -> str:

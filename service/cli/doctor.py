@@ -59,6 +59,8 @@ def examine() -> Iterator[Finding]:
         yield Finding("configuration", "fail", failure.why, failure.cure)
         return
     yield Finding("configuration", "ok", f"{deployment.config.folder}: {', '.join(deployment.config.brands)}")
+    for name, reason in deployment.config.left_out.items():
+        yield Finding(f"brand {name}", "fail", reason, "correct its file; what it said before goes on serving")
     checks: tuple[tuple[str, Callable[[Deployment], Finding]], ...] = (
         ("state folder", _home),
         ("memory", _memory),

@@ -48,8 +48,9 @@ def run_serve(*, host: str | None, port: int | None) -> None:
 
     given = {"BRANDVOICE_SERVICE__HOST": host, "BRANDVOICE_SERVICE__PORT": None if port is None else str(port)}
     environment = {**os.environ, **{name: value for name, value in given.items() if value is not None}}
-    config = load_config(configs_folder(environment), environment)
-    deployment = Deployment(config, Home.from_environment(environment))
+    home = Home.from_environment(environment)
+    config = load_config(configs_folder(environment), environment, home)
+    deployment = Deployment(config, home)
     configure_logging()
 
     async def on_open(gateway: Running, url: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from configs.brand import Brand
 from configs.errors import ConfigError
+from configs.home import Home
 from configs.load import Config, configs_folder, load_config
 from configs.secrets import read_secret
 from configs.service import App, Secret
@@ -23,7 +24,7 @@ from service.cli.failures import Failure
 
 def run_show(*, as_json: bool) -> None:
     """Print values with origins."""
-    config = load_config(configs_folder(os.environ), os.environ)
+    config = load_config(configs_folder(os.environ), os.environ, Home.from_environment(os.environ))
     values = dict(_values(config))
     if as_json:
         output.data({"values": {key: {"value": value, "origin": config.origins[key]} for key, value in values.items()}})
@@ -35,11 +36,11 @@ def run_show(*, as_json: bool) -> None:
 def run_check(*, as_json: bool) -> None:
     """Check files, variables, and what they point at."""
     folder = configs_folder(os.environ)
-    config = load_config(folder, os.environ)
+    config = load_config(folder, os.environ, Home.from_environment(os.environ))
     recipes = sorted((folder / "training").glob("*.yaml"))
     for path in recipes:
         read_any_recipe(path)
-    missing = list(_missing_paths(config))
+    missing = [*config.left_out.values(), *_missing_paths(config)]
     warnings = list(_warnings(config))
     if as_json:
         output.data({"ok": not missing, "missing": missing, "warnings": warnings})
@@ -52,7 +53,10 @@ def run_check(*, as_json: bool) -> None:
                 f"{len(recipes)} recipes are sound"
             )
     if missing:
-        raise Failure("the configuration points at what is not there", "; ".join(missing), "correct the paths")
+        wrong = "a brand that was made in the console is not served" if config.left_out else ""
+        raise Failure(
+            wrong or "the configuration points at what is not there", "; ".join(missing), "correct what is named"
+        )
 
 
 def _values(config: Config) -> Iterator[tuple[str, Any]]:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from service.console import sessions
 from service.console.person import EVERY, MACHINE, Person, Role
-from service.console.said import _
+from service.console.said import Said, _
 from service.errors import AccessDenied, Forbidden, NotSignedIn, RequestInvalid
 from service.security import ApiKeys, origin_allowed
 from service.storage.database import Database
@@ -31,6 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+MOST_IN_FORM = 210_000_000
+"""Bytes of a form with files; `service.intake.uploads` says how much of it may be files."""
 CONSOLE = "/console"
 """Below it are pages, where only people are let in; everything else takes an API key as well."""
 
@@ -146,10 +148,24 @@ def check_origin(request: Request) -> None:
         raise Forbidden(_("This request comes from a page of somebody else."))
 
 
+def check_size(request: Request, most: int = MOST_IN_FORM) -> None:
+    """Refuse a form with files before it is read: all of it is put onto the disk.
+
+    Raises:
+        RequestInvalid: It is larger, or does not say how large it is.
+    """
+    stated = request.headers.get("content-length", "")
+    if not stated.isdecimal() or int(stated) > most:
+        text = _("All files together may have at most %(most)s MB. Send them in parts.")
+        raise RequestInvalid(Said(text, most=most // 1_000_000), code="too_large")
+
+
 async def _check_csrf(request: Request, person: Person) -> None:
     if request.method in SAFE:
         return
     check_origin(request)
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        check_size(request)
     given = request.headers.get("x-csrf-token")
     if given is None and request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")

@@ -22,6 +22,7 @@ from service.console.tokens import digest, new_token
 from service.errors import Forbidden, NotFound, NotPossible, RequestInvalid
 from service.storage.database import now, storable
 from service.storage.people_tables import people, person_links, person_roles
+from service.storage.tables import conversations
 
 SET_UP_ENDS, INVITE_ENDS, RESET_ENDS = timedelta(hours=24), timedelta(days=7), timedelta(hours=24)
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
@@ -296,6 +297,10 @@ def change_own(
     values = {"name": None if name is None else name_of(name), "language": language, "password": password}
     changed = {key: value for key, value in values.items() if value is not None}
     connection.execute(update(people).where(people.c.id == person.id).values(**changed))
+    if "name" in changed:
+        # What they have stays theirs by their account; whoever looks reads the name that they go by now.
+        had = update(conversations).where(conversations.c.owner_id == person.id)
+        connection.execute(had.values(owner=changed["name"]))
     if changed.keys() - {"password"}:
         detail = {key: value for key, value in changed.items() if key != "password"}
         audit.note(connection, by=person, action="person.changed", subject=person.email, detail=detail)

@@ -228,9 +228,10 @@ def shown(connection: Connection, run: str, by: str) -> Run:
     ).all()
     mine = (bench_votes.c.run_id == run, bench_votes.c.by == by)
     vote = connection.execute(select(bench_votes).where(*mine)).one_or_none()
-    hidden = row.blind and vote is None
     lost = now() - row.asked_at > LOST_AFTER
     states = ["failed" if one.state == "waiting" and lost else one.state for one in answers]
+    # Where all failed there is nothing to judge and nothing to recognise, and the reason helps.
+    hidden = row.blind and vote is None and set(states) != {"failed"}
     if hidden and "waiting" in states:
         # All at once: which comes first tells who has no passages to read.
         states = ["waiting"] * len(states)

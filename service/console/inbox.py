@@ -14,7 +14,7 @@ from fastapi.responses import Response
 
 from service.bootstrap import Gateway
 from service.browser import FORM_HEADERS
-from service.console.access import CONSOLE, Agent, Person, Role
+from service.console.access import CONSOLE, Agent, Person, Role, must_be_person
 from service.console.inbox_view import TABS, Filter, is_person, read_filter, rows_of, thread_of, version
 from service.console.pages import page_router, redirect, render
 from service.conversation.takeover import Change
@@ -59,7 +59,7 @@ class Inbox:
         if chosen.brand:
             person.must(Role.AGENT, chosen.brand)
         mine = person.brands(Role.AGENT, self.brands)
-        found = await self.desk.listed(chosen.wanted(mine, person.name), cursor=cursor, limit=AT_ONCE)
+        found = await self.desk.listed(chosen.wanted(mine, must_be_person(person)), cursor=cursor, limit=AT_ONCE)
         waiting = await self.gateway.db.read(lambda connection: count_unanswered(connection, mine))
         rows = rows_of(found.conversations)
         return {
@@ -71,9 +71,9 @@ class Inbox:
     async def thread_values(self, person: Person, conversation: str) -> dict[str, Any]:
         """What a conversation's page shows, with its version."""
         shown = await self.desk.shown(conversation)
-        standing = {key: shown[key] for key in ("id", "state", "owner", "since", "handoffs")}
+        standing = {key: shown[key] for key in ("id", "state", "owner", "owner_id", "since", "handoffs")}
         return {
-            "conversation": shown, "items": thread_of(shown), "mine": shown["owner"] == person.name,
+            "conversation": shown, "items": thread_of(shown), "mine": shown["owner_id"] == person.id,
             "standing": version(standing), "seen": version(shown), "is_person": is_person, "every_s": EVERY_S,
         }  # fmt: skip
 
@@ -165,7 +165,10 @@ def _acts(inbox: Inbox) -> APIRouter:
     async def take(request: Request, person: Agent, conversation: Id, force: Words = "") -> Response:
         """Take it over."""
         return await acted(
-            request, person, conversation, lambda: desk.take(conversation, by=person.name, force=bool(force))
+            request,
+            person,
+            conversation,
+            lambda: desk.take(conversation, by=person.name, account=person.id, force=bool(force)),
         )
 
     @router.post("/inbox/{conversation}/say")
@@ -175,7 +178,10 @@ def _acts(inbox: Inbox) -> APIRouter:
             raise RequestInvalid("This page is too old. Load it again, and repeat what you did.", param="key")
         clean = inbox.gateway.clean_text(text)
         return await acted(
-            request, person, conversation, lambda: desk.say(conversation, by=person.name, text=clean, key=key)
+            request,
+            person,
+            conversation,
+            lambda: desk.say(conversation, by=person.name, account=person.id, text=clean, key=key),
         )
 
     @router.post("/inbox/{conversation}/note")
@@ -187,12 +193,16 @@ def _acts(inbox: Inbox) -> APIRouter:
     @router.post("/inbox/{conversation}/return")
     async def give_back(request: Request, person: Agent, conversation: Id) -> Response:
         """Give it back to the bot."""
-        return await acted(request, person, conversation, lambda: desk.give_back(conversation, by=person.name))
+        return await acted(
+            request, person, conversation, lambda: desk.give_back(conversation, by=person.name, account=person.id)
+        )
 
     @router.post("/inbox/{conversation}/close")
     async def close(request: Request, person: Agent, conversation: Id) -> Response:
         """Close it."""
-        return await acted(request, person, conversation, lambda: desk.close(conversation, by=person.name))
+        return await acted(
+            request, person, conversation, lambda: desk.close(conversation, by=person.name, account=person.id)
+        )
 
     return router
 

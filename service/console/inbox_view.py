@@ -36,7 +36,7 @@ class Filter:
 
         Args:
             brands: Those that the person is an agent of.
-            me: Their name.
+            me: Their account.
         """
         signs: tuple[Sign, ...] = (self.show,) if self.show not in ("mine", "all") else ()  # type: ignore[assignment]
         state = next((one for one in _STATES if one == self.state), None)
@@ -44,9 +44,9 @@ class Filter:
             (self.brand,) if self.brand else brands,
             state,
             self.channel or None,
-            me if self.show == "mine" else None,
-            signs,
-            self.text,
+            owner_id=me if self.show == "mine" else None,
+            signs=signs,
+            text=self.text,
         )
 
     def query(self, **more: str) -> dict[str, str]:

@@ -136,7 +136,7 @@ async def inspect(
     evidence = told["evidence"] or {}
     search = evidence.get("search") or {}
     passages = tuple(search.get("passages", ()))
-    found = await asyncio.to_thread(_candidates, knowledge, brand, told["question"], history, passages)
+    found = await asyncio.to_thread(candidates, knowledge, brand, told["question"], history, passages)
     counts: Sequence[int | None] = tokens or [None] * len(parts)
     return Inspection(
         turn=told["turn"],
@@ -206,13 +206,22 @@ def pages_of(knowledge: KnowledgeBase, brand: Brand) -> tuple[Page, ...]:
     return tuple(found)
 
 
-def _candidates(
+def candidates(
     knowledge: KnowledgeBase,
     brand: Brand,
     question: str,
-    history: Sequence[str],
-    passages: Sequence[Mapping[str, Any]],
+    history: Sequence[str] = (),
+    passages: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Candidate, ...]:
+    """What the search sees for a question, those below the cut included (blocking).
+
+    Args:
+        knowledge: What is searched.
+        brand: Whose; its `top_k` is the cut.
+        question: Of a customer.
+        history: What they said before.
+        passages: What a turn had; they are marked.
+    """
     if not question.strip():
         return ()
     had = {(one["document"], one.get("start")) for one in passages}

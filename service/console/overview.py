@@ -15,6 +15,7 @@ from service.bootstrap import Gateway
 from service.console import figures
 from service.console.access import Agent, Person, Role
 from service.console.figures import Day
+from service.console.first_steps import first_steps
 from service.console.pages import page_router, render
 from service.console.retraining import causes, watched, weekdays
 from service.errors import BrandUnknown
@@ -98,11 +99,13 @@ def overview_router(gateway: Gateway) -> APIRouter:
     async def page(request: Request, person: Agent, brand: str = "", days: Days = 30) -> Response:
         """The same as plots."""
         found = await look(person, brand or None, days)
+        there = request.app.state.console_paths
         mine = person.brands(Role.AGENT, known)
         only = found.brands[0] if len(found.brands) == 1 else None
         report = await gateway.drift.report(only, days=days) if only else None
         return render(
             request, person, "overview/page.html", brands=mine, brand=brand, days=days, report=report,
+            steps=await gateway.db.read(lambda c: first_steps(c, person, there)),
             watched=await watched(gateway, person, found.brands), causes=causes(person), weekdays=weekdays(person),
             spans=SPANS, overview=found, tiles=tiles(found), labels=[one.day for one in found.days],
             percents=[None if one.resolved_share is None else 100 * one.resolved_share for one in found.days],

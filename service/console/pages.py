@@ -27,6 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from service.browser import FORM_HEADERS, WEB, File, files_of
 from service.console import charts
 from service.console.access import CONSOLE, Person, Role, is_secure
+from service.console.reworded import reworded
 from service.console.said import _, told
 from service.console.words import LANGUAGES, language_of, words
 from service.errors import NotSignedIn, ServiceError
@@ -52,9 +53,9 @@ NAVIGATION = (
     Place(_("Inspector"), "/console/inspector", Role.AGENT),
     Place(_("Corrections"), "/console/corrections", Role.AGENT),
     Place(_("Training"), "/console/training", Role.EDITOR),
-    Place(_("Knowledge"), "/console/knowledge", Role.EDITOR),
+    Place(_("Knowledge"), "/console/knowledge", Role.AGENT),
     Place(_("Overview"), "/console/overview", Role.AGENT),
-    Place(_("Brands"), "/console/brands", Role.EDITOR),
+    Place(_("Brands"), "/console/brands", Role.ADMIN),
     Place(_("People"), "/console/people", Role.ADMIN),
     Place(_("Changes"), "/console/changes", Role.EDITOR),
 )
@@ -189,6 +190,8 @@ def _environment(language: str) -> Environment:
         ago=partial(_ago, locale=locale),
         number=lambda value: format_decimal(value, locale=locale),
         percent=lambda value: format_percent(value, "#,##0.#%", locale=locale),
+        # Not `gettext`, which would take for safe what was written by somebody: this stays a text to be escaped.
+        reworded=partial(reworded, translate=catalogue.gettext),
         attributes=lambda thing, *names: [getattr(thing, name) for name in names],
     )
     made.globals.update(

@@ -76,6 +76,7 @@ class RetrainingShown(BaseModel):
 
     brand: str
     plan: Retraining = Field(description="As the brand's file says.")
+    recipe: str = Field(description="That would be used now.")
     next_at: datetime | None = Field(description="The next moment of the schedule.")
     corrections: int = Field(description="Accepted ones that neither the version that speaks nor a later one learnt.")
     wanted: Trigger | None = Field(description="Why a training is due.")
@@ -233,6 +234,7 @@ def _plan(gateway: Gateway, brand: str, standing: Standing) -> RetrainingShown:
     return RetrainingShown(
         brand=brand,
         plan=gateway.config.brands[brand].retraining,
+        recipe=standing.recipe,
         next_at=standing.next_at,
         corrections=standing.fresh,
         wanted=state.wanted,

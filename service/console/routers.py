@@ -8,11 +8,13 @@ from fastapi.responses import RedirectResponse, Response
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
 from service.console.bench import voice_bench_router
+from service.console.brands import brands_router
 from service.console.canned import canned_router
 from service.console.changes import changes_router
 from service.console.corrections import corrections_router
 from service.console.inbox import inbox_router
 from service.console.inspector import inspector_router
+from service.console.knowledge import knowledge_router
 from service.console.lint import lint_router
 from service.console.overview import overview_router
 from service.console.own import own_router
@@ -37,6 +39,8 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         changes_router(gateway),
         corrections_router(gateway),
         training_router(gateway),
+        knowledge_router(gateway),
+        brands_router(gateway),
         lint_router(lint),
         canned_router(gateway),
         unanswered_router(gateway),

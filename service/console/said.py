@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from service.console.marked import _
+from service.console.reworded import reworded
+
+__all__ = ["Said", "_", "told"]
+
 
 class Said(str):
     """The English sentence; remembers what it was made of."""
@@ -23,12 +28,7 @@ class Said(str):
         return translate(self.template) % self.values
 
 
-def _(text: str) -> str:
-    """Mark a text for translation where it is made; it is translated where it is shown."""
-    return text
-
-
 def told(error: Exception, translate: Callable[[str], str]) -> str:
     """What an error says, in another language where its sentence is in the catalogue."""
     said = error.args[0] if error.args else ""
-    return said.told(translate) if isinstance(said, Said) else translate(str(said)) if said else ""
+    return said.told(translate) if isinstance(said, Said) else reworded(str(said), translate) if said else ""

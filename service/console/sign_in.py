@@ -92,7 +92,9 @@ def _links(db: Database) -> APIRouter:
             person = await db.write(use)
         except RequestInvalid as error:
             return _set_up_form(request, found, link, error=error, email=email, name=name)
-        return await _enter(db, request, person, CONSOLE)
+        # Whoever is the first one has an empty inbox; what to try stands on the overview.
+        first = found.account is None
+        return await _enter(db, request, person, f"{CONSOLE}/overview" if first else CONSOLE)
 
     return router
 

@@ -70,6 +70,7 @@ def _list(shop: Workshop) -> APIRouter:
             versions=list(reversed(found)),
             jobs=await shop.listed(person, chosen) if chosen else [],
             recipes=await asyncio.to_thread(desk.recipes),
+            proposed=await desk.proposed(chosen) if chosen else "",
             states=states(person),
             admin=bool(chosen) and person.may(Role.ADMIN, chosen),
         )
@@ -95,18 +96,18 @@ def _list(shop: Workshop) -> APIRouter:
 def _plan(shop: Workshop) -> APIRouter:
     router, desk = page_router(), shop.desk
 
-    def chosen(recipe: str, changes: str, corrections: bool, gate: bool, general: bool) -> Chosen:
+    def chosen(recipe: str, changes: str, **ticks: bool) -> Chosen:
         lines = [line.strip() for line in changes.splitlines() if line.strip()][:50]
-        return Chosen(recipe=recipe, changes=lines, corrections=corrections, gate=gate, general=general)
+        return Chosen(recipe=recipe, changes=lines, **ticks)
 
     @router.get("/training/brands/{brand}/plan")
     async def plan(
         request: Request, person: Editor, brand: Id, recipe: Name = "quick_cpu",
         changes: Annotated[str, Query(max_length=2000)] = "", corrections: Tick = False, gate: Tick = False,
-        general: Tick = False,
+        general: Tick = False, baseline: Tick = False,
     ) -> Response:  # fmt: skip
         """What a training would do, before it is started."""
-        given = chosen(recipe, changes, corrections, gate, general)
+        given = chosen(recipe, changes, corrections=corrections, gate=gate, general=general, baseline=baseline)
         found, trouble = None, ""
         try:
             found = await desk.plan(given.of(brand))
@@ -143,10 +144,10 @@ def _plan(shop: Workshop) -> APIRouter:
     async def start(
         request: Request, person: Editor, brand: Id, recipe: Text = "quick_cpu", changes: Text = "",
         corrections: Annotated[bool, Form()] = False, gate: Annotated[bool, Form()] = False,
-        general: Annotated[bool, Form()] = False,
+        general: Annotated[bool, Form()] = False, baseline: Annotated[bool, Form()] = False,
     ) -> Response:  # fmt: skip
         """Start it."""
-        given = chosen(recipe, changes, corrections, gate, general)
+        given = chosen(recipe, changes, corrections=corrections, gate=gate, general=general, baseline=baseline)
         job = await shop.start(person, brand, given)
         return redirect(request, f"{HERE}/jobs/{job.id}")
 
@@ -190,10 +191,10 @@ def _job(shop: Workshop) -> APIRouter:
         )
 
     @router.get("/training/jobs/{job}/part")
-    async def part(request: Request, person: Editor, job: Id) -> Response:
-        """Where it stands, once more; the whole page again once it has ended."""
+    async def part(request: Request, person: Editor, job: Id, shown: Name = "running-train") -> Response:
+        """Where it stands, once more; the whole page again once that is another stage than the page shows."""
         values = await about(person, job)
-        if values["job"].state != "running":
+        if shown != f"{values['job'].state}-{values['job'].step}":
             return redirect(request, f"{HERE}/jobs/{job}")
         return render(request, person, "training/part_job.html", **values)
 

@@ -24,12 +24,15 @@ class Chosen(BaseModel):
     corrections: bool = Field(default=True, description="Also learn from accepted corrections.")
     gate: bool = Field(default=True, description="Ask the gate as soon as it is trained.")
     general: bool = Field(default=True, description="The gate also measures what is left of general ability.")
+    baseline: bool = Field(
+        default=True, description="The gate also asks the base model, to be shown beside, where a version speaks."
+    )
     limit: int | None = Field(default=None, ge=1, description="The gate asks so many questions only: never a verdict.")
     by: By = None
 
     def of(self, brand: str) -> Choice:
         """As the desk takes it."""
-        return Choice(brand, self.recipe, tuple(self.changes), self.corrections, self.gate, self.general, self.limit)
+        return Choice(brand, **self.model_dump(exclude={"by", "changes"}), changes=tuple(self.changes))
 
 
 class RecipeShown(_From):

@@ -82,24 +82,50 @@ def may_speak(about: Row[Any], house: House) -> bool:
     return about.state == "bot" or (about.state == "waiting" and house.answers_while_waiting(about.brand))
 
 
+def has(about: Row[Any], by: str, account: str | None = None) -> bool:
+    """Whether a person has it: by account where either has one, since names may be alike; else by name."""
+    if about.state != "person":
+        return False
+    return about.owner_id == account if about.owner_id or account else about.owner == by
+
+
 def take(
-    connection: Connection, conversation: str, *, by: str, house: House, force: bool = False, why: str = ""
+    connection: Connection,
+    conversation: str,
+    *,
+    by: str,
+    house: House,
+    account: str | None = None,
+    force: bool = False,
+    why: str = "",
 ) -> Change:
     """A person takes the conversation; whose it is already, changes nothing.
+
+    Args:
+        connection: Of the transaction.
+        conversation: Which.
+        by: The person's name.
+        house: The deployment.
+        account: Of the console, where they have one.
+        force: Also where another person has it.
+        why: For the record.
 
     Raises:
         ConversationUnknown: There is none.
         TakenByAnother: Somebody else has it, and `force` is not given.
     """
-    return _take(connection, lock(connection, conversation), _name(by), house, force=force, why=why)
+    return _take(connection, lock(connection, conversation), _name(by), house, account=account, force=force, why=why)
 
 
-def _take(connection: Connection, about: Row[Any], by: str, house: House, *, force: bool, why: str) -> Change:
-    _own(about, by, force=force)
-    if about.state == "person" and about.owner == by:
+def _take(
+    connection: Connection, about: Row[Any], by: str, house: House, *, account: str | None, force: bool, why: str
+) -> Change:
+    _own(about, by, account, force=force)
+    if has(about, by, account):
         return Change(about.id, "person", "person", by)
     withheld = _silence(connection, about.id)
-    change = _move(connection, about, "person", by=by, why=why or "takes over", owner=by, withheld=withheld)
+    owner = {"owner": by, "owner_id": account}
+    change = _move(connection, about, "person", by=by, why=why or "takes over", withheld=withheld, **owner)
     _hear(connection, about, house, now_with=by)
     fresh = {"state": "taken", "taken_by": by, "taken_at": now()}
     found = _handoffs(connection, about.id, ("open", "taken"))
@@ -112,7 +138,14 @@ def _take(connection: Connection, about: Row[Any], by: str, house: House, *, for
 
 
 def give_back(
-    connection: Connection, conversation: str, *, by: str, house: House, force: bool = False, why: str = ""
+    connection: Connection,
+    conversation: str,
+    *,
+    by: str,
+    house: House,
+    account: str | None = None,
+    force: bool = False,
+    why: str = "",
 ) -> Change:
     """The bot has the conversation again, from the customer's next message on; rules count anew from here.
 
@@ -120,7 +153,7 @@ def give_back(
         ConversationUnknown: There is none.
         TakenByAnother: Somebody else has it, and `force` is not given.
     """
-    about, by = _owned(connection, conversation, by, force=force)
+    about, by = _owned(connection, conversation, by, account, force=force)
     return _give_back(connection, about, by, house, why or "gives it back")
 
 
@@ -136,7 +169,14 @@ def _give_back(connection: Connection, about: Row[Any], by: str, house: House, w
 
 
 def close(
-    connection: Connection, conversation: str, *, by: str, house: House, force: bool = False, why: str = ""
+    connection: Connection,
+    conversation: str,
+    *,
+    by: str,
+    house: House,
+    account: str | None = None,
+    force: bool = False,
+    why: str = "",
 ) -> Change:
     """Nothing is left to do; the customer's next message opens it again, as the bot's.
 
@@ -144,7 +184,7 @@ def close(
         ConversationUnknown: There is none.
         TakenByAnother: Somebody else has it, and `force` is not given.
     """
-    about, by = _owned(connection, conversation, by, force=force)
+    about, by = _owned(connection, conversation, by, account, force=force)
     if about.state == "closed":
         return Change(about.id, "closed", "closed", None)
     withheld = _silence(connection, about.id)
@@ -174,6 +214,7 @@ def say(
     text: str,
     key: str,
     house: House,
+    account: str | None = None,
     force: bool = False,
 ) -> Change:
     """A person writes to the customer: it is theirs from then on, and goes the way of every reply.
@@ -185,6 +226,7 @@ def say(
         text: What they say.
         key: The caller's own id of this message; a second one with the same id changes nothing.
         house: The deployment.
+        account: Of the console, where they have one.
         force: Also where another person has it.
 
     Raises:
@@ -197,7 +239,7 @@ def say(
     if before := connection.execute(same).one_or_none():
         said = Said(before.id, before.text, before.author, before.created_at, repeated=True)
         return Change(about.id, about.state, about.state, about.owner, said=said)
-    change = _take(connection, about, by, house, force=force, why="writes")
+    change = _take(connection, about, by, house, account=account, force=force, why="writes")
     # Also what came since they took it: it stands before their answer.
     _hear(connection, about, house, now_with=by)
     said = transcript.say(connection, about, text, author=by, key=key, house=house)
@@ -346,15 +388,17 @@ def nobody_came(connection: Connection, conversation: str, *, house: House) -> C
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _owned(connection: Connection, conversation: str, by: str, *, force: bool) -> tuple[Row[Any], str]:
+def _owned(
+    connection: Connection, conversation: str, by: str, account: str | None, *, force: bool
+) -> tuple[Row[Any], str]:
     """The conversation, locked, where this person may do something with it, and their name."""
     about, name = lock(connection, conversation), _name(by)
-    _own(about, name, force=force)
+    _own(about, name, account, force=force)
     return about, name
 
 
-def _own(about: Row[Any], by: str, *, force: bool) -> None:
-    if about.state == "person" and about.owner != by and not force:
+def _own(about: Row[Any], by: str, account: str | None, *, force: bool) -> None:
+    if about.state == "person" and not force and not has(about, by, account):
         raise TakenByAnother(
             f"{about.owner} has this conversation, and keeps it unless it is taken from them by force.",
             owner=about.owner,
@@ -382,12 +426,13 @@ def _move(
     by: str,
     why: str,
     owner: str | None = None,
+    owner_id: str | None = None,
     withheld: tuple[str, ...] = (),
     anew: bool = False,
 ) -> Change:
     if to not in ALLOWED[about.state]:
         raise NotPossible(f"A conversation that is `{about.state}` cannot become `{to}`.")
-    values: dict[str, Any] = {"state": to, "owner": owner, "state_at": now(), "told": 0}
+    values: dict[str, Any] = {"state": to, "owner": owner, "owner_id": owner_id, "state_at": now(), "told": 0}
     if anew:  # what was said until now leads to no hand-over again
         values["rules_from"] = transcript.last_number(connection, about.id)
     connection.execute(_of(about.id).values(**values))

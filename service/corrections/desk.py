@@ -240,7 +240,7 @@ class Corrections:
                 raise NotPossible(reason)
             version: str | None = None
             if one.document and accepts and self._would_accept(one, by):
-                version = await self._edit_page(one)
+                version = await self._edit_page(one, by.name)
 
             def keep(connection: Connection) -> Correction:
                 current = reviewing.read(connection, correction, lock=True)
@@ -268,7 +268,7 @@ class Corrections:
             is True
         )
 
-    async def _edit_page(self, one: Correction) -> str:
+    async def _edit_page(self, one: Correction, by: str) -> str:
         return await asyncio.to_thread(
             pages.amend,
             self._home,
@@ -277,6 +277,7 @@ class Corrections:
             one.document or "",
             one.document_text or "",
             expected=one.document_sha256 or "",
+            by=by,
         )
 
     async def withdraw(self, correction: str, audit: Audit = no_audit) -> Correction:
@@ -314,10 +315,14 @@ class Corrections:
             return
         accepted = await self._db.read(reviewing.accepted)
         self._rules.take(accepted)
-        for name in self._brands:
+        for name in list(self._brands):
             ours = [one for one in accepted if one.brand == name]
             await asyncio.to_thread(files.write, self._home.corrections(name), ours)
         self._seen = seen
+
+    def rewritten(self, brand: str) -> None:
+        """A brand was put in, or replaced, as its file says now; or taken out."""
+        self._rules.rewritten(brand)
 
     async def follow(self) -> None:
         """Refresh for as long as the gateway runs; the outermost loop, so it survives all."""

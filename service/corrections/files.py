@@ -13,14 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from configs.corrections import CorrectionFiles
+from configs.corrections import TOPIC, CorrectionFiles
 from configs.home import Home
 from configs.whole_file import replace_text
 from service.corrections import reviewing
 from service.corrections.terms import MAX_REPLY, Correction
 from service.storage.database import Database
-
-TOPIC = "corrections"
 
 
 async def write_all(db: Database, home: Home, brands: Iterable[str]) -> None:

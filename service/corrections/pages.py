@@ -100,7 +100,7 @@ def _without_repeats(lines: Sequence[Line]) -> list[Line]:
     return [one for at, one in enumerate(lines) if one.sign != "…" or not at or lines[at - 1].sign != "…"]
 
 
-def amend(home: Home, brand: Brand, shared: Encoder, document: str, text: str, *, expected: str) -> str:
+def amend(home: Home, brand: Brand, shared: Encoder, document: str, text: str, *, expected: str, by: str = "") -> str:
     """Let a page say something else; a running gateway takes the new version up within two seconds.
 
     Args:
@@ -110,6 +110,7 @@ def amend(home: Home, brand: Brand, shared: Encoder, document: str, text: str, *
         document: Its name.
         text: All that it says from now on.
         expected: Digest of the text that was edited.
+        by: Who does it; kept with the page.
 
     Returns:
         The version that serves now.
@@ -119,7 +120,9 @@ def amend(home: Home, brand: Brand, shared: Encoder, document: str, text: str, *
     """
     encoder = search_encoder(home, brand, shared)
     try:
-        change = store.amend(home.knowledge, brand.name, document, text, encoder, Fence(shared), expected=expected)
+        change = store.amend(
+            home.knowledge, brand.name, document, text, encoder, Fence(shared), expected=expected, by=by
+        )
     except (DocumentChanged, DocumentUnknown) as error:
         raise NotPossible(str(error)) from error
     return change.version

@@ -19,15 +19,26 @@ class Rules:
         """
         self._brands = brands
         self._written = {name: brand.handover.keywords for name, brand in brands.items()}
+        self._accepted: tuple[Correction, ...] = ()
 
     def written(self, brand: str) -> tuple[str, ...]:
         """The keywords of the brand's file."""
         return self._written[brand]
 
+    def rewritten(self, name: str) -> None:
+        """A brand was put in, or replaced, as its file says now; or taken out."""
+        brand = self._brands.get(name)
+        if brand is None:
+            self._written.pop(name, None)
+            return
+        self._written[name] = brand.handover.keywords
+        self.take(self._accepted)
+
     def take(self, accepted: Iterable[Correction]) -> None:
         """Let the keywords of these corrections, and no others, stand beside the files'."""
+        self._accepted = tuple(accepted)
         added: dict[str, dict[str, None]] = {}
-        for one in accepted:
+        for one in self._accepted:
             if one.keyword:
                 added.setdefault(one.brand, {})[one.keyword] = None
         for name, written in self._written.items():

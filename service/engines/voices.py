@@ -49,7 +49,7 @@ class EngineVoices:
 
     async def warm(self, brands: Iterable[str]) -> None:
         """Load and prove what serves, so that the first visitor need not wait for it."""
-        for brand in brands:
+        for brand in tuple(brands):
             try:
                 await self.voice(brand)
             except ServiceError as error:

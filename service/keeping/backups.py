@@ -31,7 +31,7 @@ from service.storage.database import Database
 DATABASE = "brandvoice.db"
 TRAINED = ("models/encoders", "models/rerankers")
 """What training made; other models can be fetched again."""
-LEFT_OUT = ("models", "runs")
+LEFT_OUT = ("models", "runs", "uploads")
 PASSING = ("gateway.lock",)
 POINTERS = {"adapters": "active", "knowledge": "current"}
 PAGES = 2048

@@ -107,7 +107,7 @@ class Answering:
         question = " ".join(storable(answer.question).split())
         await self._db.read(lambda connection: asked_among(connection, brand, turns))
         # A thread of its own: embedding a page takes some tenths of a second, and waits where somebody else writes.
-        document, change = await asyncio.to_thread(self._take_in, brand, title, text)
+        document, change = await asyncio.to_thread(self._take_in, brand, title, text, by)
         if question and turns:
             case = {"id": f"inbox:{next(iter(turns))}", "question": question, "document": document}
             holds = [one.strip() for one in answer.holds if one.strip()]
@@ -123,7 +123,7 @@ class Answering:
         left_out = tuple(one.text for one in change.left_out if one.path == document)
         return Written(document, change.version, settled, found, answerability, left_out)
 
-    def _take_in(self, brand: str, title: str, text: str) -> tuple[str, store.Change]:
+    def _take_in(self, brand: str, title: str, text: str, by: str) -> tuple[str, store.Change]:
         """Write the page beside others that were written so, and let the knowledge base take it in as a new version."""
         held = {one.id for one in list_documents(self._home.knowledge, brand)}
         folder = self._home.pages / brand
@@ -131,7 +131,7 @@ class Answering:
         path = _free(folder, _slug(title), page, held)
         replace_text(path, page)
         encoder = search_encoder(self._home, self._brands[brand], self._encoder)
-        change = store.add(self._home.knowledge, brand, path, encoder, judge=Fence(self._encoder))
+        change = store.add(self._home.knowledge, brand, path, encoder, judge=Fence(self._encoder), by=by)
         if change.skipped:
             path.unlink()
             raise RequestInvalid(f"The page cannot be read: {change.skipped[0].reason}", param="text")

@@ -64,27 +64,40 @@ class Desk:
         self._answer = answer
         self._wake = wake
 
-    async def take(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
+    async def take(
+        self, conversation: str, *, by: str, account: str | None = None, force: bool = False, why: str = ""
+    ) -> Change:
         """Take a conversation; see `takeover.take` for this and for what it raises."""
         house = self._house
-        return await self._do(lambda c: takeover.take(c, conversation, by=by, house=house, force=force, why=why))
+        more: dict[str, Any] = {"by": by, "account": account, "force": force, "why": why}
+        return await self._do(lambda c: takeover.take(c, conversation, house=house, **more))
 
-    async def say(self, conversation: str, *, by: str, text: str, key: str, force: bool = False) -> Change:
+    async def say(
+        self, conversation: str, *, by: str, text: str, key: str, account: str | None = None, force: bool = False
+    ) -> Change:
         """Write to the customer; see `takeover.say`."""
         house = self._house
         return await self._do(
-            lambda c: takeover.say(c, conversation, by=by, text=text, key=key, house=house, force=force)
+            lambda c: takeover.say(
+                c, conversation, by=by, text=text, key=key, house=house, account=account, force=force
+            )
         )
 
-    async def give_back(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
+    async def give_back(
+        self, conversation: str, *, by: str, account: str | None = None, force: bool = False, why: str = ""
+    ) -> Change:
         """Give it back to the bot; see `takeover.give_back`."""
         house = self._house
-        return await self._do(lambda c: takeover.give_back(c, conversation, by=by, house=house, force=force, why=why))
+        more: dict[str, Any] = {"by": by, "account": account, "force": force, "why": why}
+        return await self._do(lambda c: takeover.give_back(c, conversation, house=house, **more))
 
-    async def close(self, conversation: str, *, by: str, force: bool = False, why: str = "") -> Change:
+    async def close(
+        self, conversation: str, *, by: str, account: str | None = None, force: bool = False, why: str = ""
+    ) -> Change:
         """Close it; see `takeover.close`."""
         house = self._house
-        return await self._do(lambda c: takeover.close(c, conversation, by=by, house=house, force=force, why=why))
+        more: dict[str, Any] = {"by": by, "account": account, "force": force, "why": why}
+        return await self._do(lambda c: takeover.close(c, conversation, house=house, **more))
 
     async def leave_queue(self, conversation: str) -> Change:
         """The customer does not want to wait; see `takeover.leave_queue`."""

@@ -38,7 +38,9 @@ class Wanted:
     state: State | None = None
     channel: str | None = None
     owner: str | None = None
-    """The person who has it."""
+    """The name of the person who has it."""
+    owner_id: str | None = None
+    """Their account."""
     signs: Collection[Sign] = ()
     """All of them."""
     text: str = ""
@@ -114,11 +116,12 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         (conversations.c.state, wanted.state),
         (conversations.c.channel, wanted.channel),
         (conversations.c.owner, wanted.owner),
+        (conversations.c.owner_id, wanted.owner_id),
     ):
         if value:
             found.append(column == value)
     # Of the few that no bot has; said in so many words, so that both databases see that their index fits.
-    if wanted.owner or wanted.state in ("waiting", "person"):
+    if wanted.owner or wanted.owner_id or wanted.state in ("waiting", "person"):
         found.append(_held())
     found += [_SIGNS[sign]() for sign in wanted.signs]
     if text := wanted.text.strip():
@@ -211,6 +214,7 @@ def _few(wanted: Wanted) -> bool:
     """Whether these are never many, so that looking them up is quicker than walking by."""
     return bool(
         wanted.owner
+        or wanted.owner_id
         or wanted.state in ("waiting", "person")
         or {"unanswered", "thumbs_down", "handed_off"} & {*wanted.signs}
     )
@@ -286,6 +290,7 @@ def summary(row: Row[Any]) -> dict[str, Any]:
         "account": row.account,
         "state": row.state,
         "owner": row.owner,
+        "owner_id": row.owner_id,
         "since": (row.state_at or row.created_at).isoformat(),
         "created_at": row.created_at.isoformat(),
         "identity": row.identity,

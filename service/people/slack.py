@@ -166,7 +166,11 @@ class TeamInSlack:
         """
         self._db, self._house, self._desk = db, house, desk
         self._threads = Threads(house.brands)
-        self._places = places(house.brands)
+
+    @property
+    def _places(self) -> frozenset[Place]:
+        # Each time: brands come, change and go while the gateway runs.
+        return places(self._house.brands)
 
     async def take(self, app: str, message: InboundMessage) -> bool:
         """A message that stands where a team works is the team's, whatever it says and whomever it mentions.
@@ -261,8 +265,7 @@ class TeamInSlack:
         match word:
             case "take":
                 change = takeover.take(connection, about.id, why=rest, **more)
-                had = (about.state, about.owner) == ("person", by)
-                return change, "You have it already." if had else None
+                return change, "You have it already." if takeover.has(about, by) else None
             case "back" | "return":
                 change = takeover.give_back(connection, about.id, why=rest, **more)
                 return change, None if change.changed and about.state != "closed" else "The assistant has it."

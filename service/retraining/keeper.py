@@ -29,7 +29,7 @@ from service.retraining.state import Outcome, State, Trigger
 from service.storage import audit_rows
 from service.storage.database import Database, now
 from service.trainings.desk import Trainings
-from service.trainings.terms import Job
+from service.trainings.terms import Choice, Job
 
 log = logging.getLogger(__name__)
 LOOK_S = 20.0
@@ -48,6 +48,8 @@ class Standing:
     """Accepted corrections that are yet to be learnt."""
     next_at: datetime | None
     """The next moment of the schedule."""
+    recipe: str
+    """That would be used now."""
 
 
 class Keeper:
@@ -95,7 +97,8 @@ class Keeper:
     async def follow(self) -> None:
         """Look for as long as the gateway runs; the outermost loop, so it survives all."""
         while True:
-            for brand in self._config.brands.values():
+            # Brands are made while a gateway runs.
+            for brand in list(self._config.brands.values()):
                 try:
                     await self.look(brand.name)
                 except (ConfigError, ServiceError, OSError) as error:
@@ -123,7 +126,8 @@ class Keeper:
             return state.read(connection, brand), looking.fresh(connection, brand, version, made)
 
         found, fresh = await self._db.read(work)
-        return Standing(found, fresh, plan.schedule.next(self._clock()) if plan.schedule else None)
+        next_at = plan.schedule.next(self._clock()) if plan.schedule else None
+        return Standing(found, fresh, next_at, (await self._choice(self.brand(brand))).recipe)
 
     async def quiet(self, brand: str, days: int, *, by: str, audit: Callable[[Connection], None]) -> State:
         """No alarm on drift is shown or acted on for some days; 0 ends the quiet.
@@ -197,7 +201,8 @@ class Keeper:
         report = None
         if brand.retraining.drift and (due or at - (before.looked_at or at) >= timedelta(seconds=HEAR_S)):
             report = await self._drift.report(brand.name)
-        learns = await asyncio.to_thread(self._learns, brand) if before.learnt else ""
+        choice = await self._choice(brand)
+        learns = await asyncio.to_thread(self._learns, brand, choice) if before.learnt else ""
         waits = before.outcome.version if before.outcome and before.outcome.came == "waits" else None
         gone = waits is not None and not (self._home.adapters / brand.name / waits).is_dir()
 
@@ -206,16 +211,19 @@ class Keeper:
             return fresh, looking.going(connection, brand.name)
 
         fresh, going = await self._db.read(work)
-        same = going is not None and before.job is None and going.chosen == looking.choice_of(brand)
-        theirs = await asyncio.to_thread(self._learns, brand) if same else ""
+        same = going is not None and before.job is None and going.chosen == choice
+        theirs = await asyncio.to_thread(self._learns, brand, choice) if same else ""
         return Facts(version, fresh, going.id if going else None, theirs, gone, learns, report, ended)
 
     def _speaks(self, brand: str) -> tuple[str | None, datetime | None]:
         version = active_version(self._home, brand)
         return version, looking.made_at(self._home, brand, version)
 
-    def _learns(self, brand: Brand) -> str:
-        return looking.learns(self._home, self._config.folder, brand, self._config.service.models.base)
+    async def _choice(self, brand: Brand) -> Choice:
+        return looking.choice_of(brand, await self._trainings.proposed(brand.name))
+
+    def _learns(self, brand: Brand, choice: Choice) -> str:
+        return looking.learns(self._home, self._config.folder, brand, choice, self._config.service.models.base)
 
     async def _ended(self, brand: Brand, job: str, cause: Trigger | None, at: datetime) -> Outcome | None:
         """What came of a training; None while it is under way."""
@@ -266,14 +274,15 @@ class Keeper:
             return
         try:
             await self._refresh()
-            learns = await asyncio.to_thread(self._learns, brand)
+            choice = await self._choice(brand)
+            learns = await asyncio.to_thread(self._learns, brand, choice)
 
             def keep(connection: Connection, action: str, job: Job, detail: dict[str, Any]) -> None:
                 audit_rows.add(connection, by=wanted, brand=brand.name, action=action, subject=job.id, detail=detail)
                 begun = self._clock()
                 state.change(connection, brand.name, lambda one: deciding.begun(one, job.id, wanted, learns, begun))
 
-            await self._trainings.start(looking.choice_of(brand), by=wanted, audit=keep)
+            await self._trainings.start(choice, by=wanted, audit=keep)
         except (ServiceError, OSError) as error:
             # The machine may have been taken between the two looks; that is nobody's failure.
             taken = isinstance(error, NotPossible) and not await self._trainings.free()

@@ -14,15 +14,16 @@ from configs.adapter_manifest import read_adapter
 from configs.brand import Brand
 from configs.errors import AdapterInvalid
 from configs.home import Home
+from service.engines.adapters import active_version
 from service.errors import NotPossible, RequestInvalid
 from service.storage.tables import corrections, training_jobs
 from service.trainings import planning
 from service.trainings.terms import Choice, Job
 
 
-def choice_of(brand: Brand) -> Choice:
-    """What is trained where nobody chooses: the brand's recipe, with corrections, and with the gate."""
-    return Choice(brand.name, brand.retraining.recipe)
+def choice_of(brand: Brand, proposed: str) -> Choice:
+    """What is trained where nobody chooses: the brand's recipe or the proposed one, with corrections and the gate."""
+    return Choice(brand.name, brand.retraining.recipe or proposed)
 
 
 def made_at(home: Home, brand: str, version: str | None) -> datetime | None:
@@ -78,23 +79,25 @@ def job_of(connection: Connection, job: str) -> Job | None:
     return Job.of(row) if row else None
 
 
-def learns(home: Home, folder: Path, brand: Brand, base: str) -> str:
+def learns(home: Home, folder: Path, brand: Brand, choice: Choice, base: str) -> str:
     """Digest of all that a training of this brand would learn from: the same again gives the same adapter.
 
     Args:
         home: The state folder.
         folder: Of the configurations.
         brand: Whose voice.
+        choice: What would be trained.
         base: Name of the base model.
 
     Returns:
         Empty where there is nothing to learn from.
     """
-    choice = choice_of(brand)
     try:
         recipe, _ = planning.resolved(folder, choice)
         files = planning.files(home, brand, recipe, choice)
         told = [base, recipe.model_dump_json(), _read(home.knowledge / brand.name / "current")]
+        if recipe.start_from == "active":
+            told.append(active_version(home, brand.name) or "")
         told += [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     except (RequestInvalid, NotPossible, OSError):
         return ""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from configs.brand import FileKind
 from service.bootstrap import Gateway
-from service.console.access import Agent, Role, speaks_as
+from service.console.access import Agent, Person, Role, speaks_as
 from service.conversation.takeover import Change, State
 from service.people.listing import LOW_SUPPORT, Sign, Wanted
 from service.problems import Problem
@@ -38,7 +38,8 @@ class Listed(BaseModel):
     channel: str
     account: str
     state: State = Field(description="Who has it: the bot, nobody yet, a person, or nobody any more.")
-    owner: str | None = Field(description="The person who has it.")
+    owner: str | None = Field(description="The name of the person who has it.")
+    owner_id: str | None = Field(description="Their account; null where they have none, such as in Slack.")
     since: datetime = Field(description="Since when it is in this state.")
     created_at: datetime
     identity: str | None = Field(description="Of the widget: the user id that the brand's site signed.")
@@ -195,14 +196,17 @@ def conversations_router(gateway: Gateway) -> APIRouter:
         state: State | None = None,
         channel: Annotated[str | None, Query(description="`web` is the widget.")] = None,
         sign: Annotated[list[Sign], Query(description=SIGN)] = [],  # noqa: B006
-        owner: Annotated[str | None, Query(description="The person who has it.", max_length=100)] = None,
+        owner: Annotated[str | None, Query(description="The name of the person who has it.", max_length=100)] = None,
+        owner_id: Annotated[
+            str | None, Query(description="Their account; `/v1/me` names one's own.", max_length=32)
+        ] = None,
         text: Annotated[str, Query(description="Said by either side, in any case.", max_length=200)] = "",
         cursor: Annotated[str | None, Query(description="`next` of the page before.", max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Any:
         """Conversations of the brands that one is an agent of, those in which something was said last first."""
         brands = (brand,) if brand else person.only(Role.AGENT, gateway.config.brands)
-        wanted = Wanted(brands, state, channel, owner, sign, text)
+        wanted = Wanted(brands, state, channel, owner, owner_id, sign, text)
         found = await desk.listed(wanted, cursor=cursor, limit=limit)
         return {"conversations": found.conversations, "next": found.next}
 
@@ -214,25 +218,24 @@ def conversations_router(gateway: Gateway) -> APIRouter:
     @router.post("/{conversation}/take", response_model=Done)
     async def take(person: Agent, conversation: Id, act: Act) -> Done:
         """Take it over: the bot is silent from now on, and an answer in flight is withheld."""
-        return _done(await desk.take(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
+        return _done(await desk.take(conversation, **_as(person, act)))
 
     @router.post("/{conversation}/messages", response_model=Done)
     async def say(person: Agent, conversation: Id, words: Words) -> Done:
         """Write to the customer, where they write to us; whoever writes has taken it over."""
         text = gateway.clean_text(words.text)
-        return _done(
-            await desk.say(conversation, by=speaks_as(person, words.by), text=text, key=words.id, force=words.force)
-        )
+        by = speaks_as(person, words.by)
+        return _done(await desk.say(conversation, by=by, account=person.id, text=text, key=words.id, force=words.force))
 
     @router.post("/{conversation}/return", response_model=Done)
     async def give_back(person: Agent, conversation: Id, act: Act) -> Done:
         """Give it back to the bot, which answers from the customer's next message on."""
-        return _done(await desk.give_back(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
+        return _done(await desk.give_back(conversation, **_as(person, act)))
 
     @router.post("/{conversation}/close", response_model=Done)
     async def close(person: Agent, conversation: Id, act: Act) -> Done:
         """Close it; the customer's next message opens it again, as the bot's."""
-        return _done(await desk.close(conversation, by=speaks_as(person, act.by), force=act.force, why=act.why))
+        return _done(await desk.close(conversation, **_as(person, act)))
 
     @router.post("/{conversation}/notes", status_code=204)
     async def note(person: Agent, conversation: Id, remark: Remark) -> None:
@@ -240,6 +243,11 @@ def conversations_router(gateway: Gateway) -> APIRouter:
         await desk.note(conversation, by=speaks_as(person, remark.by), text=remark.text)
 
     return router
+
+
+def _as(person: Person, act: Act) -> dict[str, Any]:
+    """Who acts, and how: people with a session as their account."""
+    return {"by": speaks_as(person, act.by), "account": person.id, "force": act.force, "why": act.why}
 
 
 def _done(change: Change) -> Done:

@@ -57,11 +57,17 @@ class Shop(Strict):
 def pages_router(brands: Mapping[str, Brand]) -> APIRouter:
     """The routes `/`, `/shop/<brand>`, `/bench`, `/widget.js` and `/static/<file>`."""
     router = APIRouter(include_in_schema=False)
-    site = _Site(brands)
+    shown: list[tuple[dict[str, Brand], _Site]] = []
+
+    def current() -> _Site:
+        """Built anew where a brand came, changed or went."""
+        if not shown or shown[0][0] != brands:
+            shown[:] = [(dict(brands), _Site(brands))]
+        return shown[0][1]
 
     @router.get("/")
     async def index(request: Request) -> Response:
-        return site.index.answer(request)
+        return current().index.answer(request)
 
     @router.get("/bench")
     async def bench() -> Response:
@@ -69,15 +75,17 @@ def pages_router(brands: Mapping[str, Brand]) -> APIRouter:
 
     @router.get("/shop/{brand}")
     async def shop(brand: str, request: Request) -> Response:
+        site = current()
         page = site.shops.get(brand)
         return page.answer(request) if page else site.missing.answer(request, 404)
 
     @router.get("/widget.js")
     async def widget(request: Request) -> Response:
-        return site.widget.answer(request)
+        return current().widget.answer(request)
 
     @router.get("/static/{name}")
     async def static(name: str, request: Request) -> Response:
+        site = current()
         file = site.static.get(name)
         return file.answer(request) if file else site.missing.answer(request, 404)
 

@@ -261,6 +261,10 @@ def _knowledge(config: Config, home: Home, encoder: Encoder, stages: Stages) -> 
     with stages.stage("knowledge") as stage:
         told: list[str] = []
         for name, brand in config.brands.items():
+            if name in config.made:
+                # Its pages were taken in when it was made; people may have changed them since.
+                told.append(name)
+                continue
 
             def progress(done: int, total: int, name: str = name) -> None:
                 stage.detail = f"{name}: {bar(done, total)}"
@@ -282,7 +286,7 @@ def _adapters(config: Config, home: Home, stages: Stages, children: Children, *,
             install_shipped(home, brand, terms=terms)
         stage.detail = _speaking(config, home)
     if train:
-        for name in config.brands:
+        for name in config.brands.keys() - config.made:
             _train(config, name, home, stages, children, terms)
 
 

@@ -75,8 +75,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8001)
     arguments = parser.parse_args()
     try:
-        config = itself(load_config(configs_folder(os.environ), os.environ))
         home = Home.from_environment(os.environ)
+        config = itself(load_config(configs_folder(os.environ), os.environ, home))
         with Stages() as stages, Children() as children:
             prepare(config, home, stages, children)
         words, environment = asyncio.run(command(config, home, host=arguments.host, port=arguments.port))

@@ -77,6 +77,8 @@ conversations = Table(
     # Who has it; see `service.conversation.takeover`.
     Column("state", String(10), nullable=False, server_default="bot"),
     Column("owner", String(100)),
+    # Their account, where they have one: names may be alike, or change.
+    Column("owner_id", String(32)),
     Column("state_at", Utc),
     Column("told", Integer, nullable=False, server_default="0"),
     Column("rules_from", Integer, nullable=False, server_default="0"),
@@ -365,6 +367,32 @@ training_jobs = Table(
     Column("ended_at", Utc),
     Column("discarded_by", String(100)),
     Index("ix_training_jobs_brand", "brand", "started_at"),
+)
+# Files and pages that are taken into a brand's knowledge; see `service.intake`.
+knowledge_jobs = Table(
+    "knowledge_jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(40), nullable=False),
+    Column("kind", String(10), nullable=False),
+    # The address; of files, the first one's name.
+    Column("source", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("step", String(10), nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer),
+    Column("at", Text, nullable=False),
+    Column("results", JSON, nullable=False),
+    # Of the knowledge, once it was taken in.
+    Column("version", String(64)),
+    Column("error", Text),
+    # Somebody wants it to stop; the gateway that runs it looks here.
+    Column("stopping", Boolean, nullable=False, default=False, server_default=false()),
+    Column("gateway", String(64), nullable=False),
+    Column("started_by", String(100), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Index("ix_knowledge_jobs_brand", "brand", "started_at"),
 )
 installations = Table(
     "installations",

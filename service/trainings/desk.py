@@ -88,6 +88,13 @@ class Trainings:
         """The recipes to choose from."""
         return planning.recipes(self._config.folder)
 
+    async def proposed(self, brand: str) -> str:
+        """The recipe to propose for a brand."""
+        counts = await self._db.read(lambda connection: rows.accepted(connection, brand))
+        corrected = any(kind != "fact" for kind in counts)
+        goes_on = corrected and active_version(self._home, brand) is not None
+        return planning.proposed(self._config.folder, goes_on=goes_on)
+
     async def plan(self, choice: Choice) -> Plan:
         """What a choice would do.
 

@@ -14,6 +14,7 @@ from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.training import DpoRecipe, Recipe, read_adapter_recipe, read_any_recipe
+from service.engines.adapters import active_version
 from service.errors import NotPossible, RequestInvalid
 from service.trainings.terms import Choice
 
@@ -56,6 +57,20 @@ def _about(path: Path) -> str:
             break
         lines.append(line.removeprefix("# ").strip())
     return " ".join(lines).partition("  brandvoice")[0].split(" brandvoice train")[0].split(" make demo")[0].strip()
+
+
+FIRST, AGAIN = "quick_cpu", "corrections"
+"""Recipes to propose: for a first voice, and for one that speaks and was corrected."""
+
+
+def proposed(folder: Path, *, goes_on: bool) -> str:
+    """The recipe to propose.
+
+    Args:
+        folder: Of the configurations.
+        goes_on: Whether a version speaks and there are corrections that it could learn.
+    """
+    return AGAIN if goes_on and (folder / "training" / f"{AGAIN}.yaml").is_file() else FIRST
 
 
 def resolved(folder: Path, choice: Choice) -> tuple[Recipe | DpoRecipe, tuple[str, ...]]:
@@ -120,10 +135,15 @@ def train_command(
 
     Raises:
         RequestInvalid: There is no such recipe, or a value does not fit it.
-        NotPossible: There is nothing to learn from.
+        NotPossible: There is nothing to learn from, or no version to go on from.
     """
     recipe, changes = resolved(folder, choice)
     learnt = files(home, brand, recipe, choice)
+    if recipe.start_from == "active" and active_version(home, brand.name) is None:
+        raise NotPossible(
+            f"The recipe {recipe.name} goes on from the version that speaks, and {brand.display_name} has none yet: "
+            f"train a first one, such as with {FIRST}, or set start_from=base."
+        )
     command = [program, "-m", "training.train", "--brand", brand.name, "--recipe", choice.recipe]
     command += ["--version", version, "--progress", "json"]
     command += [word for change in changes for word in ("--set", change)]
@@ -142,6 +162,7 @@ def gate_command(choice: Choice, version: str, url: str, *, program: str = sys.e
     command = [program, "-m", "training.judging.comparison", "--brand", choice.brand, "--candidate", version]
     command += ["--url", url, "--progress", "json"]
     command += [] if choice.general else ["--no-general"]
+    command += [] if choice.baseline else ["--no-baseline"]
     return command + (["--limit", str(choice.limit)] if choice.limit else [])
 
 

@@ -30,6 +30,8 @@ class Choice:
     """Whether the gate is asked as soon as it is trained."""
     general: bool = True
     """Whether the gate also measures what is left of the base's general ability."""
+    baseline: bool = True
+    """Whether the gate also asks the base model, to be shown beside, where a version of the voice speaks."""
     limit: int | None = None
     """The gate asks this many questions only: a first look, never a verdict."""
 

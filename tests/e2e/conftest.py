@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +20,13 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from service.engines.process import free_port
+from tests.e2e.pages import CHROMIUM
 
 ROOT = Path(__file__).resolve().parents[2]
 BRANDS = ("velmora", "dicehollow")
 SHIPPED = json.loads((ROOT / "samples/velmora/adapter/manifest.json").read_text())["version"]
 """The version of both brands that ships and speaks when nothing was promoted."""
 START_S = 300
-CHROMIUM = shutil.which("chromium")
 # Without these a browser without a network looks up its maker's hosts at every start.
 QUIET = (
     "--no-sandbox",
@@ -144,6 +143,15 @@ def with_models(folder: Path) -> Path:
     models = Path(os.environ.get("BRANDVOICE_HOME", ROOT / "var")).resolve() / "models"
     models.mkdir(parents=True, exist_ok=True)
     (folder / "models").symlink_to(models)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder of its own, with an encoder in it."""
+    folder = with_models(tmp_path_factory.mktemp("furnished"))
+    if not (folder / "models" / "all-minilm-l6-v2").is_dir():
+        pytest.skip("the encoder is not prepared here; `make models` does it")
     return folder
 
 

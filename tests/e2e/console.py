@@ -6,13 +6,12 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
 from retrieval.knowledge import store
 from retrieval.testing import HashEncoder, write_pages
@@ -20,12 +19,11 @@ from service import bootstrap
 from service.bootstrap import Gateway
 from service.console import accounts
 from service.console.person import Role
-from tests.e2e.test_widget import SIZES
+from tests.e2e.pages import PASSWORD, Pages
 from tests.unit.service.fake_engines import FakeEngine, running
 from tests.unit.service.standing import standing, visiting
 
 T = TypeVar("T")
-PASSWORD = "four words do well"
 
 
 @dataclass
@@ -36,10 +34,7 @@ class Console:
     gateway: Gateway
     engine: FakeEngine
     loop: asyncio.AbstractEventLoop
-    browser: Browser
-    contexts: list[BrowserContext] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
+    pages: Pages
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the gateway's loop."""
@@ -71,20 +66,8 @@ class Console:
         return page
 
     def page(self, *, size: str = "desktop", scheme: str = "light") -> Page:
-        """An empty page; errors of scripts and requests to other hosts are noted."""
-        context = self.browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        self.contexts.append(context)
-        context.set_default_timeout(20_000)
-        context.on("request", lambda asked: self._note(asked.url))
-        page = context.new_page()
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        # A breach of the policy is told in the console only.
-        page.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
-        return page
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.strangers.append(url)
+        """An empty page, which is watched."""
+        return self.pages.open(size=size, scheme=scheme)
 
 
 @contextmanager
@@ -100,7 +83,7 @@ def console(browser: Browser, home: Path, patch: pytest.MonkeyPatch) -> Iterator
 
     async def stand() -> None:
         async with running(engine), standing(home, engine.url) as (url, gateway):
-            ready.append(Console(url, gateway, engine, asyncio.get_running_loop(), browser))
+            ready.append(Console(url, gateway, engine, asyncio.get_running_loop(), Pages(browser, url)))
             standing_.set()
             await over.wait()
 
@@ -118,17 +101,8 @@ def console(browser: Browser, home: Path, patch: pytest.MonkeyPatch) -> Iterator
         raise failed[0]
     one = ready[0]
     try:
-        yield one
+        with one.pages:
+            yield one
     finally:
-        for context in one.contexts:
-            context.close()
         one.loop.call_soon_threadsafe(over.set)
         thread.join(30)
-    assert one.errors == []
-    assert one.strangers == []
-
-
-def accessible(page: Page, what: str) -> None:
-    """Axe finds nothing."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, f"{what}: {found.generate_report()}"

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from service.engines.process import free_port
+from benchmarks.gateway_process import gateway_process
 
-ROOT = Path(__file__).resolve().parents[2]
 SITE_KEY = "pk_velmora0a7c41d93e5f"
 IDENTITY_SECRET = "shop-page-identity-secret-0123456789"
 SERVE = """
@@ -32,7 +26,7 @@ from configs.home import Home
 from configs.service import Secret, Visitors
 from service.starting.serve import run, serve
 standing.furnish(pytest.MonkeyPatch())
-folder, engine, port, origins = sys.argv[1:]
+folder, origins, _, engine, _, port = sys.argv[1:]
 config = standing.configured(engine, int(port))
 brand = config.brands["velmora"]
 taken = Files(max_mb=0.05, max_count=2)
@@ -85,31 +79,11 @@ def site(pages: Mapping[str, str]) -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def chatting(home: Path, origins: list[str], **engine_environment: str) -> Iterator[str]:
+def chatting(home: Path, origins: list[str]) -> Iterator[str]:
     """The address of a gateway whose engine plays one, open to these origins."""
-    engine, port = free_port(), free_port()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "FAKE_TOKENS": "24", "VELMORA_IDENTITY": IDENTITY_SECRET}
-    uvicorn = [sys.executable, "-m", "uvicorn", "benchmarks.fake_engine:app", "--log-level", "error"]
-    words = [str(home), f"http://127.0.0.1:{engine}", str(port), json.dumps(origins)]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, env=environment | engine_environment)
-        for command in (
-            [*uvicorn, "--no-access-log", "--port", str(engine)],
-            [sys.executable, "-c", SERVE, *words],
-        )
-    ]
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            assert all(process.poll() is None for process in processes), "the gateway or its engine ended"
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                break
-            time.sleep(0.1)
+    words = ("-c", SERVE, str(home), json.dumps(origins))
+    with gateway_process(home / "log", words, FAKE_TOKENS="24", VELMORA_IDENTITY=IDENTITY_SECRET) as url:
         yield url
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait(30)
 
 
 def policy(gateway: str) -> str:

@@ -6,31 +6,18 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
 from benchmarks.pictures import data
 from benchmarks.pictures.stage import Stage, staged
-from service.console.sessions import COOKIE
-from tests.e2e.conftest import CHROMIUM, with_models
+from tests.e2e.conftest import with_models
+from tests.e2e.pages import BROWSER, PASSWORD, SIZES, Pages, accessible
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; try: apt-get install chromium"),
-]
-PASSWORD = "four words do well"
-SIZES = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
+pytestmark = BROWSER
 PAGES = (
     "/console/sign-in", "/console/overview", "/console/people", "/console/changes", "/console/account",
     "/console/nowhere-at-all",
 )  # fmt: skip
-WATCH = """
-window.refused = [];
-document.addEventListener("securitypolicyviolation", (event) => {
-  window.refused.push(event.violatedDirective + " " + event.blockedURI);
-});
-"""
 SMALL = """() => [...document.querySelectorAll("a:not(.skip), button, input:not([type=hidden]), select, summary")]
   .map((one) => [one, one.getBoundingClientRect(), getComputedStyle(one).display])
   .filter(([, box, shown]) => box.width && shown !== "inline" && (box.width < 24 || box.height < 24))
@@ -44,53 +31,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield one
 
 
-class Desk:
-    """Opens pages, and notes what the browser refused, what scripts threw and who else was asked."""
-
-    def __init__(self, browser: Browser, stage: Stage) -> None:
-        self._browser = browser
-        self._stage = stage
-        self._contexts: list[BrowserContext] = []
-        self._pages: list[Page] = []
-        self.amiss: list[str] = []
-
-    def __call__(self, path: str = "/console", *, size: str = "desktop", theme: str = "light", token: str = "") -> Page:
-        context = self._browser.new_context(viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce")
-        self._contexts.append(context)
-        context.set_default_timeout(20_000)
-        context.add_init_script(WATCH)
-        context.on("request", self._note)
-        if token:
-            context.add_cookies([{"name": COOKIE, "value": token, "url": self._stage.url}])
-        page = context.new_page()
-        self._pages.append(page)
-        page.on("pageerror", lambda error: self.amiss.append(str(error)))
-        page.goto(path if path.startswith("http") else self._stage.url + path)
-        return page
-
-    def _note(self, request: object) -> None:
-        url: str = request.url  # type: ignore[attr-defined]
-        if not url.startswith((self._stage.url, "data:")):
-            self.amiss.append(url)
-
-    def close(self) -> None:
-        for page in self._pages:
-            self.amiss += page.evaluate("window.refused")
-        for context in self._contexts:
-            context.close()
-
-
 @pytest.fixture
-def desk(browser: Browser, stage: Stage) -> Iterator[Desk]:
-    one = Desk(browser, stage)
-    yield one
-    one.close()
-    assert one.amiss == []
+def desk(browser: Browser, stage: Stage) -> Iterator[Pages]:
+    with Pages(browser, stage.url) as opened:
+        yield opened
 
 
-def test_from_the_first_link_to_a_role_that_is_refused(desk: Desk, stage: Stage) -> None:
+def test_from_the_first_link_to_a_role_that_is_refused(desk: Pages, stage: Stage) -> None:
     assert stage.set_up
-    boss = desk(stage.set_up)
+    boss = desk.open(stage.set_up)
     expect(boss.get_by_role("heading", level=1)).to_have_text("Set the console up")
     boss.get_by_label("Your name").fill("Anna")
     boss.get_by_label("E-mail address").fill("anna@example.com")
@@ -113,8 +62,8 @@ def test_from_the_first_link_to_a_role_that_is_refused(desk: Desk, stage: Stage)
     assert link.startswith(f"{stage.url}/console/set-up?link=")
 
     # The first link, used once, is over.
-    expect(desk(stage.set_up).get_by_role("heading", level=1)).to_have_text("Not found")
-    agent = desk(link)
+    expect(desk.open(stage.set_up).get_by_role("heading", level=1)).to_have_text("Not found")
+    agent = desk.open(link)
     agent.get_by_label("Password", exact=True).fill(PASSWORD)
     agent.get_by_label("Password again").fill(PASSWORD)
     agent.get_by_role("button", name="Save and sign in").click()
@@ -151,38 +100,34 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, st
         yield one, one.write(data.fill)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
 def test_nothing_stands_in_the_way_of_anybody(
-    browser: Browser, filled: tuple[Stage, str], theme: str, size: str
+    browser: Browser, filled: tuple[Stage, str], scheme: str, size: str
 ) -> None:
     stage, token = filled
-    desk = Desk(browser, stage)
-    # At the door nobody is signed in.
-    for path, seated in [(path, "" if path == "/console/sign-in" else token) for path in PAGES]:
-        page = desk(path, size=size, theme=theme, token=seated)
-        if path == "/console/people":
-            page.goto(page.get_by_role("link", name="Budi").evaluate("link => link.href"))
-        for details in page.locator("main details").all():
-            details.locator("summary").click()
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
-        small = page.evaluate(SMALL)
-        assert small == [], path
-    desk.close()
-    assert desk.amiss == []
+    with Pages(browser, stage.url) as pages:
+        # At the door nobody is signed in.
+        for path, seated in [(path, "" if path == "/console/sign-in" else token) for path in PAGES]:
+            page = pages.open(path, size=size, scheme=scheme, token=seated)
+            if path == "/console/people":
+                page.goto(page.get_by_role("link", name="Budi").evaluate("link => link.href"))
+            for details in page.locator("main details").all():
+                details.locator("summary").click()
+            accessible(page, path)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide"
+            small = page.evaluate(SMALL)
+            assert small == [], path
 
 
 def test_the_menu_of_a_phone_opens_by_keyboard(browser: Browser, filled: tuple[Stage, str]) -> None:
     stage, token = filled
-    desk = Desk(browser, stage)
-    page = desk("/console/overview", size="phone", token=token)
-    people = page.get_by_role("link", name="People")
-    expect(people).to_be_hidden()
-    page.locator(".menu summary").focus()
-    page.keyboard.press("Enter")
-    expect(people).to_be_visible()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('nav') !== null")
-    desk.close()
+    with Pages(browser, stage.url) as pages:
+        page = pages.open("/console/overview", size="phone", token=token)
+        people = page.get_by_role("link", name="People")
+        expect(people).to_be_hidden()
+        page.locator(".menu summary").focus()
+        page.keyboard.press("Enter")
+        expect(people).to_be_visible()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('nav') !== null")

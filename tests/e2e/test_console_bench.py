@@ -1,18 +1,11 @@
-"""The bench and the inspector in a real browser, on a gateway with a real search; the engine only plays one.
-
-With BRANDVOICE_PICTURES=FOLDER pictures of the pages are written there.
-"""
+"""The bench and the inspector in a real browser, on a gateway with a real search; the engine only plays one."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
-import time
-import urllib.request
+import urllib.parse
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Connection, create_engine
 
+from benchmarks.gateway_process import UNDER_TEST, gateway_process
 from configs.home import Home
 from retrieval.documents.loading import document_from_text
 from retrieval.encoder import OnnxEncoder
@@ -31,40 +24,15 @@ from retrieval.knowledge.store import add_documents
 from retrieval.testing import PAGES
 from service.console import accounts, sessions
 from service.console.person import EVERY, Role
-from service.engines.process import free_port
 from service.storage.bench_tables import bench_answers, bench_runs
 from service.storage.database import Database, now
 from service.storage.tables import conversations, turns
-from tests.e2e.conftest import CHROMIUM, with_models
+from tests.e2e.pages import BROWSER, PAYLOADS, QUESTION, SIZES, Pages, accessible, picture
 from tests.e2e.talking_engine import GUIDED
 from tests.unit.service.standing import visiting
 
-ROOT = Path(__file__).resolve().parents[2]
-PAYLOADS = ROOT.parent / "shared" / "data" / "safety" / "dompurify_expect.json"
-QUESTION = "How long do I have to return an unopened item?"
 T = TypeVar("T")
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; try: apt-get install chromium"),
-]
-SERVE = """
-import sys
-from pathlib import Path
-from configs.home import Home
-from service.starting.serve import run, serve
-from tests.unit.service import standing
-folder, engine, port = sys.argv[1:]
-run(serve(standing.configured(engine, int(port), check="before"), Home(Path(folder))))
-"""
-WATCH = """
-window.ran = []; window.refused = [];
-for (const name of ["alert", "confirm", "prompt", "print", "open"]) window[name] = () => { window.ran.push(name); };
-document.addEventListener("securitypolicyviolation", (event) => {
-  window.refused.push(event.violatedDirective + " " + event.blockedURI);
-});
-"""
+pytestmark = BROWSER
 
 
 def beside(work: Coroutine[Any, Any, T]) -> T:
@@ -90,8 +58,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    home = Home(with_models(tmp_path_factory.mktemp("bench")))
+def house(furnished: Path) -> Iterator[House]:
+    home = Home(furnished)
     encoder = OnnxEncoder.load(home.models / "all-minilm-l6-v2")
     pages = [document_from_text(name, text) for name, text in PAGES.items()]
     if PAYLOADS.exists():
@@ -99,27 +67,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         pages += [replace(document_from_text(f"p{n}.md", f"Lamp {n} is lit."), title=title) for n, title in titles]
     add_documents(home.knowledge, "velmora", pages, encoder)
     token = beside(_signed_in(home))
-    engine, port = free_port(), free_port()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PAYLOADS": str(PAYLOADS)}
-    uvicorn = [sys.executable, "-m", "uvicorn", "tests.e2e.talking_engine:app", "--log-level", "error"]
-    gateway = [sys.executable, "-c", SERVE, str(home.root), f"http://127.0.0.1:{engine}", str(port)]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, env=environment)
-        for command in ([*uvicorn, "--no-access-log", "--port", str(engine)], gateway)
-    ]
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{url}/livez", timeout=5)
-                break
-            except OSError:
-                time.sleep(0.1)
+    words = ("--home", str(furnished), "--database", f"sqlite:///{home.database}", "--retrieval", "real")
+    with gateway_process(
+        furnished / "log",
+        (*UNDER_TEST, *words, "--check", "before"),
+        engine="tests.e2e.talking_engine:app",
+        ready="/livez",  # The other brand has no pages here.
+        PAYLOADS=str(PAYLOADS),
+    ) as url:
         yield House(url, home, token)
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait(30)
 
 
 async def _signed_in(home: Home) -> str:
@@ -137,44 +93,23 @@ async def _signed_in(home: Home) -> str:
         await database.close()
 
 
-@dataclass
-class Desk:
-    """Opens pages as somebody who is signed in, and sees what must never happen there."""
+class Desk(Pages):
+    """Opens pages as somebody who is signed in."""
 
-    browser: Browser
-    house: House
-    contexts: list[BrowserContext]
-    troubles: list[str]
+    def __init__(self, browser: Browser, house: House) -> None:
+        super().__init__(browser, house.url)
+        self.house = house
 
     def __call__(
         self, path: str = "/console/bench?brand=velmora", *, scheme: str = "light", size: str = "desktop"
     ) -> Page:
-        context = self.browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
-        context.add_cookies([{"name": sessions.COOKIE, "value": self.house.token, "url": self.house.url}])
-        context.add_init_script(WATCH)
-        self.contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("request", self._note)
-        page.on("dialog", lambda dialog: (self.troubles.append(dialog.message), dialog.dismiss()))
-        page.goto(self.house.url + path)
-        return page
-
-    def _note(self, request: Any) -> None:
-        if not request.url.startswith((self.house.url, "data:", "blob:")):
-            self.troubles.append(request.url)
+        return self.open(path, size=size, scheme=scheme, token=self.house.token)
 
 
 @pytest.fixture
 def desk(browser: Browser, house: House) -> Iterator[Desk]:
-    opened = Desk(browser, house, [], [])
-    yield opened
-    for context in opened.contexts:
-        for page in context.pages:
-            assert page.evaluate("[window.ran, window.refused]") == [[], []]
-        context.close()
-    assert opened.troubles == []
+    with Desk(browser, house) as opened:
+        yield opened
 
 
 def ask(page: Page, question: str = QUESTION, *, blind: bool = False) -> None:
@@ -191,16 +126,6 @@ def columns(page: Page) -> Any:
 def answered(page: Page, count: int = 2) -> None:
     expect(columns(page)).to_have_count(count)
     expect(page.locator(".answers [aria-busy]")).to_have_count(0)
-
-
-def picture(page: Page, name: str) -> None:
-    if folder := os.environ.get("BRANDVOICE_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-
-
-def flawless(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +174,7 @@ def test_a_blind_vote_reveals_the_names_and_moves_the_win_rate(desk: Desk) -> No
     guided = next(one for one in columns(page).all() if "Do allow us" in one.inner_text())
     letter = guided.locator(".letter").inner_text()
     picture(page, "console-bench-blind")
-    flawless(page)
+    accessible(page)
     ballot = page.get_by_role("region", name="Your vote")
     ballot.get_by_label(letter, exact=True).check()
     ballot.get_by_label("sounds like us").check()
@@ -269,20 +194,20 @@ def test_a_blind_vote_reveals_the_names_and_moves_the_win_rate(desk: Desk) -> No
 @pytest.mark.parametrize("size", SIZES)
 def test_axe_finds_nothing_on_bench_and_inspector(desk: Desk, turn: str, scheme: str, size: str) -> None:
     page = desk(scheme=scheme, size=size)
-    flawless(page)
+    accessible(page)
     ask(page)
     answered(page)
     for details in page.locator("details").all():
         details.evaluate("one => one.open = true")
-    flawless(page)
+    accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     picture(page, f"console-bench-{size}-{scheme}")
-    page.goto(f"{desk.house.url}/console/inspector?brand=velmora")
-    flawless(page)
-    page.goto(f"{desk.house.url}/console/turns/{turn}?expected=contact.md")
+    page.goto(f"{desk.url}/console/inspector?brand=velmora")
+    accessible(page)
+    page.goto(f"{desk.url}/console/turns/{turn}?expected=contact.md")
     for details in page.locator("details").all():
         details.evaluate("one => one.open = true")
-    flawless(page)
+    accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     picture(page, f"console-inspector-{size}-{scheme}")
 
@@ -318,7 +243,7 @@ def test_in_indonesian_nothing_stays_english(desk: Desk, turn: str) -> None:
         page = desk()
         expect(page.get_by_role("heading", level=1)).to_have_text("Uji suara")
         expect(page.get_by_role("button", name="Tanyakan", exact=True)).to_be_visible()
-        page.goto(f"{desk.house.url}/console/turns/{turn}?expected=contact.md")
+        page.goto(f"{desk.url}/console/turns/{turn}?expected=contact.md")
         expect(page.get_by_text("Mengapa sebuah halaman tidak ditemukan?")).to_be_visible()
         expect(page.locator("#why").locator("..")).to_contain_text("basis pengetahuan memuatnya")
     finally:
@@ -359,7 +284,7 @@ def test_223_payloads_as_answers_reasons_titles_and_questions_run_nothing(desk: 
     expect(page.locator("#expected option")).to_have_count(1 + len(payloads) + _pages_elsewhere(page))
     page.wait_for_timeout(500)
     page.goto(f"{house.url}/console/inspector?brand=velmora")
-    page.goto(f"{house.url}/console/bench?brand=velmora&question=" + urllib.request.quote(payloads[0]))  # type: ignore[attr-defined]
+    page.goto(f"{house.url}/console/bench?brand=velmora&question=" + urllib.parse.quote(payloads[0]))
 
 
 def _pages_elsewhere(page: Page) -> int:

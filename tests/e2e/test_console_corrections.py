@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.console.person import Role
-from tests.e2e.console import Console, accessible, console
-from tests.e2e.test_widget import picture, pytestmark
+from tests.e2e.console import Console, console
+from tests.e2e.pages import BROWSER, accessible, picture
 from training.conversations import read_conversations, read_questions
 
-__all__ = ["pytestmark"]
+pytestmark = BROWSER
 BRAND = "velmora"
 QUESTION = "How long may I keep an unopened bag before I return it?"
 SAID = "You have 30 days."

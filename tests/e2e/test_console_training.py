@@ -15,11 +15,11 @@ from playwright.sync_api import Browser, expect
 
 from service.console.person import Role
 from service.trainings import planning
-from tests.e2e.console import Console, accessible, console
-from tests.e2e.test_widget import picture, pytestmark
+from tests.e2e.console import Console, console
+from tests.e2e.pages import BROWSER, accessible, picture
 from tests.unit.service.trainings.test_jobs import STAND_IN
 
-__all__ = ["pytestmark"]
+pytestmark = BROWSER
 BRAND = "velmora"
 STEPS = 60
 

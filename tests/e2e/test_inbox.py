@@ -7,52 +7,45 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Connection
 
+from benchmarks.gateway_process import UNDER_TEST, gateway_process
 from configs.home import Home
 from configs.load import load_config
 from retrieval.encoder import OnnxEncoder
 from retrieval.knowledge import store
 from retrieval.knowledge.inspection import list_documents
 from service.console import accounts
-from service.engines.process import free_port
 from service.people import canned
 from service.storage.database import Database
 from service.storage.tables import conversations, handoffs, inbox, transitions, turns
 from tests.e2e.conftest import ROOT
-from tests.e2e.test_widget import SIZES, ask, launcher, picture, pytestmark  # noqa: F401
-from tests.e2e.test_widget_person import _wait
+from tests.e2e.pages import BROWSER, PASSWORD, PAYLOADS, SIZES, Pages, accessible, answered, ask, launcher, picture
 
-PASSWORD = "four words do well"
-PAYLOADS = ROOT.parent / "shared/data/safety/dompurify_expect.json"
+pytestmark = BROWSER
 T = TypeVar("T")
 
 
 class Station:
     """A running gateway, its state, and its database."""
 
-    def __init__(self, url: str, home: Home, database: str) -> None:
+    def __init__(self, url: str, home: Home) -> None:
         self.url = url
         self.home = home
-        self._database = database
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do something in the gateway's database, as a command would."""
 
         async def whole() -> T:
-            db = await Database.open(self._database)
+            db = await Database.open(f"sqlite:///{self.home.database}")
             try:
                 return await db.write(work)
             finally:
@@ -64,66 +57,36 @@ class Station:
 
 
 @pytest.fixture(scope="module")
-def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
-    models = Path(os.environ.get("BRANDVOICE_HOME", ROOT / "var")).resolve() / "models"
-    if not (models / "all-minilm-l6-v2").is_dir():
-        pytest.skip("the encoder is not prepared here; `brandvoice demo` does it")
-    home = tmp_path_factory.mktemp("home")
-    (home / "models").symlink_to(models)
-    encoder = OnnxEncoder.load(models / "all-minilm-l6-v2")
+def station(furnished: Path) -> Iterator[Station]:
+    home = Home(furnished)
+    encoder = OnnxEncoder.load(home.models / "all-minilm-l6-v2")
     for name, brand in load_config(ROOT / "configs", {}).brands.items():
-        store.add(Home(home).knowledge, name, brand.pages, encoder)
-    engine, port, database = free_port(), free_port(), f"sqlite:///{home}/inbox.db"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BRANDVOICE_")}
-    environment |= {"FAKE_TOKENS": "12", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    commands = (
-        ["-m", "uvicorn", "benchmarks.fake_engine:app", "--port", str(engine), "--log-level", "warning"],
-        [
-            *("-m", "benchmarks.gateway_under_test", "--engine", f"http://127.0.0.1:{engine}", "--port", str(port)),
-            *("--home", str(home), "--check", "before", "--retrieval", "real", "--database", database),
-        ],
-    )
-    with (home / "log").open("wb") as log:
-        started = [
-            subprocess.Popen([sys.executable, *one], cwd=ROOT, env=environment, stdout=log, stderr=log)
-            for one in commands
-        ]
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait(url, started, home / "log")
-            yield Station(url, Home(home), database)
-        finally:
-            for process in reversed(started):
-                process.terminate()
-            for process in reversed(started):
-                process.wait(30)
+        store.add(home.knowledge, name, brand.pages, encoder)
+    words = ("--home", str(furnished), "--database", f"sqlite:///{home.database}", "--retrieval", "real")
+    with gateway_process(furnished / "log", (*UNDER_TEST, *words, "--check", "before"), FAKE_TOKENS="12") as url:
+        yield Station(url, home)
 
 
-class Desk:
-    """Opens browsers of agents and of customers, and notes what must never happen in them."""
+class Desk(Pages):
+    """Opens pages of agents and of customers."""
 
     def __init__(self, browser: Browser, station: Station) -> None:
-        self._browser = browser
+        super().__init__(browser, station.url)
         self.station = station
-        self.contexts: list[BrowserContext] = []
-        self.errors: list[str] = []
-        self.strangers: list[str] = []
         self._state: Any = None
 
     def customer(self, brand: str = "velmora") -> Page:
-        page = self._open("desktop", "light")
-        page.goto(f"{self.station.url}/shop/{brand}")
+        page = self.shop(brand)
         launcher(page).click()
         return page
 
     def agent(self, path: str = "/console/inbox", *, size: str = "desktop", scheme: str = "light") -> Page:
         """A page of Anna's; she signs in once."""
-        page = self._open(size, scheme, storage_state=self._state)
-        page.goto(self.station.url + path)
+        page = self.open(path, size=size, scheme=scheme, storage_state=self._state)
         if "/console/sign-in" in page.url:
             token = self.station.write(accounts.set_up_link)
             if token:
-                page.goto(f"{self.station.url}/console/set-up?link={token}")
+                page.goto(f"{self.url}/console/set-up?link={token}")
                 page.get_by_label("Your name").fill("Anna Berg")
                 page.get_by_label("E-mail address").fill("anna@example.com")
                 for name in ("password", "again"):
@@ -134,39 +97,14 @@ class Desk:
             page.locator("main button[type=submit]").click()
             page.wait_for_url(re.compile("/console/(?!set-up|sign-in)"))
             self._state = page.context.storage_state()
-            page.goto(self.station.url + path)
+            page.goto(self.url + path)
         return page
-
-    def _open(self, size: str, scheme: str, **more: Any) -> Page:
-        context = self._browser.new_context(
-            viewport=SIZES[size], color_scheme=scheme, has_touch=size == "phone", reduced_motion="reduce", **more
-        )
-        self.contexts.append(context)
-        context.set_default_timeout(20_000)
-        context.on("request", self._note)
-        page = context.new_page()
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda said: self.errors.append(said.text) if "Content Security" in said.text else None)
-        return page
-
-    def _note(self, request: Any) -> None:
-        if not request.url.startswith((self.station.url, "data:", "blob:")):
-            self.strangers.append(request.url)
 
 
 @pytest.fixture
 def desk(browser: Browser, station: Station) -> Iterator[Desk]:
-    opened = Desk(browser, station)
-    yield opened
-    for context in opened.contexts:
-        context.close()
-    assert opened.strangers == [], "the page asked another host"
-    assert opened.errors == [], "the page threw, or a policy was broken"
-
-
-def no_violations(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    with Desk(browser, station) as opened:
+        yield opened
 
 
 def answer(page: Page) -> Any:
@@ -284,12 +222,12 @@ def test_notes_canned_replies_and_how_words_sound(desk: Desk) -> None:
     expect(agent.locator("#lint meter")).to_be_visible(timeout=30_000)
     agent.get_by_role("button", name="Save").click()
     expect(agent.get_by_role("heading", name="Greeting")).to_be_visible()
-    no_violations(agent)
+    accessible(agent)
     picture(agent, "console-inbox-canned")
 
     customer = desk.customer()
     customer.get_by_role("button", name="Ask for a person").click()
-    agent.goto(f"{desk.station.url}/console/inbox")
+    agent.goto(f"{desk.url}/console/inbox")
     agent.locator("#rows .conversation").first.click()
     expect(agent.locator("#thread .message").first).to_be_visible()
     agent.keyboard.press("c")
@@ -309,7 +247,7 @@ def test_notes_canned_replies_and_how_words_sound(desk: Desk) -> None:
     agent.locator("h1").first.click()
     agent.keyboard.press("?")
     expect(agent.get_by_role("dialog", name="Keyboard")).to_be_visible()
-    no_violations(agent)
+    accessible(agent)
     agent.get_by_label("Single keys do something").uncheck()
     agent.get_by_role("button", name="Close this help").click()
     agent.keyboard.press("t")
@@ -326,19 +264,19 @@ def test_questions_that_were_refused_are_answered_by_a_page_and_a_case(desk: Des
     for question in questions:
         customer = desk.customer()
         ask(customer, question)
-        expect(customer.get_by_role("button", name="Helpful", exact=True)).to_have_count(1, timeout=30_000)
+        answered(customer)
     agent = desk.agent("/console/inbox?show=refused")
     expect(agent.locator("#rows .conversation")).to_have_count(3)
     agent.get_by_role("link", name="Unanswered questions").click()
     group = agent.locator(".group", has_text="asked 3 times")
     expect(group).to_be_visible()
-    no_violations(agent)
+    accessible(agent)
     group.get_by_text("Write the answer").click()
     group.get_by_label("Title of the page").fill("Do you offer calligraphy lessons?")
     group.get_by_label("Answer", exact=True).fill("We offer calligraphy lessons of 90 minutes every Thursday.")
     group.get_by_label("What a right answer must contain").fill("90 minutes")
     picture(agent, "console-inbox-unanswered")
-    no_violations(agent)
+    accessible(agent)
     group.get_by_role("button", name="Keep it as a page").click()
     expect(agent.get_by_text("The answer is a page of the knowledge now, and the assistant finds it.")).to_be_visible()
     expect(agent.locator(".group", has_text="calligraphy")).to_have_count(0)
@@ -353,7 +291,7 @@ def test_questions_that_were_refused_are_answered_by_a_page_and_a_case(desk: Des
 def test_the_pages_are_accessible_and_fit(desk: Desk, size: str, scheme: str) -> None:
     customer = desk.customer()
     ask(customer, "How long do I have to return an unopened item?")
-    expect(customer.get_by_role("button", name="Helpful", exact=True)).to_have_count(1, timeout=30_000)
+    answered(customer)
     ask(customer, "I want to talk to a person")
     expect(customer.locator("brandvoice-chat .strip")).to_contain_text("Waiting")
     agent = desk.agent("/console/inbox?show=all", size=size, scheme=scheme)
@@ -364,7 +302,7 @@ def test_the_pages_are_accessible_and_fit(desk: Desk, size: str, scheme: str) ->
             expect(agent.locator("#thread .message").first).to_be_visible()
             expect(agent.locator("#rows")).to_be_visible(visible=size == "desktop")
         picture(agent, f"console-inbox-{name}-{size}-{scheme}")
-        no_violations(agent)
+        accessible(agent)
         assert agent.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "nothing is cut off"
 
 
@@ -374,23 +312,18 @@ def test_words_that_are_scripts_stay_words(desk: Desk) -> None:
     assert len(payloads) == 223
     desk.station.write(lambda connection: _full_of(connection, payloads))
     agent = desk.agent("/console/account")
-    agent.context.add_init_script(
-        "window.ran = []; for (const name of ['alert', 'confirm', 'prompt', 'print'])"
-        " window[name] = () => window.ran.push(name);"
-        "document.addEventListener('securitypolicyviolation', (event) => window.ran.push(event.violatedDirective));"
-    )
     pages = [f"/console/inbox/{name}" for name in ("xss-words", "xss-other")]
     pages += ["/console/inbox/canned?brand=velmora", "/console/inbox/unanswered?brand=velmora"]
     cursor: str | None = "/console/inbox?show=all"
     while cursor:
-        agent.goto(desk.station.url + cursor)
-        _is_quiet(agent)
+        agent.goto(desk.url + cursor)
+        _is_quiet(desk, agent)
         older = agent.get_by_role("link", name="Older ones")
         cursor = older.get_attribute("href") if older.count() else None
     for path in pages:
-        agent.goto(desk.station.url + path)
-        _is_quiet(agent)
-    agent.goto(f"{desk.station.url}/console/inbox/xss-words")
+        agent.goto(desk.url + path)
+        _is_quiet(desk, agent)
+    agent.goto(f"{desk.url}/console/inbox/xss-words")
     shown = agent.locator("#thread .message.customer .text").all_text_contents()
     # A parser makes one line break of two signs, and blanks of what no text holds; all else must stand as written.
     plain = [one.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "") for one in payloads]
@@ -398,19 +331,19 @@ def test_words_that_are_scripts_stay_words(desk: Desk) -> None:
     for number in (0, 100, 200):
         agent.locator("#canned > summary").click()
         agent.locator("#canned [data-insert]").nth(number).click()
-    _is_quiet(agent)
+    _is_quiet(desk, agent)
     # Also what comes while the page stands.
     desk.station.write(lambda connection: _said(connection, "xss-words", 900, '<img src=x onerror="alert(1)">'))
     expect(agent.locator("#thread")).to_contain_text('<img src=x onerror="alert(1)">')
-    _is_quiet(agent)
+    _is_quiet(desk, agent)
 
 
-def _is_quiet(page: Page) -> None:
+def _is_quiet(desk: Desk, page: Page) -> None:
     page.wait_for_load_state("networkidle")
     for selector in ("#thread .message", "#rows .conversation", ".group summary"):
         if page.locator(selector).count():
             page.locator(selector).first.hover()
-    assert page.evaluate("window.ran") == []
+    assert desk.amiss == []
     assert page.locator("main script, main iframe, main object, main embed, main svg, main math, main img").count() == 0
 
 

@@ -8,24 +8,15 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from tests.e2e.conftest import CHROMIUM
+from tests.e2e.pages import BROWSER, PAYLOADS, QUESTION, accessible, ask, field, launcher, picture
 from tests.e2e.shop_page import IDENTITY_SECRET, SITE_KEY, Site, chatting, policy, site
-from tests.e2e.test_widget import ask, field, launcher, picture
 
-PAYLOADS = Path(__file__).resolve().parents[3] / "shared/data/safety/dompurify_expect.json"
-QUESTION = "How long do I have to return an unopened item?"
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; try: apt-get install chromium"),
-]
+pytestmark = BROWSER
 
 TAG = '<script src="{gateway}/widget.js" data-site="' + SITE_KEY + '" async></script>'
 PLAIN = (
@@ -181,7 +172,7 @@ def test_an_inline_chat_stands_where_the_page_put_it_and_moves_nothing(page: Pag
     assert (box["height"], after["y"] >= box["y"] + 480) == (480, True)
     assert page.evaluate("shifts") < 0.01, "an answer that grows moves what stands below it, inside the panel"
     picture(page, "widget-inline")
-    assert Axe().run(page).violations_count == 0
+    accessible(page)
 
 
 def test_a_floating_chat_moves_nothing(page: Page, shop: Shop) -> None:
@@ -236,7 +227,7 @@ def test_a_page_themes_it_by_variables_parts_and_a_theme_of_its_own(page: Page, 
     assert page.locator("brandvoice-chat .send").evaluate(style, "borderTopLeftRadius") == "2px"
     if theme == "light":
         assert launcher(page).evaluate(style, "backgroundColor") == "rgb(0, 102, 68)"
-    assert Axe().run(page).violations_count == 0
+    accessible(page)
     page.evaluate("document.querySelector('brandvoice-chat').setAttribute('theme', 'light')")
     assert panel.evaluate(style, "backgroundColor") == "rgb(255, 255, 255)"
     picture(page, f"widget-theme-{theme}")
@@ -273,7 +264,7 @@ def test_a_visitor_sends_files_and_is_told_honestly_what_becomes_of_them(page: P
     chooser.set_input_files([{"name": "fine.png", "mimeType": "image/png", "buffer": b"MZ no picture \x00"}])
     expect(page.get_by_text("fine.png: Files may be")).to_be_visible()
     expect(chosen).to_have_count(1)
-    assert Axe().run(page).violations_count == 0
+    accessible(page)
     picture(page, "widget-files")
 
     ask(page, "Here is my letter. How long do I have to return it?")
@@ -298,7 +289,7 @@ def test_a_visitor_sends_files_and_is_told_honestly_what_becomes_of_them(page: P
     picture(page, "widget-files-sent")
     page.reload()
     expect(page.locator("brandvoice-chat .sent")).to_have_count(2)
-    assert Axe().run(page).violations_count == 0
+    accessible(page)
     assert page.evaluate("[ran, violations]") == [[], []]
 
 

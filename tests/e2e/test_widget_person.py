@@ -6,24 +6,18 @@ The gateway is real; in place of vLLM stands an engine that says one sentence, s
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from service.engines.process import free_port
-from tests.e2e.conftest import ROOT
-from tests.e2e.test_widget import Shops, ask, field, launcher, panel, picture, pytestmark  # noqa: F401
+from benchmarks.gateway_process import UNDER_TEST, gateway_process
+from tests.e2e.pages import BROWSER, Pages, accessible, ask, field, launcher, panel, picture
 
-START_S = 120
+pytestmark = BROWSER
 PERSON = "I would like to talk to a person"
 
 
@@ -49,57 +43,16 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    models = Path(os.environ.get("BRANDVOICE_HOME", ROOT / "var")).resolve() / "models"
-    if not (models / "all-minilm-l6-v2").is_dir():
-        pytest.skip("the encoder is not prepared here; `brandvoice demo` does it")
-    home = tmp_path_factory.mktemp("home")
-    (home / "models").symlink_to(models)
-    engine, port = free_port(), free_port()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BRANDVOICE_")}
-    environment |= {"FAKE_TOKENS": "12", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    words = (
-        ["-m", "uvicorn", "benchmarks.fake_engine:app", "--port", str(engine), "--log-level", "warning"],
-        [
-            *("-m", "benchmarks.gateway_under_test", "--engine", f"http://127.0.0.1:{engine}", "--port", str(port)),
-            *("--home", str(home), "--check", "before"),
-        ],
-    )
-    with (home / "log").open("wb") as log:
-        started = [
-            subprocess.Popen([sys.executable, *one], cwd=ROOT, env=environment, stdout=log, stderr=log) for one in words
-        ]
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait(url, started, home / "log")
-            yield House(url)
-        finally:
-            for process in reversed(started):
-                process.terminate()
-            for process in reversed(started):
-                process.wait(30)
-
-
-def _wait(url: str, started: list[subprocess.Popen[bytes]], log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        assert all(process.poll() is None for process in started), log.read_text("utf-8", "replace")[-3000:]
-        try:
-            with urllib.request.urlopen(url + "/readyz", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError(log.read_text("utf-8", "replace")[-3000:])
+def house(furnished: Path) -> Iterator[House]:
+    words = (*UNDER_TEST, "--home", str(furnished), "--check", "before")
+    with gateway_process(furnished / "log", words, FAKE_TOKENS="12") as url:
+        yield House(url)
 
 
 @pytest.fixture
-def open_shop(browser: Any, house: House) -> Iterator[Shops]:
-    shops = Shops(browser, house.url)
-    yield shops
-    for context in shops.contexts:
-        context.close()
-    assert shops.strangers == [], "the page asked another host"
-    assert shops.errors == [], "the page threw"
+def pages(browser: Browser, house: House) -> Iterator[Pages]:
+    with Pages(browser, house.url) as opened:
+        yield opened
 
 
 def strip(page: Page) -> Any:
@@ -113,9 +66,9 @@ def human(page: Page) -> Any:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("brand", ["velmora", "dicehollow"])
 def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
-    open_shop: Shops, house: House, brand: str, scheme: str
+    pages: Pages, house: House, brand: str, scheme: str
 ) -> None:
-    page = open_shop(brand, scheme=scheme, size="phone" if (brand, scheme) == ("velmora", "dark") else "desktop")
+    page = pages.shop(brand, scheme=scheme, size="phone" if (brand, scheme) == ("velmora", "dark") else "desktop")
     launcher(page).click()
     heard: list[str] = []
     page.expose_function("heard", lambda text: heard.append(text))
@@ -127,7 +80,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     expect(strip(page)).to_contain_text("Waiting for a person")
     expect(page.get_by_role("button", name="Ask for a person")).to_be_hidden()
     picture(page, f"person-{brand}-{scheme}-waiting")
-    assert Axe().run(page).violations_count == 0
+    accessible(page)
 
     ask(page, "Are you still there?")
     expect(page.locator("brandvoice-chat .turns")).to_contain_text("Somebody will write to you here.")
@@ -146,8 +99,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     expect(human(page)).to_have_count(2)
     expect(page.locator("brandvoice-chat .typing")).to_have_count(0)
     picture(page, f"person-{brand}-{scheme}")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    accessible(page)
 
     before = page.locator("brandvoice-chat .turns").inner_text()
     page.reload()
@@ -169,8 +121,8 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
         assert told.count(words) == 1, told
 
 
-def test_another_person_takes_it_by_force_and_the_visitor_reads_the_new_name(open_shop: Shops, house: House) -> None:
-    page = open_shop("velmora")
+def test_another_person_takes_it_by_force_and_the_visitor_reads_the_new_name(pages: Pages, house: House) -> None:
+    page = pages.shop("velmora")
     launcher(page).click()
     ask(page, PERSON)
     expect(strip(page)).to_contain_text("Waiting for a person")
@@ -182,8 +134,8 @@ def test_another_person_takes_it_by_force_and_the_visitor_reads_the_new_name(ope
     assert panel(page).inner_text().count("is here") == 1
 
 
-def test_who_does_not_want_to_wait_goes_back_by_keyboard(open_shop: Shops) -> None:
-    page = open_shop("velmora")
+def test_who_does_not_want_to_wait_goes_back_by_keyboard(pages: Pages) -> None:
+    page = pages.shop("velmora")
     launcher(page).click()
     ask(page, PERSON)
     back = page.get_by_role("button", name="Back to the assistant")
@@ -200,9 +152,9 @@ def test_who_does_not_want_to_wait_goes_back_by_keyboard(open_shop: Shops) -> No
 
 
 def test_a_person_writes_while_the_panel_is_closed_and_a_closed_conversation_opens_again(
-    open_shop: Shops, house: House
+    pages: Pages, house: House
 ) -> None:
-    page = open_shop("dicehollow")
+    page = pages.shop("dicehollow")
     launcher(page).click()
     ask(page, PERSON)
     expect(strip(page)).to_be_visible()
@@ -218,8 +170,8 @@ def test_a_person_writes_while_the_panel_is_closed_and_a_closed_conversation_ope
     expect(strip(page)).to_be_hidden()
 
 
-def test_words_that_the_assistant_answers_after_all_stand_there_once(open_shop: Shops) -> None:
-    page = open_shop("velmora")
+def test_words_that_the_assistant_answers_after_all_stand_there_once(pages: Pages) -> None:
+    page = pages.shop("velmora")
     launcher(page).click()
     expect(page.locator("brandvoice-chat .presence")).to_have_text("Online")
     heard = {"type": "heard", "turn": "t-heard", "client_ids": ["c-1"], "question": "When do you open?"}

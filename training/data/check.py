@@ -98,8 +98,8 @@ def _asked(path: Path, line: Line) -> Sequence[str]:
 
 
 def _options(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Options:
-    config = load_config(configs_folder(environment), environment)
     home = Home.from_environment(environment)
+    config = load_config(configs_folder(environment), environment, home)
     evaluation = [question for path in arguments.against for question in evaluation_questions(path)]
     options = Options(
         form=arguments.format,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Literal, Protocol
 
+from configs.corrections import TOPIC
 from configs.training import Data
 from retrieval.passages import Passage, SearchResult
 from retrieval.prompt import Message, PromptKind, build_prompt
@@ -211,10 +212,12 @@ def _as_service_would(
 def select(examples: Sequence[Example], data: Data) -> tuple[Example, ...]:
     """The examples that a recipe trains on, in the given order.
 
-    A subset keeps three in ten for refusals, hand-overs and small talk, and takes topics in turn. General conversations
-    come after the brand's own, as many as make their share.
+    A subset keeps three in ten for refusals, hand-overs and small talk, and takes topics in turn; accepted corrections
+    are all in it, whatever its size. General conversations come after the brand's own, as many as make their share.
     """
-    own = _select_own([one for one in examples if one.kind != "general"], data)
+    corrected = [one for one in examples if one.topic == TOPIC and one.variant < data.variants]
+    brands = _select_own([one for one in examples if one.kind != "general" and one.topic != TOPIC], data)
+    own = (*brands, *corrected * data.corrections_repeat)
     general = [one for one in examples if one.kind == "general"]
     return (*own, *general[: general_count(len(own), data.general_share)])
 

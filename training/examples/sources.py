@@ -31,7 +31,7 @@ def configured(name: str, environment: Mapping[str, str]) -> tuple[Config, Brand
     Raises:
         ConfigError: Unknown brand, or a config that is not valid.
     """
-    config = load_config(configs_folder(environment), environment)
+    config = load_config(configs_folder(environment), environment, Home.from_environment(environment))
     if name not in config.brands:
         known = sorted(config.brands)
         raise ConfigError(f"there is no brand {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.adapter_manifest import base_mismatch, read_adapter
 from configs.training import DpoRecipe
 from training.data.preferences import Pair, hold_pairs_back
 from training.errors import RecipeInvalid
@@ -35,6 +34,7 @@ from training.runs.adapter_run import (
     finish,
     lora_config,
     show,
+    started,
     steps,
     trainer_arguments,
 )
@@ -80,7 +80,7 @@ def _train(job: Job, run: Run) -> Trained:
     weights = getattr(torch, dpo.weights) if on_gpu and half else torch.float32
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(job.base, dtype=weights)
     if job.start is not None:
-        model = _started(model, job.start, run)
+        model = started(model, job.start, run)
 
     # 2. Data: the messages as service sends them, and both replies.
     lengths = _lengths([*pairs, *watched], tokenizer, dpo.max_length)[: len(pairs)]
@@ -155,15 +155,6 @@ def _train(job: Job, run: Run) -> Trained:
     del trainer, model, tuned
     gc.collect()
     return trained
-
-
-def _started(model: Any, start: Path, run: Run) -> Any:
-    """The base with an earlier version on it, to be trained on."""
-    from peft import PeftModel
-
-    if why := base_mismatch(read_adapter(start), run.origin.base):
-        raise RecipeInvalid(f"{why}; or set start_from: base")
-    return PeftModel.from_pretrained(model, start, is_trainable=True)
 
 
 def _on_disk(rows: list[dict[str, list[dict[str, str]]]], folder: Path) -> Any:

@@ -42,6 +42,7 @@ from training.runs.adapter_run import (
     finish,
     lora_config,
     show,
+    started,
     steps,
     trainer_arguments,
 )
@@ -92,6 +93,9 @@ def _train(job: Job, run: Run) -> Trained:
         **_quantised(recipe, on_gpu=on_gpu),
     )
 
+    if job.start is not None:
+        model = started(model, job.start, run)
+
     # 2. Data: the messages as service sends them, the reply as the completion.
     lengths = _lengths([*examples, *watched, *rehearsed], tokenizer, sft.max_length)[: len(examples)]
     dataset = datasets.Dataset.from_list([_row(example) for example in examples])
@@ -126,7 +130,7 @@ def _train(job: Job, run: Run) -> Trained:
             train_dataset=dataset,
             eval_dataset=to_watch,
             processing_class=tokenizer,
-            peft_config=None if recipe.method == "full" else lora_config(recipe.lora),
+            peft_config=None if recipe.method == "full" or job.start else lora_config(recipe.lora),
             callbacks=callbacks,
         )
         trainer.remove_callback(transformers.PrinterCallback)
@@ -142,6 +146,7 @@ def _train(job: Job, run: Run) -> Trained:
             "method": recipe.method,
             "device": f"{device}, {'bfloat16' if half else 'float32'}",
             "base": f"{run.origin.base.name} {run.origin.base.sha256[:12]}",
+            "starts from": recipe.start_from,
             "examples": f"{len(examples)} of {len(job.examples)}: {dict(Counter(one.kind for one in examples))}",
             "tokens": f"{sum(lengths)} an epoch, median {statistics.median(lengths):.0f}, longest {max(lengths)}",
             "held back": f"{len(watched)} examples",
@@ -151,7 +156,7 @@ def _train(job: Job, run: Run) -> Trained:
             "goes on from": run.goes_on_from,
             "trained weights": count_trained(trainer.model),
         },
-        ("data", "sft") if recipe.method == "full" else ("lora", "data", "sft"),
+        ("data", "sft") if recipe.method == "full" or job.start else ("lora", "data", "sft"),
     )
 
     # 4. Train. Whatever breaks leaves the run folder to look at, and no adapter.

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from configs.adapter_manifest import AdapterManifest, Provenance
+from configs.adapter_manifest import AdapterManifest, Provenance, base_mismatch, read_adapter
 from configs.adapter_proof import AdapterProof
 from configs.base_manifest import BASE_FILE, BaseManifest, read_base
 from configs.training import DpoRecipe, Lora, Recipe, Sft
@@ -161,6 +161,19 @@ def lora_config(lora: Lora) -> Any:
         lora_dropout=lora.lora_dropout,
         target_modules=targets,
     )
+
+
+def started(model: Any, start: Path, run: Run) -> Any:
+    """The base with an earlier version on it, to be trained on.
+
+    Raises:
+        RecipeInvalid: That version was made for another base.
+    """
+    from peft import PeftModel
+
+    if why := base_mismatch(read_adapter(start), run.origin.base):
+        raise RecipeInvalid(f"{why}; or set start_from: base")
+    return PeftModel.from_pretrained(model, start, is_trainable=True)
 
 
 def computes_in_bfloat16(precision: str, *, on_gpu: bool) -> bool:

@@ -7,6 +7,7 @@ const start = () => {
   if (!chat) {
     chat = document.createElement('brandvoice-chat');
     chat.setAttribute('floating', '');
+    if (script.dataset.position) chat.setAttribute('position', script.dataset.position);
     document.body.append(chat);
   }
   const commands = {

@@ -6,7 +6,7 @@ const ACCENT = '#1f2937';
 
 /** What is seen: built once, then redrawn where something changed. The conversation itself is in chat.js. */
 class ChatView extends HTMLElement {
-  static observedAttributes = ['accent', 'label', 'theme'];
+  static observedAttributes = ['accent', 'label', 'theme', 'greeting'];
 
   /** What the element says, else the script tag. */
   option(name) {
@@ -190,8 +190,8 @@ class ChatView extends HTMLElement {
     this.renderHead(name, state);
     this.renderBanner(state);
     this.renderStrip();
-    this.greeting.hidden = !this.brand?.greeting;
-    this.greeting.textContent = this.brand?.greeting ?? '';
+    this.greeting.textContent = this.option('greeting') || (this.brand?.greeting ?? '');
+    this.greeting.hidden = !this.greeting.textContent;
     this.renderStarters();
     this.transcript.render({
       turns: [...this.turns.values()], votes: this.votes, waiting: this.outbox.messages, name, line: state, fresh: this.welcomed,

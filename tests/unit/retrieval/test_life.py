@@ -243,8 +243,9 @@ from pathlib import Path
 from retrieval.knowledge import growing
 from retrieval.knowledge import store
 from retrieval.knowledge import version_folder
+from retrieval.knowledge import writing
 from retrieval.testing import HashEncoder
-HOLDS = {"write_segment": growing, "write_version": store, "write_manifest": version_folder, "serve": store}
+HOLDS = {"write_segment": growing, "write_version": writing, "write_manifest": version_folder, "serve": writing}
 for case in sys.argv[3:]:
     name, when = case.split("-")
     if os.fork() == 0:
@@ -414,8 +415,9 @@ def test_a_version_without_digests_of_files_opens_and_learns_them(home: Path, pa
     version = store.add(home, BRAND, pages, HashEncoder()).version
     file = home / BRAND / version / "documents.json"
     table = json.loads(file.read_text("utf-8"))
-    assert table["columns"].pop() == "digest"
-    file.write_text(json.dumps(table | {"rows": [row[:-1] for row in table["rows"]]}), encoding="utf-8")
+    assert table["columns"][-3:] == ["digest", "changed", "by"]
+    rows = [row[:-3] for row in table["rows"]]
+    file.write_text(json.dumps(table | {"columns": table["columns"][:-3], "rows": rows}), encoding="utf-8")
     manifest = json.loads((file.parent / "manifest.json").read_text("utf-8"))
     manifest["files"][file.name] = [file.stat().st_size, file_sha256(file)]
     (file.parent / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -111,6 +111,13 @@ async def test_an_error_says_nothing_of_who_failed_while_it_is_blind(db: Databas
     assert all(one.state == "done" for one in (await show(db, openly, "anna")).answers)
 
 
+async def test_where_all_failed_the_reason_is_told_although_it_is_blind(db: Database) -> None:
+    house = House(db, [EngineLost("The engine is away"), EngineLost("The engine is away")])
+    seen = await show(db, await house.run("v2", "v3"), "anna")
+    assert {one.error for one in seen.answers} == {"The engine is away"}
+    assert not seen.votable
+
+
 @pytest.mark.parametrize("blind", [True, False])
 async def test_answers_come_one_by_one_and_of_a_blind_run_all_at_once(db: Database, blind: bool) -> None:
     house = House(db)

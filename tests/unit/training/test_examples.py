@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 from configs.training import Data
@@ -107,6 +108,18 @@ def test_a_subset_keeps_every_kind_and_topic() -> None:
     assert {one.kind for one in chosen} == {"answer", "refuse", "small_talk", "hand_over"}
     assert {one.topic for one in chosen if one.kind == "answer"} == {"t0", "t1", "t2", "t3"}
     assert chosen == select(examples, Data(max_examples=20, refusals_with_sources=False))
+
+
+def test_accepted_corrections_are_all_in_a_subset_as_often_as_the_recipe_says() -> None:
+    talks = [conversation(f"a{n}", RETURNS, topic=f"t{n % 4}") for n in range(40)]
+    talks += [conversation(f"c{n}", RETURNS, topic="corrections") for n in range(12)]
+    examples = built(*talks, conversation("c-no", REFUSAL, topic="corrections"), data=Data(variants=1)).examples
+    data = Data(variants=1, max_examples=8, refusals_with_sources=False, corrections_repeat=3)
+    chosen = Counter(one.id for one in select(examples, data))
+    assert sum(one.startswith("a") for one in chosen) == 8
+    # What should have been refused is learnt beside the passages that misled, too.
+    corrected = {f"c{n}/1/0" for n in range(12)} | {"c-no/1/0", "c-no/1/s"}
+    assert {one: count for one, count in chosen.items() if one.startswith("c")} == dict.fromkeys(corrected, 3)
 
 
 def test_a_recipe_leaves_out_variants_and_refusals_beside_passages() -> None:

@@ -41,6 +41,18 @@ def test_the_same_seed_gives_the_same_losses_and_weights(base: Path, tmp_path: P
     assert again.manifest.weights_sha256 == trained.manifest.weights_sha256
 
 
+def test_it_goes_on_from_a_version(base: Path, tmp_path: Path, trained: sft.Trained) -> None:
+    still = TINY_RECIPE.model_copy(
+        update={"sft": TINY_RECIPE.sft.model_copy(update={"max_steps": 1, "learning_rate": 1e-9})}
+    )
+    again = sft.main(replace(tiny_job(base, tmp_path, still), start=trained.folder))
+    assert again.manifest is not None
+    assert trained.manifest is not None
+    # A rate near zero leaves the weights as they were: it is that version that was trained on.
+    assert again.manifest.weights_sha256 == trained.manifest.weights_sha256
+    assert again.losses[0] < trained.losses[0] - 0.2
+
+
 def test_the_loss_counts_on_the_reply_alone(base: Path, tmp_path: Path) -> None:
     # A learning rate near zero leaves the model at random guesses, whatever the prompt: -ln(1 / 259) a token.
     recipe = TINY_RECIPE.model_copy(

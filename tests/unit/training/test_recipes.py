@@ -24,6 +24,15 @@ def test_a_misspelt_key_is_refused_with_line_and_suggestion(tmp_path: Path) -> N
         read_recipe(path)
 
 
+@pytest.mark.parametrize("text", ["method: full\n", "sft: {strength: 0.8}\n"])
+def test_what_goes_on_from_a_version_is_an_adapter_that_is_kept_whole(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\n{text}")
+    assert read_recipe(path).start_from == "base"
+    with pytest.raises(ConfigError, match="start_from"):
+        read_recipe(path, ["start_from=active"])
+
+
 @pytest.mark.parametrize("text", ["name: other\n", "name: mine\nlora: {r: 0}\n", "- a\n", "name: [\n", ""])
 def test_a_recipe_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yaml"

@@ -23,7 +23,7 @@ def test_the_first_admin_comes_by_a_link_that_works_once(locked: Door) -> None: 
         assert answer.status_code == status
         assert "notice bad" in answer.text
     done = one.client.post("/console/set-up", data=fields, follow_redirects=False)
-    assert (done.status_code, done.headers["location"]) == (303, "/console")
+    assert (done.status_code, done.headers["location"]) == (303, "/console/overview")
     own = one.get("/v1/me").json()
     assert (own["email"], own["roles"]) == ("anna@example.com", {"*": "admin"})
     assert browser(locked).client.post("/console/set-up", data=fields).status_code == 404

@@ -136,6 +136,38 @@ def test_whoever_is_signed_in_acts_under_their_own_name(locked: Door, agent: Bro
     assert locked.client.post(f"/v1/conversations/{conversation}/take", json={}).status_code == 400
 
 
+def test_two_people_of_one_name_are_told_apart_and_a_renamed_one_keeps_what_they_have(locked: Door) -> None:  # noqa: F811
+    conversation, brand = heard(locked)
+    first = seat(locked, {brand: Role.AGENT}, "budi@example.com")
+    second = seat(locked, {brand: Role.AGENT}, "budi@example.org")
+    mine, there = "/console/inbox?show=mine", f"/console/inbox/{conversation}"
+    assert first.send(f"{there}/take").status_code == 303
+    assert (conversation in first.get(mine).text, conversation in second.get(mine).text) == (True, False)
+    assert "You have it" in first.get(there).text
+    assert "You have it" not in second.get(there).text
+    assert second.send(f"{there}/say", data={"key": "1", "text": "Hello."}).status_code == 409
+    assert second.send(f"/v1/conversations/{conversation}/close", json={}).status_code == 409
+    assert first.send("/v1/me", "PATCH", json={"name": "Budi Santoso"}).status_code == 204
+    shown = second.get(f"/v1/conversations/{conversation}").json()
+    assert (shown["owner"], shown["owner_id"]) == ("Budi Santoso", first.get("/v1/me").json()["id"])
+    assert conversation in first.get(mine).text
+    assert first.send(f"{there}/say", data={"key": "2", "text": "Hello."}).status_code == 303
+    listed = first.get(f"/v1/conversations?owner_id={shown['owner_id']}").json()["conversations"]
+    assert [one["id"] for one in listed] == [conversation]
+
+
+def test_a_program_that_gives_the_name_of_a_person_is_not_that_person(locked: Door) -> None:  # noqa: F811
+    conversation, brand = heard(locked)
+    budi = seat(locked, {brand: Role.AGENT}, "budi@example.com")
+    there = f"/v1/conversations/{conversation}"
+    assert locked.client.post(f"{there}/take", json={"by": "Budi"}).json()["owner"] == "Budi"
+    assert budi.send(f"{there}/close", json={}).status_code == 409
+    said = {"by": "Budi", "text": "Hello.", "id": "1"}
+    assert locked.client.post(f"{there}/messages", json=said).status_code == 200, "by name, as before"
+    assert budi.send(f"{there}/take", json={"force": True}).status_code == 200
+    assert locked.client.post(f"{there}/messages", json=said | {"id": "2"}).status_code == 409
+
+
 def test_a_page_fetches_what_changed_and_nothing_else(locked: Door, agent: Browser) -> None:  # noqa: F811
     conversation, _ = heard(locked)
     page = agent.get("/console/inbox?show=all").text

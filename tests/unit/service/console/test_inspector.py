@@ -96,6 +96,20 @@ def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str])
     assert turns[1] not in agent.get("/console/inspector?words=nowhere").text
 
 
+def test_an_answer_leads_to_its_correction_wherever_it_is_shown(door: Door, turns: list[str]) -> None:  # noqa: F811
+    agent = seat(door, {"velmora": Role.AGENT}, "ben@example.com")
+    there = f"/console/corrections/new/{turns[0]}"
+    conversation = agent.get(f"/v1/turns/{turns[0]}/inspection").json()["conversation"]
+    run = agent.send("/v1/bench/runs", json={"turn": turns[0], "contenders": ["base", "base:no-guide"]}).json()["id"]
+    for page in (f"/console/turns/{turns[0]}", f"/console/inbox/{conversation}", f"/console/bench/runs/{run}"):
+        assert f'href="{there}"' in agent.get(page).text, page
+    assert agent.get(there).status_code == 200
+    # Of what a person wrote there is nothing to correct.
+    said = agent.send(f"/v1/conversations/{conversation}/messages", json={"text": "Hello", "id": "1"}).json()["turn"]
+    assert f"/console/corrections/new/{said}" not in agent.get(f"/console/inbox/{conversation}").text
+    assert f"/console/corrections/new/{said}" not in agent.get(f"/console/turns/{said}").text
+
+
 @pytest.mark.parametrize(
     ("document", "lost_at"), [("returns.md", None), ("gift-cards.md", "loading"), ("contact.md", "cut-off")]
 )

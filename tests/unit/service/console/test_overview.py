@@ -154,3 +154,27 @@ def test_changes_are_told_in_points_for_shares() -> None:
     assert told["resolved"].change == pytest.approx(0.1)
     assert told["p50"].change is None
     assert told["thumbs"].value is None
+
+
+def test_whoever_sets_the_console_up_is_led_and_each_step_is_ticked_off_by_what_is_there(door: Door) -> None:  # noqa: F811
+    boss = admin(door)
+    page = boss.get("/console/overview").text
+    assert "0 of" in page and "Talk to a brand as a customer does" in page and "/console/people" in page
+    in_database(door, lambda c: turn(c, conversation(c), 1, NOON))
+    seat(door, {"velmora": Role.AGENT}, "ben@example.com")
+    assert "2 of" in boss.get("/console/overview").text
+    agent = seat(door, {"velmora": Role.AGENT}, "cleo@example.com").get("/console/overview").text
+    assert "Correct an answer" in agent
+    assert "/console/people" not in agent
+
+
+def test_after_fifty_answers_nobody_is_led_any_more(door: Door) -> None:  # noqa: F811
+    boss = admin(door)
+
+    def work(connection: Connection) -> None:
+        of = conversation(connection)
+        for number in range(1, 51):
+            turn(connection, of, number, NOON)
+
+    in_database(door, work)
+    assert "Talk to a brand as a customer does" not in boss.get("/console/overview").text

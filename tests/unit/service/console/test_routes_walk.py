@@ -18,7 +18,7 @@ from service.console.bench_runs import Asked, Bench
 from service.corrections.terms import Proposal, Who
 from service.security import ApiKeys
 from service.storage.database import now
-from service.storage.tables import training_jobs
+from service.storage.tables import knowledge_jobs, training_jobs
 from tests.unit.service.console.seats import Browser, Role, admin, browser, seat
 from tests.unit.service.corrections.support import answered
 from tests.unit.service.test_gateway import KEY, SENDERS, Door, door, home, locked  # noqa: F401
@@ -58,6 +58,8 @@ LISTS = {
     "/v1/corrections", "/console/corrections", "/console/bench", "/console/inspector",
     "/v1/training/jobs", "/console/training",
     "/v1/overview", "/console/overview",
+    "/console/knowledge",
+    "/v1/brand-templates", "/console/brands",
     "/v1/canned-replies", "/console/inbox", "/console/inbox/rows", "/console/inbox/canned", "/console/inbox/unanswered",
 }  # fmt: skip
 """Routes without a brand in their address: they show what is of one's own brands; `test_lists...` looks at that."""
@@ -81,6 +83,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/canned-replies/{reply}": {"title": "Hello", "text": "Hello"},
     "/v1/brands/{brand}/voice": {"text": "Hello"},
     "/v1/brands/{brand}/drift/quiet": {"days": 7},
+    "/v1/brands/{brand}/knowledge/document": {"text": "x", "sha256": "x"},
+    "/v1/brands/{brand}/knowledge/difference": {"document": "returns.md", "text": "x"},
+    "/v1/brands/{brand}/knowledge/remove": {"documents": ["returns.md"]},
+    "/v1/brands/{brand}/knowledge/restore": {"document": "returns.md", "version": "1"},
+    "/v1/brands/{brand}/knowledge/crawl": {"address": "https://shop.example/"},
+    "/v1/brands": {"template": "shop", "answers": {"company": "Fernhill"}},
+    "/v1/brands/{brand}/settings": {"settings": {"greeting": "Hello"}},
+    "/v1/brands/{brand}/file": {"text": "name: velmora"},
+    "/v1/brands/{brand}/voice-guide": {"text": "Be brief."},
+    "/v1/brands/{brand}/examples": {"exchanges": [{"said": "Hi", "reply": "Hello", "outcome": "small_talk"}]},
+    "/v1/brands/{brand}/examples/{example}": {"exchanges": [{"said": "Hi", "reply": "Hello", "outcome": "small_talk"}]},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
@@ -92,6 +105,15 @@ FORMS: dict[str, dict[str, str]] = {
     "/console/inbox/lint": {"brand": "velmora", "text": "Hello"},
     "/console/inbox/unanswered/answer": {"brand": "velmora", "title": "Hello", "text": "Hello", "question": "Hello?"},
     "/console/inbox/unanswered/set-aside": {"brand": "velmora", "turn": "1"},
+    "/console/knowledge/{brand}/crawl": {"address": "https://shop.example/"},
+    "/console/knowledge/{brand}/remove": {"document": "returns.md"},
+    "/console/knowledge/{brand}/restore": {"document": "returns.md", "version": "1"},
+    "/console/knowledge/{brand}/review": {"document": "returns.md", "sha256": "x", "text": "x"},
+    "/console/knowledge/{brand}/edit": {"document": "returns.md", "sha256": "x", "text": "x"},
+    "/console/brands": {"kind": "shop", "company": "Fernhill"},
+    "/console/brands/{brand}": {"section": "look", "greeting": "Hello"},
+    "/console/brands/{brand}/voice": {"text": "Be brief."},
+    "/console/brands/{brand}/file": {"text": "name: velmora"},
     "/console/people": {"name": "X", "email": "x@example.com", "brand": "velmora", "role": "agent"},
     "/console/people/{who}/roles": {"brand": "velmora", "role": "admin"},
 }
@@ -158,6 +180,8 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
         "letter": "A",
         "job": trained(locked),
         "reply": canned(locked),
+        "intake": taken_in(locked),
+        "example": "returns-001",
     }
 
 
@@ -190,6 +214,19 @@ def trained(door: Door) -> str:  # noqa: F811
     assert portal is not None
     portal.call(door.gateway.db.write, lambda connection: connection.execute(training_jobs.insert(), row))
     return "job1"
+
+
+def taken_in(door: Door) -> str:  # noqa: F811
+    """Files that were brought, and are read."""
+    row = {
+        "id": "intake1", "brand": "velmora", "kind": "upload", "source": "returns.md", "state": "done",
+        "step": "reading", "done": 1, "total": 1, "at": "", "results": [], "gateway": "", "started_by": "Dewi",
+        "started_at": now(),
+    }  # fmt: skip
+    portal = door.client.portal
+    assert portal is not None
+    portal.call(door.gateway.db.write, lambda connection: connection.execute(knowledge_jobs.insert(), row))
+    return "intake1"
 
 
 def canned(door: Door) -> str:  # noqa: F811
@@ -285,7 +322,7 @@ def test_lists_show_what_is_of_ones_own_brands(locked: Door, world: dict[str, st
     other = seat(locked, {"dicehollow": Role.ADMIN}, "other@example.com")
     for path in sorted(path for path in LISTS if path.startswith("/v1/")):
         own, theirs = mine.get(path).text, other.get(path).text
-        assert "velmora" in own or path in ("/v1/handoffs", "/v1/audit"), path
+        assert "velmora" in own or path in ("/v1/handoffs", "/v1/audit", "/v1/brand-templates"), path
         assert "velmora" not in theirs, path
         assert mine.get(f"{path}?brand=dicehollow").status_code in (200, 403)
         if path != "/v1/people":

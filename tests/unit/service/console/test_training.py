@@ -95,6 +95,10 @@ def test_a_version_is_trained_judged_let_speak_and_taken_back(door: Door, home: 
     assert len(boss.get(f"/v1/training/jobs/{job}/curve").json()["losses"]) == 8
     page = boss.get(f"/console/training/jobs/{job}").text
     assert '<svg class="chart"' in page
+    # A page that shows the training still, or that it waits for the gate, is told to load the whole anew.
+    for shown in ("running-train", "trained-train", "running-gate"):
+        told = boss.get(f"/console/training/jobs/{job}/part?shown={shown}", headers={"hx-request": "true"})
+        assert told.headers["hx-redirect"].endswith(f"/jobs/{job}")
     # The gate has not been asked: it may not speak, unless somebody answers for it.
     refused = boss.send(f"/console/training/jobs/{job}/promote", data={})
     assert refused.status_code == 409

@@ -365,7 +365,7 @@ async def test_what_a_person_trains_is_followed_and_never_let_speak(house: House
     house.plan = Retraining(drift=RULE, start="train", promote="passed")
     keeper = house.gateway()
     house.judge("passed")
-    await house.desk.start(looking.choice_of(house.config().brands[BRAND]), by="Anna")
+    await house.desk.start(looking.choice_of(house.config().brands[BRAND], "quick_cpu"), by="Anna")
     await house.drifted()
     await keeper.look(BRAND)
     found = await house.over(keeper)

@@ -124,12 +124,17 @@ def slack_channel() -> Channel:
 
 async def at_first_version(url: str, statements: Sequence[str]) -> None:
     """A database as the first migration made it, with what these statements put into it."""
+    await at_version(url, "0001", statements)
+
+
+async def at_version(url: str, version: str, statements: Sequence[str]) -> None:
+    """A database as this migration left it, with what these statements put into it."""
 
     def make(connection: Connection) -> None:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, version)
         for statement in statements:
             connection.execute(text(statement))
 

@@ -30,6 +30,12 @@ def brand():  # type: ignore[no-untyped-def]
     return load_config(CONFIGS, {}).brands[BRAND]
 
 
+def speaks(home: Home) -> None:
+    """A version of the brand speaks."""
+    (home.adapters / BRAND).mkdir(parents=True)
+    (home.adapters / BRAND / "active").write_text("v1\n")
+
+
 def test_recipes_of_adapters_are_offered_with_what_they_say_of_themselves() -> None:
     found = {one.name: one for one in planning.recipes(CONFIGS)}
     assert {"quick_cpu", "lora", "dpo"} <= found.keys()
@@ -55,6 +61,7 @@ def test_the_command_is_one_that_training_takes(tmp_path: Path) -> None:
     assert "there is no brand 'nobody'" in done.stderr
     gate = planning.gate_command(Choice(BRAND, "quick_cpu", general=False, limit=5), "v1", "http://127.0.0.1:9")
     assert gate[-3:] == ["--no-general", "--limit", "5"]
+    assert "--no-baseline" in planning.gate_command(Choice(BRAND, "quick_cpu", baseline=False), "v1", "http://x")
     with pytest.raises(RequestInvalid, match=r"lora\.rank"):
         planning.resolved(CONFIGS, Choice(BRAND, "quick_cpu", changes=("lora.rank=4",)))
 
@@ -65,9 +72,25 @@ def test_pairs_are_learnt_once_there_are_some(tmp_path: Path) -> None:
         planning.train_command(home, CONFIGS, brand(), Choice(BRAND, "dpo"), "v1")
     pairs = home.corrections(BRAND).pairs
     pairs.parent.mkdir(parents=True)
+    speaks(home)
     pairs.write_text("{}\n")
     command = planning.train_command(home, CONFIGS, brand(), Choice(BRAND, "dpo"), "v1")
     assert command[-2:] == ["--pairs", str(pairs)]
+
+
+def test_what_goes_on_from_the_version_that_speaks_says_so_where_none_does(tmp_path: Path) -> None:
+    home, choice = Home(tmp_path), Choice(BRAND, "corrections")
+    with pytest.raises(NotPossible, match="train a first one, such as with quick_cpu"):
+        planning.train_command(home, CONFIGS, brand(), choice, "v2")
+    speaks(home)
+    assert "--recipe corrections" in " ".join(planning.train_command(home, CONFIGS, brand(), choice, "v2"))
+
+
+def test_a_voice_that_speaks_and_was_corrected_is_proposed_to_go_on(tmp_path: Path) -> None:
+    assert planning.proposed(CONFIGS, goes_on=True) == "corrections"
+    assert planning.proposed(CONFIGS, goes_on=False) == "quick_cpu"
+    # A deployment's own recipes need not hold it.
+    assert planning.proposed(tmp_path, goes_on=True) == "quick_cpu"
 
 
 async def test_the_data_doctor_looks_at_corrections_beside_the_brands_own(tmp_path: Path) -> None:
