@@ -29,7 +29,7 @@ def test_the_inbox_asks_by_itself_and_a_click_is_a_persons(house: Console) -> No
     with page.expect_request(lambda one: "/inbox/rows" in one.url) as polled:
         pass
     assert polled.value.headers.get(BY_ITSELF) == "yes"
-    page.locator("#list-live a").first.click()
+    page.locator("[id^=c-] a").first.click()
     with page.expect_request(lambda one: one.url.endswith("/take")) as taken:
         page.get_by_role("button", name="Take over").click()
     assert BY_ITSELF not in taken.value.headers
