@@ -35,6 +35,8 @@ MOST_IN_FORM = 210_000_000
 """Bytes of a form with files; `service.intake.uploads` says how much of it may be files."""
 CONSOLE = "/console"
 """Below it are pages, where only people are let in; everything else takes an API key as well."""
+BY_ITSELF = "x-by-itself"
+"""Header of what a page asks without anybody doing something: a page that is left open keeps nobody signed in."""
 
 
 def _of_conversation(connection: Connection, conversation: str) -> str | None:
@@ -98,7 +100,7 @@ class Access:
         if found is None:
             return None
         person, unseen = found
-        if unseen:
+        if unseen and BY_ITSELF not in request.headers:
             await self._db.write(lambda c: sessions.seen(c, person.session), durable=False)
         return person
 

@@ -13,6 +13,8 @@ from itertools import chain
 
 from service.console import refusal_words, voice_words
 
+OURS = frozenset({"state", "was", "wanted"})
+"""Values that are words of ours; whatever else stands in a sentence was written by somebody."""
 _BLANK = re.compile(r"%\((\w+)\)s")
 
 
@@ -29,8 +31,7 @@ def reworded(text: str, translate: Callable[[str], str]) -> str:
     for pattern, template in _patterns():
         found = pattern.fullmatch(text)
         if found:
-            # A value may be a word of ours, such as a state.
-            values = {name: translate(value) if value else "" for name, value in found.groupdict().items()}
+            values = {name: translate(value) if name in OURS else value for name, value in found.groupdict().items()}
             return translate(template) % values
     return text
 

@@ -86,7 +86,7 @@ def has(about: Row[Any], by: str, account: str | None = None) -> bool:
     """Whether a person has it: by account where either has one, since names may be alike; else by name."""
     if about.state != "person":
         return False
-    return about.owner_id == account if about.owner_id or account else about.owner == by
+    return bool(about.owner_id == account if about.owner_id or account else about.owner == by)
 
 
 def take(
@@ -124,8 +124,9 @@ def _take(
     if has(about, by, account):
         return Change(about.id, "person", "person", by)
     withheld = _silence(connection, about.id)
-    owner = {"owner": by, "owner_id": account}
-    change = _move(connection, about, "person", by=by, why=why or "takes over", withheld=withheld, **owner)
+    change = _move(
+        connection, about, "person", by=by, why=why or "takes over", owner=by, owner_id=account, withheld=withheld
+    )
     _hear(connection, about, house, now_with=by)
     fresh = {"state": "taken", "taken_by": by, "taken_at": now()}
     found = _handoffs(connection, about.id, ("open", "taken"))

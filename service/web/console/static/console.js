@@ -1,4 +1,5 @@
-// What the console's pages need of a script: times in the reader's zone, a link that is selected by a click.
+// What the console's pages need of a script: times in the reader's zone, a link that is selected by a click, and a word
+// at what a page asks by itself, so that a page which is left open keeps nobody signed in.
 (() => {
   "use strict";
   const zoned = (root) => {
@@ -15,6 +16,9 @@
   };
   document.addEventListener("click", (event) => {
     if (event.target.matches?.("[data-select]")) event.target.select();
+  });
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (!detail.triggeringEvent) detail.headers["X-By-Itself"] = "yes";
   });
   document.addEventListener("htmx:load", (event) => zoned(event.detail.elt));
   zoned(document);

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection, select, update
 
 from service.console import accounts, lockout, sessions
+from service.console.access import BY_ITSELF
+from service.storage.database import now
+from service.storage.people_tables import person_sessions
 from tests.unit.service.console.seats import PASSWORD, Role, admin, browser, in_database, link_in, seat
 from tests.unit.service.test_gateway import KEY, Door, door, home, locked  # noqa: F401
 
@@ -139,6 +144,27 @@ def test_signing_out_and_keeping_out_end_sessions_at_once(locked: Door) -> None:
     assert boss.send(f"/v1/people/{who}/disable").json()["disabled"]
     assert budi.get("/v1/me").status_code == 401
     assert browser(locked).sign_in("budi@example.com").status_code == 401
+
+
+def test_what_a_page_asks_by_itself_keeps_nobody_signed_in(locked: Door) -> None:  # noqa: F811
+    boss = admin(locked)
+
+    def last_seen(ago: timedelta) -> None:
+        in_database(locked, lambda c: c.execute(update(person_sessions).values(seen_at=now() - ago)))
+
+    def idle(connection: Connection) -> timedelta:
+        return now() - connection.execute(select(person_sessions.c.seen_at)).scalar_one()
+
+    itself = {BY_ITSELF: "yes"}
+    last_seen(timedelta(hours=7))
+    for path in ("/console/inbox/rows", "/v1/conversations"):
+        assert boss.get(path, headers=itself).status_code == 200
+    assert in_database(locked, idle) >= timedelta(hours=7)
+    assert boss.get("/console/inbox").status_code == 200
+    assert in_database(locked, idle) < timedelta(minutes=1)
+    last_seen(sessions.IDLE)
+    over = boss.get("/console/inbox/rows", headers=itself | {"HX-Request": "true"})
+    assert (over.status_code, over.headers["hx-redirect"]) == (401, "/console/sign-in")
 
 
 def test_an_api_key_works_as_ever_and_is_nobody(locked: Door) -> None:  # noqa: F811

@@ -67,6 +67,9 @@ def test_values_stand_where_they_stood_whatever_is_in_them() -> None:
     told = reworded(said, INDONESIAN)
     assert told.startswith("'<b>%(x)s%d' telah berubah")
     assert reworded(said, str) == said
+    # Somebody may be called what a button says.
+    assert INDONESIAN("Close") != "Close"
+    assert reworded("Close has corrected this answer already; look at it in the review.", INDONESIAN)[:6] == "Close "
     assert reworded("Nobody named this.", INDONESIAN) == "Nobody named this."
 
 
