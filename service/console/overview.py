@@ -17,6 +17,7 @@ from service.console.access import Agent, Person, Role
 from service.console.drift import Drift
 from service.console.figures import Day
 from service.console.pages import page_router, render
+from service.console.together import together
 from service.errors import BrandUnknown
 from service.storage.database import now
 
@@ -102,10 +103,7 @@ def overview_router(gateway: Gateway) -> APIRouter:
             nearly_all=[_seconds(one.p95_ms) for one in found.days],
         )  # fmt: skip
 
-    both = APIRouter()
-    both.include_router(api)
-    both.include_router(pages)
-    return both
+    return together(api, pages)
 
 
 @dataclass(frozen=True, slots=True)

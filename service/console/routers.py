@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
 
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
@@ -65,7 +66,10 @@ def install(app: FastAPI, gateway: Gateway) -> None:
     app.state.access = Access(gateway.db, gateway.keys)
     before = len(app.routes)
     for router in console_routers(gateway):
-        app.include_router(router)
+        # What the description does not show needs nothing of it, and is not made anew.
+        shown = [route for route in router.routes if isinstance(route, APIRoute) and route.include_in_schema]
+        app.include_router(APIRouter(routes=shown))
+        app.router.routes.extend(route for route in router.routes if route not in shown)
     app.state.console_paths = frozenset(getattr(route, "path", "") for route in app.routes[before:])
 
 
