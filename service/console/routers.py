@@ -67,9 +67,11 @@ def install(app: FastAPI, gateway: Gateway) -> None:
     before = len(app.routes)
     for router in console_routers(gateway):
         # What the description does not show needs nothing of it, and is not made anew.
-        shown = [route for route in router.routes if isinstance(route, APIRoute) and route.include_in_schema]
-        app.include_router(APIRouter(routes=shown))
-        app.router.routes.extend(route for route in router.routes if route not in shown)
+        shown = APIRouter()
+        for route in router.routes:
+            described = isinstance(route, APIRoute) and route.include_in_schema
+            (shown if described else app.router).routes.append(route)
+        app.include_router(shown)
     app.state.console_paths = frozenset(getattr(route, "path", "") for route in app.routes[before:])
 
 
