@@ -13,7 +13,7 @@ from service.cli.failures import FAILED, WRONG_USE, Failure
 from service.cli.gateway import Gateway, NotRunning
 
 if TYPE_CHECKING:
-    from service.delivery.outbox import Stuck
+    from service.delivery.stuck import Stuck
     from service.storage.database import Database
 
 T = TypeVar("T")
@@ -75,10 +75,10 @@ def run_replay(items: Sequence[str], *, every: bool, as_json: bool) -> None:
         )
 
     async def again(db: Database) -> list[str]:
-        from service.delivery import outbox
+        from service.delivery.stuck import send_again, stuck
 
-        wanted = items or [one.id for one in await outbox.stuck(db, limit=10_000) if one.state == "failed"]
-        return await outbox.send_again(db, wanted)
+        wanted = items or [one.id for one in await stuck(db, limit=10_000) if one.state == "failed"]
+        return await send_again(db, wanted)
 
     none: list[str] = []
     planned = in_database(open_deployment(), again, none)
@@ -97,9 +97,9 @@ def run_replay(items: Sequence[str], *, every: bool, as_json: bool) -> None:
 
 async def outbox_of(db: Database) -> list[Stuck]:
     """What is stuck there."""
-    from service.delivery import outbox
+    from service.delivery.stuck import stuck
 
-    return await outbox.stuck(db)
+    return await stuck(db)
 
 
 def in_database(deployment: Deployment, work: Callable[[Database], Awaitable[T]], nothing: T) -> T:

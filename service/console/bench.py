@@ -19,6 +19,7 @@ from service.console.bench_pages import bench_pages
 from service.console.bench_runs import Asked, Bench
 from service.console.bench_shown import Offers, Results, Run, RunRequest, Vote
 from service.console.said import Said, _
+from service.console.together import together
 from service.errors import BrandUnknown, NotFound, RequestInvalid
 
 AGENT, EDITOR = [Depends(Needs(Role.AGENT))], [Depends(Needs(Role.EDITOR))]
@@ -28,10 +29,8 @@ BrandName = Annotated[str, Path(max_length=40)]
 
 def voice_bench_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/bench` and the routes below `/v1/bench/runs` and `/v1/brands/{brand}/bench`."""
-    router, desk = APIRouter(), Desk(gateway)
-    router.include_router(_api(desk))
-    router.include_router(bench_pages(desk))
-    return router
+    desk = Desk(gateway)
+    return together(_api(desk), bench_pages(desk))
 
 
 class Desk:

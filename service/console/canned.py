@@ -14,6 +14,7 @@ from service.bootstrap import Gateway
 from service.console import audit
 from service.console.access import CONSOLE, Agent, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.together import together
 from service.errors import BrandUnknown, RequestInvalid
 from service.people import canned
 
@@ -106,10 +107,8 @@ class CannedReplies:
 
 def canned_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/inbox/canned` and the routes below `/v1/canned-replies`."""
-    router, replies = APIRouter(), CannedReplies(gateway)
-    router.include_router(_api(replies))
-    router.include_router(_pages(replies))
-    return router
+    replies = CannedReplies(gateway)
+    return together(_api(replies), _pages(replies))
 
 
 def _api(replies: CannedReplies) -> APIRouter:

@@ -14,6 +14,7 @@ from service.console import audit
 from service.console.access import Editor, Person, Role
 from service.console.audit import Entry
 from service.console.pages import page_router, render
+from service.console.together import together
 
 AT_ONCE = 50
 Brand = Annotated[str | None, Query(max_length=40, description="Only of this brand.")]
@@ -77,7 +78,4 @@ def changes_router(gateway: Gateway) -> APIRouter:
             brands=person.brands(Role.EDITOR, gateway.config.brands), brand=brand, action=action, by=by,
         )  # fmt: skip
 
-    both = APIRouter()
-    both.include_router(router)
-    both.include_router(pages)
-    return both
+    return together(router, pages)

@@ -12,6 +12,7 @@ from service.console.access import CONSOLE, Agent, Editor, Person, Role
 from service.console.corrections_api import Changed, Counter, Proposed, Reviewed, blind, corrections_api, who
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import told
+from service.console.together import together
 from service.corrections import pages as knowledge
 from service.corrections.terms import Correction, Kind, Outcome, State
 from service.errors import NotPossible, RequestInvalid
@@ -25,13 +26,8 @@ Id = Annotated[str, Path(max_length=64)]
 
 def corrections_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/corrections` and the routes below `/v1/corrections`."""
-    router, counter = APIRouter(), Counter(gateway)
-    router.include_router(corrections_api(counter))
-    router.include_router(_list(counter))
-    router.include_router(_new(counter))
-    router.include_router(_review(counter))
-    router.include_router(_one(counter))
-    return router
+    counter = Counter(gateway)
+    return together(corrections_api(counter), _list(counter), _new(counter), _review(counter), _one(counter))
 
 
 def kinds(person: Person | None) -> dict[Kind, str]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from service.bootstrap import Gateway
 from service.console import audit
 from service.console.access import OF_BRAND, Agent, Editor, Needs, Person, Role
+from service.console.together import together
 from service.corrections.desk import Audit, Corrections
 from service.corrections.terms import Change, Correction, Kind, Outcome, Proposal, State, Who
 from service.errors import Forbidden
@@ -258,10 +259,7 @@ class Counter:
 
 def corrections_api(counter: Counter) -> APIRouter:
     """The routes `/v1/corrections`."""
-    router = APIRouter()
-    router.include_router(_before(counter))
-    router.include_router(_review(counter))
-    return router
+    return together(_before(counter), _review(counter))
 
 
 def _before(counter: Counter) -> APIRouter:

@@ -17,6 +17,7 @@ from service.browser import FORM_HEADERS
 from service.console.access import CONSOLE, Agent, Person, Role, must_be_person
 from service.console.inbox_view import TABS, Filter, is_person, read_filter, rows_of, thread_of, version
 from service.console.pages import page_router, redirect, render
+from service.console.together import together
 from service.conversation.takeover import Change
 from service.errors import RequestInvalid
 from service.people import canned
@@ -86,12 +87,9 @@ class Inbox:
 
 def inbox_router(gateway: Gateway, lint: VoiceLint) -> APIRouter:
     """The pages below `/console/inbox`."""
-    router, inbox = APIRouter(), Inbox(gateway, lint)
+    inbox = Inbox(gateway, lint)
     # Last, since `/inbox/{conversation}` takes what no other page has.
-    router.include_router(_list_pages(inbox))
-    router.include_router(_conversation_pages(inbox))
-    router.include_router(_acts(inbox))
-    return router
+    return together(_list_pages(inbox), _conversation_pages(inbox), _acts(inbox))
 
 
 def _list_pages(inbox: Inbox) -> APIRouter:

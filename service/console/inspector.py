@@ -19,6 +19,7 @@ from service.console.inspector_words import NOTES, PARTS, STAGES, STEPS, TIMINGS
 from service.console.pages import gettext, page_router, render
 from service.console.prompt_parts import count_tokens, parts_of
 from service.console.said import Said, _
+from service.console.together import together
 from service.console.waterfall import waterfall
 from service.conversation import inbox
 from service.conversation import store as conversations
@@ -32,10 +33,8 @@ LISTED = 50
 
 def inspector_router(gateway: Gateway) -> APIRouter:
     """The pages `/console/inspector` and `/console/turns/{id}`, the routes `/v1/turns/{turn}/inspection` and `/why`."""
-    router, desk = APIRouter(), Desk(gateway)
-    router.include_router(_api(desk))
-    router.include_router(_pages(desk))
-    return router
+    desk = Desk(gateway)
+    return together(_api(desk), _pages(desk))
 
 
 class Desk:

@@ -18,6 +18,7 @@ from service.console.figures import Day
 from service.console.first_steps import first_steps
 from service.console.pages import page_router, render
 from service.console.retraining import causes, watched, weekdays
+from service.console.together import together
 from service.errors import BrandUnknown
 from service.storage.database import now
 
@@ -113,10 +114,7 @@ def overview_router(gateway: Gateway) -> APIRouter:
             nearly_all=[_seconds(one.p95_ms) for one in found.days],
         )  # fmt: skip
 
-    both = APIRouter()
-    both.include_router(api)
-    both.include_router(pages)
-    return both
+    return together(api, pages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from service.console import accounts, audit, lockout, passwords, sessions
 from service.console.access import CONSOLE, Person, Role, SignedIn, must_be_person
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import Said, _, told
+from service.console.together import together
 from service.console.words import LANGUAGES, words
 from service.errors import RequestInvalid, SlowDown
 from service.storage.database import Database
@@ -65,10 +66,7 @@ class Sessions(BaseModel):
 
 def own_router(gateway: Gateway) -> APIRouter:
     """The page `/console/account` and the routes below `/v1/me`."""
-    router = APIRouter()
-    router.include_router(_api(gateway.db))
-    router.include_router(_pages(gateway.db))
-    return router
+    return together(_api(gateway.db), _pages(gateway.db))
 
 
 def _api(db: Database) -> APIRouter:

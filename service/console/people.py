@@ -16,6 +16,7 @@ from service.console.access import CONSOLE, EVERY, Admin, Person, Role
 from service.console.accounts import Account
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import _, told
+from service.console.together import together
 from service.console.words import LANGUAGES
 from service.errors import BrandUnknown, Forbidden, RequestInvalid
 from service.storage.database import Database
@@ -73,11 +74,8 @@ class NewLink(BaseModel):
 
 def people_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/people` and the routes below `/v1/people`."""
-    router, team = APIRouter(), Team(gateway)
-    router.include_router(_api(team))
-    router.include_router(_list_page(team))
-    router.include_router(_person_page(team))
-    return router
+    team = Team(gateway)
+    return together(_api(team), _list_page(team), _person_page(team))
 
 
 class Team:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
 
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
@@ -71,7 +72,12 @@ def install(app: FastAPI, gateway: Gateway) -> None:
     app.state.access = Access(gateway.db, gateway.keys)
     before = len(app.routes)
     for router in console_routers(gateway):
-        app.include_router(router)
+        # What the description does not show needs nothing of it, and is not made anew.
+        shown = APIRouter()
+        for route in router.routes:
+            described = isinstance(route, APIRoute) and route.include_in_schema
+            (shown if described else app.router).routes.append(route)
+        app.include_router(shown)
     app.state.console_paths = frozenset(getattr(route, "path", "") for route in app.routes[before:])
 
 

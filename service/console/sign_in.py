@@ -15,6 +15,7 @@ from service.console.access import CONSOLE, SignedIn, check_origin, is_secure
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.person import Person
 from service.console.said import told
+from service.console.together import together
 from service.console.words import LANGUAGES, language_of, words
 from service.errors import RequestInvalid, ServiceError
 from service.problems import status_of
@@ -25,10 +26,7 @@ Text = Annotated[str, Form(max_length=1000)]
 
 def sign_in_router(gateway: Gateway) -> APIRouter:
     """The pages `/console/sign-in`, `/console/sign-out` and `/console/set-up`."""
-    router = APIRouter()
-    router.include_router(_door(gateway.db))
-    router.include_router(_links(gateway.db))
-    return router
+    return together(_door(gateway.db), _links(gateway.db))
 
 
 def _door(db: Database) -> APIRouter:

@@ -13,6 +13,7 @@ from service.console import charts
 from service.console.access import CONSOLE, Admin, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import told
+from service.console.together import together
 from service.console.training_api import Workshop, audited, training_api
 from service.console.training_shown import Chosen, Promotion
 from service.engines.adapters import active_version, list_adapters
@@ -30,13 +31,8 @@ Tick = Annotated[bool, Query()]
 
 def training_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/training` and the routes below `/v1/training`."""
-    router, shop = APIRouter(), Workshop(gateway)
-    router.include_router(training_api(shop))
-    router.include_router(_list(shop))
-    router.include_router(_plan(shop))
-    router.include_router(_job(shop))
-    router.include_router(_acts(shop))
-    return router
+    shop = Workshop(gateway)
+    return together(training_api(shop), _list(shop), _plan(shop), _job(shop), _acts(shop))
 
 
 def states(person: Person | None) -> dict[State, str]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from service.bootstrap import Gateway
 from service.console import audit
 from service.console.access import OF_BRAND, Admin, Editor, Needs, Person, Role, speaks_as
+from service.console.together import together
 from service.console.training_shown import (
     ChangedAnswers,
     Chosen,
@@ -127,12 +128,7 @@ class Workshop:
 
 def training_api(shop: Workshop) -> APIRouter:
     """The routes `/v1/training`."""
-    router = APIRouter()
-    router.include_router(_before(shop))
-    router.include_router(_jobs(shop))
-    router.include_router(_acts(shop))
-    router.include_router(_versions(shop))
-    return router
+    return together(_before(shop), _jobs(shop), _acts(shop), _versions(shop))
 
 
 def _before(shop: Workshop) -> APIRouter:

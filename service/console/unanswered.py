@@ -16,6 +16,7 @@ from service.bootstrap import Gateway
 from service.console import audit
 from service.console.access import CONSOLE, Agent, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
+from service.console.together import together
 from service.errors import BrandUnknown, NotPossible, RequestInvalid
 from service.people.answering import Answer, Answering, Written
 from service.people.unanswered import MOST, Group, Unanswered, settle
@@ -131,10 +132,8 @@ class Questions:
 
 def unanswered_router(gateway: Gateway) -> APIRouter:
     """The page `/console/inbox/unanswered` and the routes below `/v1/brands/{brand}/unanswered`."""
-    router, questions = APIRouter(), Questions(gateway)
-    router.include_router(_api(questions))
-    router.include_router(_pages(questions))
-    return router
+    questions = Questions(gateway)
+    return together(_api(questions), _pages(questions))
 
 
 def _api(questions: Questions) -> APIRouter:

@@ -25,7 +25,8 @@ from sqlalchemy import select, update
 
 from channels.base import Channel, Grows, LooksUp, OutboundReply
 from channels.errors import DeliveryFailed
-from service.delivery.outbox import GROWING, NOT_SENT, UNSURE, Channels, Ready, Send
+from service.delivery.calls import NOT_SENT, UNSURE
+from service.delivery.outbox import GROWING, Channels, Ready, Send
 from service.delivery.receipts import IN_DOUBT
 from service.storage.database import Database, insert_new, now, storable
 from service.storage.tables import outbox

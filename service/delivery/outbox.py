@@ -13,19 +13,18 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
 from sqlalchemy import ColumnElement, Connection, Insert, Row, bindparam, func, select, update
 
-from channels.base import Channel, LooksUp, OutboundReply, Request, Source
+from channels.base import Channel, OutboundReply, Source
 from channels.errors import DeliveryFailed
 from service.delivery import receipts
+from service.delivery.calls import InDoubt, render, send_part
 from service.delivery.pace import Pace
 from service.delivery.receipts import IN_DOUBT, UNKNOWN
 from service.delivery.receipts import Send as Send  # part of this module as well
@@ -34,7 +33,7 @@ from service.delivery.windows import NO_TEMPLATES, Templates, outbound
 from service.errors import StorageUnavailable
 from service.storage.database import Database, now, storable
 from service.storage.leases import NOBODY, Membership, Unshared, lives, of_the_dead
-from service.storage.tables import conversations, is_running, outbox, turns
+from service.storage.tables import is_running, outbox, turns
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +48,6 @@ GROWING = "growing"
 BATCH = 16
 """Replies that are sent side by side, each of another conversation."""
 RECORD_AGAIN_S = 1.0
-NOT_SENT = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""No connection came about, so the platform cannot have the reply."""
-UNSURE = (OSError, aiohttp.ClientError, TimeoutError)
-"""The line broke or fell silent: the platform may have the reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,73 +183,6 @@ async def counts(db: Database) -> Mapping[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """A reply that its platform does not have, or may not have."""
-
-    id: str
-    brand: str
-    channel: str
-    app: str
-    account: str
-    state: str
-    attempts: int
-    reason: str
-    turn: str
-    text: str
-
-
-STUCK_STATES = ("failed", "unknown")
-
-
-async def stuck(db: Database, *, limit: int = 200) -> list[Stuck]:
-    """Replies that were given up, or of which nobody knows whether they arrived, oldest first."""
-    query = (
-        select(outbox, conversations.c.brand, turns.c.finished_at)
-        .join(turns, turns.c.id == outbox.c.turn_id)
-        .join(conversations, conversations.c.id == turns.c.conversation_id)
-        .where(outbox.c.state.in_(STUCK_STATES))
-        .order_by(turns.c.finished_at)
-        .limit(limit)
-    )
-    rows = await db.read(lambda connection: connection.execute(query).all())
-    return [
-        Stuck(
-            row.id, row.brand, row.channel, row.app, row.account, row.state, row.attempts, row.last_error or "",
-            row.turn_id, row.text,
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-async def send_again(db: Database, items: Collection[str]) -> list[str]:
-    """Plan stuck replies once more, as if they had never been tried; parts that arrived stay where they are.
-
-    A part of which nobody knows whether it arrived is sent again too: its reader may see it twice.
-
-    Args:
-        db: Holds them.
-        items: Ids of replies.
-
-    Returns:
-        Those that were stuck, and are planned now.
-    """
-
-    def plan(connection: Connection) -> list[str]:
-        query = select(outbox.c.id, outbox.c.provider_ids).where(
-            outbox.c.id.in_(items), outbox.c.state.in_(STUCK_STATES)
-        )
-        found = connection.execute(query.with_for_update()).all()
-        for row in found:
-            known = list(row.provider_ids)
-            arrived = known[: known.index(UNKNOWN)] if UNKNOWN in known else known
-            values = {"state": "planned", "attempts": 0, "next_attempt_at": now(), "provider_ids": arrived}
-            connection.execute(update(outbox).where(outbox.c.id == row.id).values(last_error=None, **values))
-        return [row.id for row in found]
-
-    return await db.write(plan)
-
-
 async def _due(db: Database, at: datetime) -> Sequence[Row[Any]]:
     """Planned replies whose time has come and whose conversation waits for no earlier one."""
     return await db.read(lambda connection: connection.execute(_DUE, moments(at)).all())
@@ -284,7 +212,7 @@ class _Courier:
             channel = self._channel(row)
             await self.ready(channel)
             reply = await self._with_its_beginning(row, channel)
-            calls = _render(channel, reply)
+            calls = render(channel, reply)
             send = self._watched(row, channel)
             while not self.stop.is_set():
                 me = self.member.id
@@ -305,13 +233,13 @@ class _Courier:
                     await self._set(row, ours, state="planned", provider_ids=done)
                     return None
                 if len(over) < len(calls):
-                    done = [*over, await _send_part(channel, calls[len(over)], send, doubted=doubted)]
+                    done = [*over, await send_part(channel, calls[len(over)], send, doubted=doubted)]
                 if len(done) >= len(calls):
                     state = "unknown" if UNKNOWN in done else "sent"
                     return await self._set(row, ours, state=state, provider_ids=done, attempts=row.attempts + 1)
                 if await self._set(row, ours, state="planned", provider_ids=done) is None:
                     return None
-        except _InDoubt as error:
+        except InDoubt as error:
             return await self._put_off(row, error, ours, done=_doubtful(done or []))
         except DeliveryFailed as error:
             return await self._put_off(row, error, ours, done=done)
@@ -397,23 +325,6 @@ class _Courier:
                     await asyncio.wait_for(self.stop.wait(), RECORD_AGAIN_S)
 
 
-class _InDoubt(DeliveryFailed):
-    """The platform may have it, and will be asked, or told again, before anybody gives up."""
-
-
-def _render(channel: Channel, reply: OutboundReply) -> Sequence[Request]:
-    try:
-        return channel.render(reply)
-    except DeliveryFailed:
-        raise
-    except Exception as error:
-        # One reply that cannot be rendered must not hold up all others.
-        log.exception("reply_not_rendered", extra={"outbox": reply.idempotency_key, "channel": channel.name})
-        raise DeliveryFailed(
-            f"The reply cannot be rendered ({type(error).__name__}: {error}).", retryable=False
-        ) from error
-
-
 async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> tuple[list[str], receipts.Told] | None:
     """Note that the next part is on its way.
 
@@ -436,75 +347,6 @@ async def _claim(db: Database, item: Row[Any], me: str, at: datetime) -> tuple[l
         return list(row.provider_ids), receipts.told(connection, item.id)
 
     return await db.write(claim)
-
-
-async def _send_part(channel: Channel, request: Request, send: Send, *, doubted: bool = False) -> str:
-    """Make one call; returns the platform's id, or UNKNOWN when the platform may or may not have the part.
-
-    A call that is refused for good is followed by the one that may be made otherwise; both are the same part, and where
-    the second must be tried again, so must the first, since nothing is kept of it. Where an earlier call may have been
-    taken, a refusal can mean just that: then nothing is sent otherwise.
-
-    Raises:
-        _InDoubt: The platform may have it, and that can be found out later.
-        DeliveryFailed: The platform does not have it.
-    """
-    # Made once more, it finds out by itself: it shows once; or the platform can be asked.
-    clears_up = request.repeatable or isinstance(channel, LooksUp)
-    try:
-        status, headers, body = await send(request)
-    except NOT_SENT as error:
-        broken = f"The platform cannot be reached ({_named(error)})."
-        raise (_InDoubt if doubted else DeliveryFailed)(broken, retryable=True) from error
-    except UNSURE as error:
-        if clears_up:
-            raise _InDoubt(f"The line broke ({_named(error)}).", retryable=True) from error
-        log.warning("delivery_unknown", extra={"channel": channel.name, "reason": _named(error)})
-        return UNKNOWN
-    try:
-        return _receipt(channel, request, status, headers, body)
-    except DeliveryFailed as error:
-        if error.retryable:
-            # Who fails in the middle of a call may have carried it out.
-            if doubted or (clears_up and status >= 500):
-                raise _as_in_doubt(error) from error
-            raise
-        if doubted:
-            log.warning("delivery_unknown", extra={"channel": channel.name, "reason": str(error)[:300]})
-            return UNKNOWN
-        if request.otherwise is None:
-            raise
-        log.info("delivery_otherwise", extra={"channel": channel.name, "reason": str(error)[:300]})
-        return await _send_part(channel, request.otherwise, send)
-    except Exception:
-        # The platform answered, so it has the call; what it said is not worth a second message to a customer.
-        log.exception("receipt_not_read", extra={"channel": channel.name, "status": status})
-        return UNKNOWN
-
-
-def _receipt(channel: Channel, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """What the channel reads of the answer; where nothing was left to do, that is as good as done."""
-    try:
-        return channel.receipt(status, headers, body)
-    except DeliveryFailed as error:
-        if request.done_code and error.code == request.done_code:
-            return request.done_code
-        raise
-
-
-def _as_in_doubt(error: DeliveryFailed) -> _InDoubt:
-    return _InDoubt(
-        str(error),
-        retryable=True,
-        retry_after_s=error.retry_after_s,
-        code=error.code,
-        backoff_base=error.backoff_base,
-        needs_operator=error.needs_operator,
-    )
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 _EARLIER, _ITS_TURN = outbox.alias("earlier"), turns.alias("its_turn")

@@ -22,7 +22,7 @@ from service.bindings.install_links import STATE_S, Link, begin, came_back, read
 from service.bindings.installations import BINDINGS
 from service.bootstrap import Gateway
 from service.browser import HEADERS, WEB
-from service.delivery.outbox import NOT_SENT, UNSURE
+from service.delivery.calls import NOT_SENT, UNSURE
 from service.errors import StorageUnavailable
 from service.sealing import SealBroken, Sealer
 

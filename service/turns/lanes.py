@@ -10,22 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 
-from channels.base import InboundMessage, Source
+from channels.base import InboundMessage
 from configs.brand import Brand
 from configs.service import Service
 from service.conversation import inbox
-from service.conversation import store as conversations
 from service.conversation.events import Reply, Sentence, Status, Token
 from service.conversation.house import NO_HOUSE, House
-from service.conversation.transcript import app_of
-from service.conversation.wire import heard_frame, reply_frame, said_frame, sentence_frame, state_frame, withheld_frame
+from service.conversation.wire import sentence_frame
 from service.delivery.growing import Growing, Growth, Place
-from service.delivery.outbox import OutboxItem
 from service.delivery.typing import Typing
 from service.errors import (
     Busy,
@@ -45,10 +41,12 @@ from service.storage.database import Database, now
 from service.storage.leases import Membership, Unshared
 from service.telemetry import Metrics, turn_log
 from service.turns import handover_rules
+from service.turns.at_work import MOST_TIMES_ANEW, AtWork, Ending, Slot
 from service.turns.bursts import Bursts, patience_s
+from service.turns.endings import Endings, app
 from service.turns.hub import Hub, LiveTurn
 from service.turns.notices import Notices
-from service.turns.pipeline import ChatPipeline, Turn, broken_off, passed_on
+from service.turns.pipeline import ChatPipeline, Turn
 
 log = logging.getLogger(__name__)
 
@@ -61,70 +59,6 @@ DELIVER_AFTER_S = 30
 HISTORY_TURNS = 3
 STARTS = 3
 """Of a turn by as many processes, which all died; the next one ends it."""
-MOST_TIMES_ANEW = 3
-"""A turn begins anew this often at most; then it is answered, and what came since is the next turn."""
-
-
-class _Ending(IntEnum):
-    """Why a turn at work was cancelled; the greater reason holds."""
-
-    NONE = 0
-    ANEW = 1
-    STOPPED = 2
-    HUSHED = 3
-
-
-@dataclass(slots=True)
-class _Answering:
-    """A turn at work."""
-
-    task: asyncio.Task[None]
-    live: LiveTurn
-    times: int
-    """How often it has begun anew already."""
-    ending: _Ending = _Ending.NONE
-
-    def end(self, why: _Ending) -> None:
-        """A person has the conversation, or its reader wants no more. What is decided already is told by the store."""
-        if not (self.live.settled or self.task.done()):
-            self._cancel(why)
-
-    def begin_anew(self) -> None:
-        """More was said: start again with all of it, while nobody has read a word, and not for ever."""
-        if self.live.unheard and self.times < MOST_TIMES_ANEW and not self.task.done():
-            # Nothing was spent on a turn that waits for an engine.
-            self.times += not self.live.delayed
-            self._cancel(_Ending.ANEW)
-
-    def _cancel(self, why: _Ending) -> None:
-        self.ending = max(self.ending, why)
-        self.task.cancel()
-
-
-class _Slot:
-    """A turn's place among those that run; given back while it waits for an engine, so that others may run."""
-
-    def __init__(self, slots: asyncio.Semaphore) -> None:
-        self._slots = slots
-        self._taken = False
-
-    async def __aenter__(self) -> _Slot:
-        await self.take()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.give_back()
-
-    async def take(self) -> None:
-        """Wait for one."""
-        await self._slots.acquire()
-        self._taken = True
-
-    def give_back(self) -> None:
-        """Let another run."""
-        if self._taken:
-            self._taken = False
-            self._slots.release()
 
 
 class Lanes:
@@ -158,13 +92,13 @@ class Lanes:
         self._typing = typing
         self._growing = growing
         self._notices = notices
+        self._endings = Endings(db=db, hub=hub, metrics=metrics, house=house, to_deliver=to_deliver)
         self._apart = apart
-        self._to_deliver = to_deliver
         self._house = house
         self._member = member or Unshared()
         self._slots = asyncio.Semaphore(settings.max_turns)
         self._lanes: dict[str, asyncio.Task[None]] = {}
-        self._answering: dict[str, _Answering] = {}
+        self._answering: dict[str, AtWork] = {}
         self._bursts = Bursts()
         self._again: set[str] = set()
         self._look_again: set[str] = set()
@@ -243,7 +177,7 @@ class Lanes:
     def hush(self, conversation: str) -> None:
         """A person has taken this conversation: what the bot is saying in it ends here."""
         if answering := self._answering.get(conversation):
-            answering.end(_Ending.HUSHED)
+            answering.end(Ending.HUSHED)
         elif conversation in self._lanes:
             # Its turn may have begun a moment before the person came, and is over already.
             self._look_again.add(conversation)
@@ -251,7 +185,7 @@ class Lanes:
     def stop(self, conversation: str, turn: str) -> None:
         """End a turn with what was shown of it; one that is over stays as it is."""
         if (answering := self._answering.get(conversation)) and answering.live.turn == turn:
-            answering.end(_Ending.STOPPED)
+            answering.end(Ending.STOPPED)
 
     async def resume(self) -> int:
         """Take up what a crash left behind; returns how many conversations."""
@@ -300,7 +234,7 @@ class Lanes:
             while True:
                 await self._bursts.over(conversation)
                 self._again.discard(conversation)
-                async with _Slot(self._slots) as slot:
+                async with Slot(self._slots) as slot:
                     if self._draining:
                         return
                     turn = begun or await inbox.next_turn(
@@ -338,10 +272,10 @@ class Lanes:
             if conversation in self._again and not self._draining:
                 self.submit(conversation)
 
-    async def _take(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+    async def _take(self, turn: inbox.PendingTurn, slot: Slot) -> None:
         """Answer a turn, where that is for the bot to do."""
         if turn.heard:
-            self._heard(turn)
+            self._endings.heard(turn)
         elif turn.conversation_id in self._look_again:
             self._look_again.discard(turn.conversation_id)
             self._again.add(turn.conversation_id)
@@ -353,7 +287,7 @@ class Lanes:
             if turn.more:
                 self._again.add(turn.conversation_id)
 
-    async def _answer_after_a_crash(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+    async def _answer_after_a_crash(self, turn: inbox.PendingTurn, slot: Slot) -> None:
         """Begin a turn once more; its last start is made with no other last one beside it.
 
         Else all that ran together would be given up together, for what one of them does to the process.
@@ -367,13 +301,13 @@ class Lanes:
             if starts := await inbox.begin_again(self._db, turn.id):
                 await self._answer_or_begin_anew(replace(turn, starts=starts), slot)
 
-    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, slot: _Slot) -> None:
+    async def _answer_or_begin_anew(self, turn: inbox.PendingTurn, slot: Slot) -> None:
         """Run one turn; it ends early where more was said before a word of it was read, and is then begun anew."""
         opening = {"type": "turn", "turn": turn.id, "client_ids": list(turn.client_ids), "question": turn.question}
         live = LiveTurn(turn.id, opening, turn.lease.fence if turn.lease else 0)
         times = MOST_TIMES_ANEW if turn.channel in self._apart else self._anew.pop(turn.id, 0)
         self._hub.begin(turn.conversation_id, live)
-        answering = _Answering(asyncio.create_task(self._answer(turn, live, slot)), live, times)
+        answering = AtWork(asyncio.create_task(self._answer(turn, live, slot)), live, times)
         self._answering[turn.conversation_id] = answering
         try:
             await answering.task
@@ -381,52 +315,53 @@ class Lanes:
             self._anew[turn.id] = times
             raise
         except asyncio.CancelledError:
-            if self._draining or answering.ending is _Ending.NONE:
+            if self._draining or answering.ending is Ending.NONE:
                 raise
-            if answering.ending is _Ending.STOPPED:
-                await self._end_stopped(turn, live)
-            elif answering.ending is _Ending.ANEW:
+            if answering.ending is Ending.STOPPED:
+                await self._endings.stop(turn, self._brands[turn.brand], live)
+            elif answering.ending is Ending.ANEW:
                 self._anew[turn.id] = answering.times
                 self._again.add(turn.conversation_id)
         finally:
             self._hub.end(turn.conversation_id)
             del self._answering[turn.conversation_id]
 
-    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn, slot: _Slot) -> None:
+    async def _answer(self, turn: inbox.PendingTurn, live: LiveTurn, slot: Slot) -> None:
         """Bring a turn to its end in the store: answered, or failed with a reason that the visitor sees."""
         started = time.perf_counter()
         brand = self._brands.get(turn.brand)
         if brand is None:
-            await self._fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
+            await self._endings.fail(turn, None, ServiceError(f"Brand {turn.brand!r} is no longer configured."))
             return
         try:
-            where = Place(turn.id, turn.channel, _app(turn, brand), turn.account, turn.reply_to)
+            where = Place(turn.id, turn.channel, app(turn, brand), turn.account, turn.reply_to)
             async with self._grown(where) as live.growth:
                 reply = await self._reply(turn, brand, live, slot)
             live.settled = True
         except TooLate as error:
             live.settled = True
-            await self._too_late(turn, brand, error)
+            await self._endings.too_late(turn, brand, error)
         except GaveUp as error:
             live.settled = True
-            text = passed_on(brand, turn.question, str(error)).text
-            await self._end_unanswered(turn, brand, error, text, handoff=str(error))
+            await self._endings.give_up(turn, brand, error)
         except ServiceError as error:
             live.settled = True
-            await self._fail(turn, brand, error)
+            await self._endings.fail(turn, brand, error)
         except Exception as error:
             live.settled = True
             log.exception("turn_failed", extra={"turn": turn.id})
-            await self._fail(turn, brand, ServiceError(f"Something broke inside the gateway ({type(error).__name__})."))
+            await self._endings.fail(
+                turn, brand, ServiceError(f"Something broke inside the gateway ({type(error).__name__}).")
+            )
         else:
-            await self._finish(turn, brand, reply)
+            await self._endings.finish(turn, brand, reply)
             self._metrics.turn(turn.brand, turn.channel, reply, time.perf_counter() - started)
             turn_log(turn, reply)
 
     def _grown(self, place: Place) -> AbstractAsyncContextManager[Growth | None]:
         return self._growing.shown(place) if self._growing else nullcontext()
 
-    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: _Slot) -> Reply:
+    async def _reply(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: Slot) -> Reply:
         """Answer; where that takes an engine and it is away, or dies in the middle, wait for it and try again.
 
         The first try waits for nothing: a wish for a person, a refusal and small talk need no engine.
@@ -443,7 +378,7 @@ class Lanes:
             self._left_s(turn)
             try:
                 async with (
-                    self._typing.shown(turn.channel, _app(turn, brand), turn.account, turn.reply_to),
+                    self._typing.shown(turn.channel, app(turn, brand), turn.account, turn.reply_to),
                     asyncio.timeout(self._settings.turn_deadline_s),
                 ):
                     return await self._generate(turn, brand, live)
@@ -458,12 +393,12 @@ class Lanes:
                 live.restart()
             await self._wait_for_engine(turn, brand, live, slot)
 
-    async def _wait_for_engine(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: _Slot) -> None:
+    async def _wait_for_engine(self, turn: inbox.PendingTurn, brand: Brand, live: LiveTurn, slot: Slot) -> None:
         live.state = "delayed"
         self._publish_status(turn, "delayed")
         slot.give_back()
         try:
-            async with self._notices.while_waiting(turn, brand, _app(turn, brand)), asyncio.timeout(self._left_s(turn)):
+            async with self._notices.while_waiting(turn, brand, app(turn, brand)), asyncio.timeout(self._left_s(turn)):
                 await asyncio.sleep(RETRY_S)
                 await self._engine_ready()
         except TimeoutError as error:
@@ -502,81 +437,5 @@ class Lanes:
                     return event
         raise AssertionError("a turn ends with a Reply")
 
-    def _heard(self, turn: inbox.PendingTurn) -> None:
-        """Messages for a person: shown, and not answered by us."""
-        self._hub.announce(turn.conversation_id, heard_frame(turn.id, turn.client_ids, turn.question))
-        if turn.said:
-            self._hub.announce(turn.conversation_id, said_frame(turn.said))
-        self._to_deliver()
-
-    async def _finish(self, turn: inbox.PendingTurn, brand: Brand, reply: Reply) -> None:
-        reply, handoff, waits = handover_rules.concluded(brand, reply, turn.past)
-        if turn.nobody_came:
-            handoff = None
-        item = _item(turn, brand, reply.text, [Source(c.number, c.title, c.document) for c in reply.citations])
-        out = await conversations.finish(
-            self._db, turn.id, reply, outbox=item, handoff=handoff, waits=waits, house=self._house, lease=turn.lease
-        )
-        if not out:
-            self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
-            return
-        if item or handoff:
-            self._to_deliver()
-        self._hub.publish(turn.conversation_id, reply_frame(turn.id, reply))
-        if handoff and waits:
-            self._hub.publish(turn.conversation_id, state_frame("waiting", None))
-
-    async def _end_stopped(self, turn: inbox.PendingTurn, live: LiveTurn) -> None:
-        brand = self._brands[turn.brand]
-        reply = broken_off(brand, live.sentences, live.text)
-        await self._finish(turn, brand, reply)
-        self._metrics.turns.labels(turn.brand, turn.channel, reply.outcome).inc()
-        log.info("turn_stopped", extra={"turn": turn.id, "sentences": len(live.sentences)})
-
-    async def _fail(self, turn: inbox.PendingTurn, brand: Brand | None, error: ServiceError) -> None:
-        await self._end_unanswered(turn, brand, error, brand.words.unavailable if brand else str(error))
-
-    async def _too_late(self, turn: inbox.PendingTurn, brand: Brand, error: TooLate) -> None:
-        """Say once that it was not answered in time; or pass it on to a person, where the brand wants that."""
-        if brand.handover.unanswered == "tell":
-            await self._end_unanswered(turn, brand, error, brand.words.late)
-            return
-        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
-        await self._finish(turn, brand, passed_on(brand, turn.question, str(error)))
-
-    async def _end_unanswered(
-        self,
-        turn: inbox.PendingTurn,
-        brand: Brand | None,
-        error: ServiceError,
-        text: str,
-        *,
-        handoff: str | None = None,
-    ) -> None:
-        item = _item(turn, brand, text) if brand else None
-        log.error("turn_failed", extra={"turn": turn.id, "code": error.code, "reason": str(error)[:300]})
-        self._metrics.turn_failures.labels(turn.brand, error.code).inc()
-        if not await conversations.fail(
-            self._db, turn.id, error.code, text, outbox=item, handoff=handoff, house=self._house, lease=turn.lease
-        ):
-            self._hub.publish(turn.conversation_id, withheld_frame(turn.id))
-            return
-        if item or handoff:
-            self._to_deliver()
-        self._hub.publish(
-            turn.conversation_id, {"type": "failed", "turn": turn.id, "error": {"code": error.code, "message": text}}
-        )
-
     def _publish_status(self, turn: inbox.PendingTurn, state: str) -> None:
         self._hub.publish(turn.conversation_id, {"type": "status", "turn": turn.id, "state": state})
-
-
-def _item(turn: inbox.PendingTurn, brand: Brand, text: str, sources: Sequence[Source] = ()) -> OutboxItem | None:
-    """What goes to the turn's platform; the widget has no outbox."""
-    if turn.channel == "web":
-        return None
-    return OutboxItem(turn.channel, _app(turn, brand), turn.account, turn.reply_to, text, sources)
-
-
-def _app(turn: inbox.PendingTurn, brand: Brand) -> str:
-    return app_of(brand, turn.channel, turn.account)

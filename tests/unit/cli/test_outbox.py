@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.delivery import outbox
+from service.delivery import stuck as left
 from service.storage.database import Database
 from tests.unit.cli.conftest import Cli
 from tests.unit.service.storage.support import CHANNELS, Platform, answered
@@ -24,7 +25,7 @@ def stuck(home: Path) -> dict[str, str]:
         await answered(db, key="b")
         platform = Platform(script=[400, "answer lost"])
         await outbox.deliver_due(db, CHANNELS, platform.send)
-        found = {one.state: one.id for one in await outbox.stuck(db)}
+        found = {one.state: one.id for one in await left.stuck(db)}
         await db.close()
         return found
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.cli.gateway import Gateway
-from tests.unit.service.test_gateway import KEY, Door, door, home, locked  # noqa: F401
+from tests.unit.service.doors import KEY, Door
 
 ROUTES = (
     ("get", ""),
@@ -25,7 +25,7 @@ ROUTES = (
 )
 
 
-def write(door: Door, text: str = "Hello?", number: int = 1) -> str:  # noqa: F811
+def write(door: Door, text: str = "Hello?", number: int = 1) -> str:
     """A customer writes on Slack; returns the conversation."""
     platform = door.platform("slack")
     account = door.binding("slack").account
@@ -36,7 +36,7 @@ def write(door: Door, text: str = "Hello?", number: int = 1) -> str:  # noqa: F8
 
 
 @contextmanager
-def widget(door: Door, **more: str) -> Iterator[Any]:  # noqa: F811
+def widget(door: Door, **more: str) -> Iterator[Any]:
     """An open socket that has said hello."""
     # On the way out the test client cancels the session that it has just told to end: either may be first.
     with suppress(CancelledError), door.client.websocket_connect("/ws/chat") as socket:
@@ -44,14 +44,14 @@ def widget(door: Door, **more: str) -> Iterator[Any]:  # noqa: F811
         yield socket
 
 
-def act(door: Door, conversation: str, what: str, status: int = 200, **body: Any) -> Any:  # noqa: F811
+def act(door: Door, conversation: str, what: str, status: int = 200, **body: Any) -> Any:
     answer = door.client.post(f"/v1/conversations/{conversation}/{what}", json={"by": "Anna", **body})
     assert answer.status_code == status, answer.text
     return answer.json() if answer.content else None
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_without_a_key_nobody_gets_at_conversations(locked: Door, method: str, path: str) -> None:  # noqa: F811
+def test_without_a_key_nobody_gets_at_conversations(locked: Door, method: str, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         assert locked.client.request(method, f"/v1/conversations{path}", headers=headers).status_code == 401
     allowed = locked.client.request(method, f"/v1/conversations{path}", headers={"Authorization": f"Bearer {KEY}"})
@@ -59,7 +59,7 @@ def test_without_a_key_nobody_gets_at_conversations(locked: Door, method: str, p
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate Operation ID")  # of the simulator, which takes every method
-def test_the_routes_stand_in_the_api_description(door: Door) -> None:  # noqa: F811
+def test_the_routes_stand_in_the_api_description(door: Door) -> None:
     paths = door.client.get("/openapi.json").json()["paths"]
     for method, path in ROUTES:
         entry = paths["/v1/conversations" + path.replace("/x", "/{conversation}")][method]
@@ -67,7 +67,7 @@ def test_the_routes_stand_in_the_api_description(door: Door) -> None:  # noqa: F
         assert {"401", "404", "409"} <= entry["responses"].keys()
 
 
-def test_a_person_takes_writes_gives_back_and_closes(door: Door) -> None:  # noqa: F811
+def test_a_person_takes_writes_gives_back_and_closes(door: Door) -> None:
     from service.storage.tables import outbox
 
     conversation = write(door)
@@ -106,11 +106,11 @@ def test_a_person_takes_writes_gives_back_and_closes(door: Door) -> None:  # noq
         ("notes", {"text": ""}),
     ],
 )
-def test_what_makes_no_sense_is_refused(door: Door, what: str, body: dict[str, Any]) -> None:  # noqa: F811
+def test_what_makes_no_sense_is_refused(door: Door, what: str, body: dict[str, Any]) -> None:
     act(door, write(door), what, 400, **body)
 
 
-def test_what_is_not_there_and_how_lists_are_filtered(door: Door) -> None:  # noqa: F811
+def test_what_is_not_there_and_how_lists_are_filtered(door: Door) -> None:
     act(door, "nothing", "take", 404)
     assert door.client.get("/v1/conversations/nothing").status_code == 404
     conversation = write(door)
@@ -125,7 +125,7 @@ def test_what_is_not_there_and_how_lists_are_filtered(door: Door) -> None:  # no
     assert door.client.get("/v1/conversations", params={"state": "asleep"}).status_code == 400
 
 
-def test_a_widget_sees_a_person_come_write_and_go(door: Door) -> None:  # noqa: F811
+def test_a_widget_sees_a_person_come_write_and_go(door: Door) -> None:
     with widget(door) as socket:
         welcome = socket.receive_json()
         assert welcome["with"] == {"state": "bot", "owner": None}
@@ -148,27 +148,27 @@ def test_a_widget_sees_a_person_come_write_and_go(door: Door) -> None:  # noqa: 
     ]
 
 
-def test_a_person_is_heard_by_the_outside(home: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_person_is_heard_by_the_outside(home: Any, tmp_path: Path) -> None:
     """Only where a webhook is configured is anything planned for it."""
     from configs.service import Secret
     from service.storage.tables import hooks
+    from tests.unit.service.doors import NOBODY_LISTENS, door_config, open_door
     from tests.unit.service.storage.test_handoffs import SECRET
-    from tests.unit.service.test_gateway import NOBODY_LISTENS, _config, _open
 
     (tmp_path / "hook").write_text(SECRET, encoding="utf-8")
-    config = _config(home)
+    config = door_config(home)
     told = config.service.handoff.model_copy(
         update={"webhook_url": NOBODY_LISTENS, "webhook_secret": Secret(file=tmp_path / "hook")}
     )
     for settings, planned in ((config.service, 0), (config.service.model_copy(update={"handoff": told}), 1)):
-        for opened in _open(replace(config, service=settings), home):
+        with open_door(replace(config, service=settings), home) as opened:
             conversation = write(opened, number=planned + 1)
             act(opened, conversation, "take", force=True)
             assert bool(opened.count(hooks)) == bool(planned)
             act(opened, conversation, "return")
 
 
-def test_the_command_line_takes_an_answer_without_a_body(door: Door) -> None:  # noqa: F811
+def test_the_command_line_takes_an_answer_without_a_body(door: Door) -> None:
     conversation = write(door)
     with Gateway("http://testserver") as gateway:
         gateway._client = door.client  # type: ignore[assignment]

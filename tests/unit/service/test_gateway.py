@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from channels.base import Channel
 from channels.registry import PLATFORMS
-from configs.home import Home
-from configs.load import Config, load_config
 from retrieval.routing import route as routing
-from retrieval.testing import HashEncoder
-from service import bootstrap
-from service.app import create_app
-from service.bindings.simulator import simulated_apps
-from service.bootstrap import Gateway
 from service.conversation import inbox
 from service.conversation import store as conversations
 from service.delivery.outbox import OutboxItem
@@ -33,99 +21,8 @@ from service.security import check_exposure, origin_allowed
 from service.storage.tables import feedback, sent_parts
 from service.storage.tables import inbox as inbox_table
 from service.storage.tables import outbox as outbox_table
-from service.turns.lanes import Lanes
+from tests.unit.service.doors import KEY, SENDERS, TOKENS_ONLY, Door
 from tests.unit.service.storage.support import reply, rows
-
-KEY = "a-key-of-more-than-sixteen"
-NOBODY_LISTENS = "http://127.0.0.1:9"
-SENDERS = {
-    "slack": "U0ABC123",
-    "whatsapp": "15550101234",
-    "instagram": "6250000000000001",
-    "line": "U206d25c2ea6bd87c17655609a1c37cb8",
-    "messenger": "6250000000000001",
-    "teams": "29:1person",
-    "twilio": "+15550101234",
-}
-TOKENS_ONLY = {"teams"}
-"""Platforms that sign a token, not the body."""
-
-
-class Door:
-    """A client of an open gateway, and the gateway behind it."""
-
-    def __init__(self, client: TestClient, gateway: Gateway) -> None:
-        self.client = client
-        self.gateway = gateway
-
-    def binding(self, channel: str) -> Any:
-        return next(
-            binding
-            for brand in self.gateway.config.brands.values()
-            for binding in brand.channels
-            if binding.channel == channel
-        )
-
-    def platform(self, channel: str) -> Channel:
-        return self.gateway.channels[channel, self.binding(channel).app]
-
-    def event(self, channel: str, account: str | None = None) -> bytes:
-        return self.platform(channel).simulate(
-            "Hello?",
-            account=account or self.binding(channel).account,
-            message_id="wamid.ABCDEF",
-            sender=SENDERS[channel],
-        )
-
-    def post(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        return self.client.post(f"/webhooks/{channel}/{self.binding(channel).app}", content=body, headers=dict(headers))
-
-    def count(self, table: Any) -> int:
-        portal = self.client.portal
-        assert portal is not None
-        return len(portal.call(rows, self.gateway.db, table))
-
-
-def _config(home: Home, **service: object) -> Config:
-    config = load_config(Path("configs"), {})
-    settings = config.service.model_copy(
-        update={
-            "engine": config.service.engine.model_copy(update={"url": NOBODY_LISTENS}),
-            "service": config.service.service.model_copy(update={"simulator": True, **service}),
-        }
-    )
-    return replace(config, service=simulated_apps(settings, home, "http://127.0.0.1:8000"))
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setattr(bootstrap, "_encoder", lambda _folder: HashEncoder())
-    # No engine comes here, so there is nothing to wait for at the end.
-    monkeypatch.setattr(Lanes, "drain", functools.partialmethod(Lanes.drain, patience_s=0.1))
-    return Home(tmp_path)
-
-
-def _open(config: Config, home: Home) -> Iterator[Door]:
-    import asyncio
-
-    loop = asyncio.new_event_loop()
-    opened: asyncio.Future[Gateway] = loop.create_future()
-    with TestClient(create_app(config, home, opened=opened)) as client:
-        yield Door(client, opened.result())
-    loop.close()
-
-
-@pytest.fixture
-def door(home: Home) -> Iterator[Door]:
-    yield from _open(_config(home), home)
-
-
-@pytest.fixture
-def locked(home: Home, tmp_path: Path) -> Iterator[Door]:
-    from configs.service import Secret
-
-    (tmp_path / "keys").write_text(f"another-key-of-sixteen,{KEY}", encoding="utf-8")
-    yield from _open(_config(home, api_keys=Secret(file=tmp_path / "keys")), home)
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/handoffs", "/v1/brands", "/v1/turns/x"])

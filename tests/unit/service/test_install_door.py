@@ -23,9 +23,8 @@ from service.delivery.outbox import OutboxItem
 from service.sealing import Sealer
 from service.storage import tables
 from service.storage.tables import feedback, inbox, installations, unbound_events
+from tests.unit.service.doors import Door, door_config, open_door
 from tests.unit.service.storage.support import reply
-from tests.unit.service.test_gateway import Door, _config, _open
-from tests.unit.service.test_gateway import home as home
 
 SEALER = Sealer(["a-key-of-more-than-thirty-two-characters"])
 
@@ -50,7 +49,7 @@ def slack() -> Slack:
 @pytest.fixture
 def door(home: Home, slack: Slack) -> Iterator[Door]:
     """A gateway with an app that workspaces install, and Slack behind it."""
-    for one in _open(_config(home), home):
+    with open_door(door_config(home), home) as one:
         gateway = one.gateway
         gateway.installations.sealer = SEALER
         gateway.send = slack.send

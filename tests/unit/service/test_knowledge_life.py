@@ -13,10 +13,9 @@ from configs.home import Home
 from retrieval.knowledge import store
 from retrieval.testing import PAGES, HashEncoder, write_pages
 from service.conversation import store as conversations
+from tests.unit.service.doors import Door
 from tests.unit.service.storage.support import answered
-from tests.unit.service.test_gateway import Door, door, home
 
-__all__ = ["door", "home"]
 BRAND = "velmora"
 VISIBLE_S = 5.0
 """What the project promises from the end of a change to the next answer."""

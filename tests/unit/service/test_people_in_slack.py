@@ -28,9 +28,9 @@ from service.people.slack import TeamInSlack, Threads
 from service.storage.database import Database
 from service.storage.tables import conversations, outbox
 from service.testing import ScriptedGenerator
+from tests.unit.service.doors import Door
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import Clock, Killed, rows
-from tests.unit.service.test_gateway import Door, door, home  # noqa: F401
 from tests.unit.service.test_lanes import SAYS, Bench
 
 TEAM, ROOM, CUSTOMER = "T0TEAM", "C0TEAM", "D1"
@@ -47,6 +47,7 @@ class Team(Bench):
         brands = {"velmora": self.brand}
         house = House(brands, (Threads(brands).plan,))
         self.lanes._brands, self.lanes._house = brands, house
+        self.lanes._endings._house = house
         self.desk = Desk(db, house, hub=self.hub, hush=self.lanes.hush)
         self.team = TeamInSlack(db, house, self.desk)
         secrets = {"signing_secret": "s", "bot_token": "xoxb-1"}
@@ -317,7 +318,7 @@ def test_a_name_in_place_of_an_id_is_refused(key: str, value: str) -> None:
         SlackTeam.model_validate({"app": "main", "team_id": TEAM, "channel": ROOM, key: value})
 
 
-def test_the_webhook_hands_the_teams_channel_to_the_team(door: Door) -> None:  # noqa: F811
+def test_the_webhook_hands_the_teams_channel_to_the_team(door: Door) -> None:
     gateway, platform = door.gateway, door.platform("slack")
     account, app = door.binding("slack").account, door.binding("slack").app
     brand = gateway.config.brands["velmora"]

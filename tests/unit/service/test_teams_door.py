@@ -33,10 +33,8 @@ from service.delivery.fetching import AGAIN_AFTER_S, Fetcher
 from service.delivery.outbox import OutboxItem
 from service.engines.process import free_port
 from service.storage.tables import inbox, unbound_events
+from tests.unit.service.doors import Door
 from tests.unit.service.storage.support import reply
-from tests.unit.service.test_gateway import Door
-from tests.unit.service.test_gateway import door as door
-from tests.unit.service.test_gateway import home as home
 
 APP = "00000000-0000-4000-8000-000000000001"
 API = "https://smba.trafficmanager.net/teams"

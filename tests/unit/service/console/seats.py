@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from service.console import accounts
 from service.console.person import EVERY, Role
-from tests.unit.service.test_gateway import Door
+from tests.unit.service.doors import Door
 
 PASSWORD = "four words do well"
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from retrieval.knowledge.store import add_documents
 from retrieval.testing import PAGES
 from service.testing import ScriptedGenerator
 from tests.unit.service.console.seats import Browser, Role, browser, seat
-from tests.unit.service.test_gateway import Door, door, home, locked  # noqa: F401  (fixtures)
+from tests.unit.service.doors import Door
 
 QUESTION = "How long do I have to return an unopened item?"
 GUIDED = "Do allow us: an unopened item can be returned within 30 days of delivery."
@@ -30,7 +30,7 @@ class Talking(ScriptedGenerator):
 
 
 @pytest.fixture
-def shop(door: Door) -> Door:  # noqa: F811
+def shop(door: Door) -> Door:
     """A gateway whose engine answers, with a few pages of knowledge."""
     gateway = door.gateway
     pages = [document_from_text(name, text) for name, text in PAGES.items()]
@@ -113,7 +113,7 @@ def test_who_has_no_role_in_the_brand_sees_nothing_of_it(shop: Door) -> None:
         assert browser(shop).get(path).status_code == 303, "to sign in"
 
 
-def test_without_session_or_key_the_api_is_shut(locked: Door) -> None:  # noqa: F811
+def test_without_session_or_key_the_api_is_shut(locked: Door) -> None:
     stranger = browser(locked)
     for path in (
         "/v1/bench/runs/x",

@@ -17,10 +17,8 @@ from service.console.person import Role
 from service.console.words import words
 from tests.unit.service.console.seats import EVERY, Browser, browser, in_database, seat
 from tests.unit.service.corrections.support import BETTER, BRAND, QUESTION, answered
-from tests.unit.service.test_gateway import KEY, Door, door, home, locked
+from tests.unit.service.doors import KEY, Door
 from training.conversations import read_conversations, read_questions
-
-__all__ = ["door", "home", "locked"]
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from service.console.access import BY_ITSELF
 from service.storage.database import now
 from service.storage.people_tables import person_sessions
 from tests.unit.service.console.seats import PASSWORD, Role, admin, browser, in_database, link_in, seat
-from tests.unit.service.test_gateway import KEY, Door, door, home, locked  # noqa: F401
+from tests.unit.service.doors import KEY, Door
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 
 
-def test_the_first_admin_comes_by_a_link_that_works_once(locked: Door) -> None:  # noqa: F811
+def test_the_first_admin_comes_by_a_link_that_works_once(locked: Door) -> None:
     token = in_database(locked, accounts.set_up_link)
     one = browser(locked)
     assert one.get(f"/console/set-up?link={token}").status_code == 200
@@ -35,7 +35,7 @@ def test_the_first_admin_comes_by_a_link_that_works_once(locked: Door) -> None: 
     assert in_database(locked, accounts.set_up_link) is None
 
 
-def test_whoever_is_not_signed_in_is_led_to_the_door_and_back(locked: Door) -> None:  # noqa: F811
+def test_whoever_is_not_signed_in_is_led_to_the_door_and_back(locked: Door) -> None:
     admin(locked)
     one = browser(locked)
     away = one.get("/console/people?x=1")
@@ -51,7 +51,7 @@ def test_whoever_is_not_signed_in_is_led_to_the_door_and_back(locked: Door) -> N
         assert again.headers["location"] == "/console"
 
 
-def test_the_cookie_of_a_session_is_for_the_browser_alone(locked: Door) -> None:  # noqa: F811
+def test_the_cookie_of_a_session_is_for_the_browser_alone(locked: Door) -> None:
     admin(locked)
     one = browser(locked)
     cookie = one.sign_in("ANNA@example.com ").headers["set-cookie"]
@@ -65,7 +65,7 @@ def test_the_cookie_of_a_session_is_for_the_browser_alone(locked: Door) -> None:
     assert "Secure" in over_tls.headers["set-cookie"]
 
 
-def test_an_invitation_makes_a_person_with_that_role_and_no_other(locked: Door) -> None:  # noqa: F811
+def test_an_invitation_makes_a_person_with_that_role_and_no_other(locked: Door) -> None:
     boss = admin(locked)
     page = boss.send(
         "/console/people", data={"name": "Budi", "email": "budi@example.com", "brand": "velmora", "role": "agent"}
@@ -85,7 +85,7 @@ def test_an_invitation_makes_a_person_with_that_role_and_no_other(locked: Door) 
 
 
 @pytest.mark.parametrize("path", ["/console/account", "/console/sign-out"])
-def test_a_form_of_another_page_is_refused(locked: Door, path: str) -> None:  # noqa: F811
+def test_a_form_of_another_page_is_refused(locked: Door, path: str) -> None:
     one = admin(locked)
     fields = {"name": "Anna B", "language": "id"}
     assert one.send(path, csrf="", data=fields).status_code == 403
@@ -97,7 +97,7 @@ def test_a_form_of_another_page_is_refused(locked: Door, path: str) -> None:  # 
     assert one.client.post(path, data=fields | {"csrf": good}, follow_redirects=False).status_code == 303
 
 
-def test_the_page_speaks_the_persons_language(locked: Door) -> None:  # noqa: F811
+def test_the_page_speaks_the_persons_language(locked: Door) -> None:
     one = admin(locked)
     one.send("/console/account", data={"name": "Anna", "language": "id"})
     page = one.get("/console/account").text
@@ -108,7 +108,7 @@ def test_the_page_speaks_the_persons_language(locked: Door) -> None:  # noqa: F8
 
 
 def test_wrong_passwords_are_slowed_down_whether_or_not_there_is_such_an_account(
-    locked: Door,  # noqa: F811
+    locked: Door,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Long ones, so that a slow machine does not outwait them.
@@ -131,7 +131,7 @@ def test_pauses_grow_and_end() -> None:
     assert [lockout.pause_s(n, 4) for n in (4, 5, 6, 7, 14, 15, 99)] == [0, 1, 2, 4, 512, 900, 900]
 
 
-def test_signing_out_and_keeping_out_end_sessions_at_once(locked: Door) -> None:  # noqa: F811
+def test_signing_out_and_keeping_out_end_sessions_at_once(locked: Door) -> None:
     boss = admin(locked)
     budi = seat(locked, {"velmora": Role.AGENT}, "budi@example.com")
     other = browser(locked)
@@ -146,7 +146,7 @@ def test_signing_out_and_keeping_out_end_sessions_at_once(locked: Door) -> None:
     assert browser(locked).sign_in("budi@example.com").status_code == 401
 
 
-def test_what_a_page_asks_by_itself_keeps_nobody_signed_in(locked: Door) -> None:  # noqa: F811
+def test_what_a_page_asks_by_itself_keeps_nobody_signed_in(locked: Door) -> None:
     boss = admin(locked)
 
     def last_seen(ago: timedelta) -> None:
@@ -167,7 +167,7 @@ def test_what_a_page_asks_by_itself_keeps_nobody_signed_in(locked: Door) -> None
     assert (over.status_code, over.headers["hx-redirect"]) == (401, "/console/sign-in")
 
 
-def test_an_api_key_works_as_ever_and_is_nobody(locked: Door) -> None:  # noqa: F811
+def test_an_api_key_works_as_ever_and_is_nobody(locked: Door) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
     client = locked.client
     assert client.get("/v1/me", headers=headers).json()["id"] is None

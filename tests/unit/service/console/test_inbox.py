@@ -14,14 +14,14 @@ from service.people import canned
 from service.storage.database import now
 from service.storage.tables import conversations, files, inbox, outbox, turns
 from tests.unit.service.console.seats import Browser, Role, admin, browser, in_database, seat
+from tests.unit.service.doors import KEY, Door
 from tests.unit.service.test_conversations_api import write
-from tests.unit.service.test_gateway import KEY, Door, door, home, locked  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 BRANDS = ("velmora", "dicehollow")
 
 
-def heard(door: Door, text: str = "Hello?", number: int = 1) -> tuple[str, str]:  # noqa: F811
+def heard(door: Door, text: str = "Hello?", number: int = 1) -> tuple[str, str]:
     """A customer wrote on Slack; the conversation and its brand."""
     door.client.headers["Authorization"] = f"Bearer {KEY}"
     conversation = write(door, text, number)
@@ -34,13 +34,13 @@ def other_than(brand: str) -> str:
 
 
 @pytest.fixture
-def agent(locked: Door) -> Browser:  # noqa: F811
+def agent(locked: Door) -> Browser:
     """An agent of the brand that customers of `heard` write to."""
     brand = heard(locked)[1]
     return seat(locked, {brand: Role.AGENT}, "budi@example.com")
 
 
-def test_nobody_sees_a_conversation_of_a_brand_that_is_not_theirs(locked: Door) -> None:  # noqa: F811
+def test_nobody_sees_a_conversation_of_a_brand_that_is_not_theirs(locked: Door) -> None:
     conversation, brand = heard(locked)
     mine = seat(locked, {brand: Role.AGENT}, "budi@example.com")
     other = seat(locked, {other_than(brand): Role.ADMIN}, "citra@example.com")
@@ -74,7 +74,7 @@ def test_nobody_sees_a_conversation_of_a_brand_that_is_not_theirs(locked: Door) 
     assert mine.get("/console/inbox/nothing").status_code == 404
 
 
-def test_a_customers_file_is_a_link_for_agents_of_the_brand(locked: Door) -> None:  # noqa: F811
+def test_a_customers_file_is_a_link_for_agents_of_the_brand(locked: Door) -> None:
     conversation, brand = heard(locked)
     content = b"My order is 4711."
     row = {"id": "a-file", "conversation_id": conversation, "name": "<b>letter</b>.txt", "kind": "text"}
@@ -95,7 +95,7 @@ def test_a_customers_file_is_a_link_for_agents_of_the_brand(locked: Door) -> Non
     assert browser(locked).get(link).status_code == 401
 
 
-def test_what_needs_an_editor_is_refused_to_an_agent(locked: Door, agent: Browser) -> None:  # noqa: F811
+def test_what_needs_an_editor_is_refused_to_an_agent(locked: Door, agent: Browser) -> None:
     brand = next(iter(agent.get("/v1/me").json()["roles"]))
     page = {"brand": brand, "title": "t", "text": "x", "turn": ["t"]}
     for path, fields in (
@@ -119,7 +119,7 @@ def test_what_needs_an_editor_is_refused_to_an_agent(locked: Door, agent: Browse
     assert editor.send("/v1/canned-replies/nothing", "PUT", json=made).status_code == 404
 
 
-def test_whoever_is_signed_in_acts_under_their_own_name(locked: Door, agent: Browser) -> None:  # noqa: F811
+def test_whoever_is_signed_in_acts_under_their_own_name(locked: Door, agent: Browser) -> None:
     conversation, _ = heard(locked, "Again", 2)
     taken = agent.send(f"/v1/conversations/{conversation}/take", json={"by": "The Boss"}).json()
     assert taken["owner"] == "Budi"
@@ -136,7 +136,7 @@ def test_whoever_is_signed_in_acts_under_their_own_name(locked: Door, agent: Bro
     assert locked.client.post(f"/v1/conversations/{conversation}/take", json={}).status_code == 400
 
 
-def test_two_people_of_one_name_are_told_apart_and_a_renamed_one_keeps_what_they_have(locked: Door) -> None:  # noqa: F811
+def test_two_people_of_one_name_are_told_apart_and_a_renamed_one_keeps_what_they_have(locked: Door) -> None:
     conversation, brand = heard(locked)
     first = seat(locked, {brand: Role.AGENT}, "budi@example.com")
     second = seat(locked, {brand: Role.AGENT}, "budi@example.org")
@@ -156,7 +156,7 @@ def test_two_people_of_one_name_are_told_apart_and_a_renamed_one_keeps_what_they
     assert [one["id"] for one in listed] == [conversation]
 
 
-def test_a_program_that_gives_the_name_of_a_person_is_not_that_person(locked: Door) -> None:  # noqa: F811
+def test_a_program_that_gives_the_name_of_a_person_is_not_that_person(locked: Door) -> None:
     conversation, brand = heard(locked)
     budi = seat(locked, {brand: Role.AGENT}, "budi@example.com")
     there = f"/v1/conversations/{conversation}"
@@ -168,7 +168,7 @@ def test_a_program_that_gives_the_name_of_a_person_is_not_that_person(locked: Do
     assert locked.client.post(f"{there}/messages", json=said | {"id": "2"}).status_code == 409
 
 
-def test_a_page_fetches_what_changed_and_nothing_else(locked: Door, agent: Browser) -> None:  # noqa: F811
+def test_a_page_fetches_what_changed_and_nothing_else(locked: Door, agent: Browser) -> None:
     conversation, _ = heard(locked)
     page = agent.get("/console/inbox?show=all").text
     seen = re.findall(r'data-seen="(\w+)"', page)[0]
@@ -208,7 +208,7 @@ def still(agent: Browser, thread: str) -> tuple[str, dict[str, str]]:
     raise AssertionError(f"{thread} is new each time")
 
 
-def test_a_message_with_the_key_of_one_before_is_not_sent_again(locked: Door, agent: Browser) -> None:  # noqa: F811
+def test_a_message_with_the_key_of_one_before_is_not_sent_again(locked: Door, agent: Browser) -> None:
     conversation, _ = heard(locked)
     before = locked.count(outbox)
     for _ in range(3):
@@ -220,7 +220,7 @@ def test_a_message_with_the_key_of_one_before_is_not_sent_again(locked: Door, ag
     assert locked.count(outbox) == before + 1
 
 
-def test_canned_replies_are_filled_in_and_their_changes_kept(locked: Door) -> None:  # noqa: F811
+def test_canned_replies_are_filled_in_and_their_changes_kept(locked: Door) -> None:
     conversation, brand = heard(locked)
     boss = admin(locked)
     fields = {"brand": brand, "title": "Greeting", "text": "I am {name} of {brand}."}
@@ -240,7 +240,7 @@ def test_canned_replies_are_filled_in_and_their_changes_kept(locked: Door) -> No
     assert in_database(locked, canned.listed) == []
 
 
-def test_refused_questions_are_set_aside_and_answered_over_http(locked: Door) -> None:  # noqa: F811
+def test_refused_questions_are_set_aside_and_answered_over_http(locked: Door) -> None:
     conversation, brand = heard(locked)
     boss = admin(locked)
 

@@ -28,15 +28,15 @@ from service.testing import ScriptedGenerator
 from service.turns import handover_rules
 from service.turns.pipeline import Turn
 from tests.unit.service.console.seats import Role, seat
+from tests.unit.service.doors import Door
 from tests.unit.service.storage.support import message
-from tests.unit.service.test_gateway import Door, door, home  # noqa: F401  (fixtures)
 
 SAYS = "An unopened item can be returned within 30 days of delivery."
 ASKS = ("How long do I have to return an unopened item?", "And how many days of delivery for it?")
 
 
 @pytest.fixture
-def turns(door: Door) -> list[str]:  # noqa: F811
+def turns(door: Door) -> list[str]:
     """Two answered turns of one conversation."""
     gateway = door.gateway
     pages = [document_from_text(name, text) for name, text in PAGES.items()]
@@ -69,7 +69,7 @@ def tokenizer(folder: Path) -> None:
     made.save(str(folder / "tokenizer.json"))
 
 
-def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str]) -> None:  # noqa: F811
+def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str]) -> None:
     home_, models_ = door.gateway.home, door.gateway.config.service.models
     tokenizer(base_folder(home_.models, models_.base))
     agent = seat(door, {"velmora": Role.AGENT}, "ben@example.com")
@@ -114,7 +114,7 @@ def test_an_answer_leads_to_its_correction_wherever_it_is_shown(door: Door, turn
     ("document", "lost_at"), [("returns.md", None), ("gift-cards.md", "loading"), ("contact.md", "cut-off")]
 )
 def test_an_expected_page_is_followed_through_the_search(
-    door: Door,  # noqa: F811
+    door: Door,
     turns: list[str],
     document: str,
     lost_at: str | None,
@@ -131,7 +131,7 @@ def test_an_expected_page_is_followed_through_the_search(
     assert ("Lost at" in page) == (lost_at is not None)
 
 
-def test_another_brands_people_see_no_turn(door: Door, turns: list[str]) -> None:  # noqa: F811
+def test_another_brands_people_see_no_turn(door: Door, turns: list[str]) -> None:
     other = seat(door, {"dicehollow": Role.ADMIN}, "o@e.x")
     for path in (
         f"/v1/turns/{turns[0]}/inspection",
@@ -142,7 +142,7 @@ def test_another_brands_people_see_no_turn(door: Door, turns: list[str]) -> None
 
 
 @pytest.mark.parametrize("sent", ["<img src=x onerror=alert(1)>", "%d", "%(x)s"])
-def test_what_was_asked_for_is_said_as_text(door: Door, sent: str) -> None:  # noqa: F811
+def test_what_was_asked_for_is_said_as_text(door: Door, sent: str) -> None:
     answer = seat(door, {"velmora": Role.AGENT}, "ben@example.com").get(f"/console/turns/{quote(sent)}")
     assert answer.status_code == 404
     assert "<img" not in answer.text.partition("<main")[2]

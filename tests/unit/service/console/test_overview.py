@@ -14,7 +14,7 @@ from service.console.overview import SUMS, Overview, tiles
 from service.storage.database import Database, now
 from service.storage.tables import conversations, feedback, handoffs, turns
 from tests.unit.service.console.seats import Role, admin, in_database, seat
-from tests.unit.service.test_gateway import Door, door, home, locked  # noqa: F401
+from tests.unit.service.doors import Door
 
 NOON = datetime.combine(now().date(), datetime.min.time(), UTC) - timedelta(days=4) + timedelta(hours=12)
 """Four days ago: every day that is looked at is over."""
@@ -124,7 +124,7 @@ def test_a_chart_holds_no_text_of_others_and_scales_round() -> None:
     assert charts.spark([1, 2, None, 3], title="a").count("<polyline") == 2
 
 
-def test_the_page_and_the_interface_tell_the_same(locked: Door) -> None:  # noqa: F811
+def test_the_page_and_the_interface_tell_the_same(locked: Door) -> None:
     def work(connection: Connection) -> None:
         turn(connection, conversation(connection), 1, NOON)
         turn(connection, conversation(connection, "dicehollow"), 1, NOON)

@@ -21,7 +21,7 @@ from service.storage.database import now
 from service.storage.tables import knowledge_jobs, training_jobs
 from tests.unit.service.console.seats import Browser, Role, admin, browser, seat
 from tests.unit.service.corrections.support import answered
-from tests.unit.service.test_gateway import KEY, SENDERS, Door, door, home, locked  # noqa: F401
+from tests.unit.service.doors import KEY, SENDERS, Door
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 
@@ -151,7 +151,7 @@ def ask(one: Browser, route: APIRoute, method: str, world: dict[str, str], **mor
 
 
 @pytest.fixture
-def world(locked: Door) -> dict[str, str]:  # noqa: F811
+def world(locked: Door) -> dict[str, str]:
     """Things of the brand velmora, by the names that paths give them."""
     bound = next(one for one in locked.gateway.config.brands["velmora"].channels if one.channel in SENDERS)
     platform = locked.gateway.channels[bound.channel, bound.app]
@@ -185,7 +185,7 @@ def world(locked: Door) -> dict[str, str]:  # noqa: F811
     }
 
 
-def corrected(door: Door) -> str:  # noqa: F811
+def corrected(door: Door) -> str:
     """A correction that waits for review."""
     portal = door.client.portal
     assert portal is not None
@@ -195,7 +195,7 @@ def corrected(door: Door) -> str:  # noqa: F811
     return one
 
 
-def compared(door: Door) -> str:  # noqa: F811
+def compared(door: Door) -> str:
     """A run of the bench that nobody has answered yet."""
     bench = Bench(door.gateway.db, door.gateway.pipeline, lambda *_: {})
     asked = Asked(door.gateway.config.brands["velmora"], "How long may I return?", ("base", "1"), "dewi", blind=True)
@@ -204,7 +204,7 @@ def compared(door: Door) -> str:  # noqa: F811
     return str(portal.call(bench.begin, asked)[0])
 
 
-def trained(door: Door) -> str:  # noqa: F811
+def trained(door: Door) -> str:
     """A training that is over."""
     row = {
         "id": "job1", "brand": "velmora", "state": "done", "step": "train", "choice": {"recipe": "quick_cpu"},
@@ -216,7 +216,7 @@ def trained(door: Door) -> str:  # noqa: F811
     return "job1"
 
 
-def taken_in(door: Door) -> str:  # noqa: F811
+def taken_in(door: Door) -> str:
     """Files that were brought, and are read."""
     row = {
         "id": "intake1", "brand": "velmora", "kind": "upload", "source": "returns.md", "state": "done",
@@ -229,7 +229,7 @@ def taken_in(door: Door) -> str:  # noqa: F811
     return "intake1"
 
 
-def canned(door: Door) -> str:  # noqa: F811
+def canned(door: Door) -> str:
     """A reply that the team keeps."""
     wanted = {"brand": "velmora", "title": "Hours", "text": "We are here from nine."}
     kept = door.client.post("/v1/canned-replies", json=wanted, headers={"Authorization": f"Bearer {KEY}"})
@@ -237,11 +237,11 @@ def canned(door: Door) -> str:  # noqa: F811
     return str(kept.json()["id"])
 
 
-def routes(door: Door) -> list[BaseRoute]:  # noqa: F811
+def routes(door: Door) -> list[BaseRoute]:
     return list(door.client.app.routes)  # type: ignore[attr-defined]
 
 
-def test_every_route_is_open_for_a_reason_or_says_what_it_needs(door: Door) -> None:  # noqa: F811
+def test_every_route_is_open_for_a_reason_or_says_what_it_needs(door: Door) -> None:
     paths = set()
     for route in routes(door):
         path = str(getattr(route, "path", ""))
@@ -255,7 +255,7 @@ def test_every_route_is_open_for_a_reason_or_says_what_it_needs(door: Door) -> N
     assert not set(OPEN) - paths
 
 
-def test_nobody_without_credentials_comes_in(locked: Door, world: dict[str, str]) -> None:  # noqa: F811
+def test_nobody_without_credentials_comes_in(locked: Door, world: dict[str, str]) -> None:
     asked = 0
     for route in routes(locked):
         if not isinstance(route, APIRoute) or needed(route) is None:
@@ -272,7 +272,7 @@ def test_nobody_without_credentials_comes_in(locked: Door, world: dict[str, str]
     assert asked > 60
 
 
-def test_nobody_with_too_small_a_role_comes_in(locked: Door, world: dict[str, str]) -> None:  # noqa: F811
+def test_nobody_with_too_small_a_role_comes_in(locked: Door, world: dict[str, str]) -> None:
     below = {
         Role.AGENT: seat(locked, {"dicehollow": Role.ADMIN}, "elsewhere@example.com"),
         Role.EDITOR: seat(locked, {"velmora": Role.AGENT}, "agent@example.com"),
@@ -293,7 +293,7 @@ def test_nobody_with_too_small_a_role_comes_in(locked: Door, world: dict[str, st
     assert asked > 20
 
 
-def test_nobody_of_another_brand_comes_in(locked: Door, world: dict[str, str]) -> None:  # noqa: F811
+def test_nobody_of_another_brand_comes_in(locked: Door, world: dict[str, str]) -> None:
     other = seat(locked, {"dicehollow": Role.ADMIN}, "other@example.com")
     wrong = []
     asked = 0
@@ -317,7 +317,7 @@ def test_nobody_of_another_brand_comes_in(locked: Door, world: dict[str, str]) -
     assert asked > 20
 
 
-def test_lists_show_what_is_of_ones_own_brands(locked: Door, world: dict[str, str]) -> None:  # noqa: F811
+def test_lists_show_what_is_of_ones_own_brands(locked: Door, world: dict[str, str]) -> None:
     mine = seat(locked, {"velmora": Role.ADMIN}, "mine@example.com")
     other = seat(locked, {"dicehollow": Role.ADMIN}, "other@example.com")
     for path in sorted(path for path in LISTS if path.startswith("/v1/")):
@@ -329,7 +329,7 @@ def test_lists_show_what_is_of_ones_own_brands(locked: Door, world: dict[str, st
             assert other.get(f"{path}?brand=velmora").status_code == 403, path
 
 
-def test_a_role_is_enough(locked: Door, world: dict[str, str]) -> None:  # noqa: F811
+def test_a_role_is_enough(locked: Door, world: dict[str, str]) -> None:
     """The same requests, made by whoever may: else 403 everywhere would pass."""
     agent = seat(locked, {"velmora": Role.AGENT}, "agent@example.com")
     conversation = world["conversation"]
@@ -344,7 +344,7 @@ def test_a_role_is_enough(locked: Door, world: dict[str, str]) -> None:  # noqa:
     assert boss.get("/v1/brands/dicehollow/adapters").status_code == 200
 
 
-def test_a_program_must_say_for_whom_it_acts(locked: Door, world: dict[str, str]) -> None:  # noqa: F811
+def test_a_program_must_say_for_whom_it_acts(locked: Door, world: dict[str, str]) -> None:
     answer = locked.client.post(
         f"/v1/conversations/{world['conversation']}/take", json={}, headers={"Authorization": f"Bearer {KEY}"}
     )

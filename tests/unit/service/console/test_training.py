@@ -20,9 +20,8 @@ from service.engines.adapters import active_version
 from service.storage.database import now
 from service.trainings import planning
 from tests.unit.service.console.seats import Browser, seat
-from tests.unit.service.test_gateway import KEY, Door, door, home, locked
+from tests.unit.service.doors import KEY, Door
 
-__all__ = ["door", "home", "locked"]
 BRAND = "velmora"
 ROOT = Path(__file__).resolve().parents[4]
 TRAINS = """

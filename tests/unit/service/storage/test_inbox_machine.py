@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import shutil
 import tempfile
@@ -28,25 +27,12 @@ T = TypeVar("T")
 THREADS = st.sampled_from(["a", "b", "c"])
 
 
-@functools.cache
-def _template() -> Path:
-    """A migrated, empty database: copied for each example, since migrating takes most of the time."""
-    folder = Path(tempfile.mkdtemp())
-
-    async def make() -> None:
-        await (await Database.open(f"sqlite:///{folder}/x.db")).close()
-
-    asyncio.run(make())
-    return folder / "x.db"
-
-
 class InboxMachine(RuleBasedStateMachine):
     """The model: what was accepted, what waits, what runs, what is over."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(_template(), self.folder / "x.db")
         self.runner = asyncio.Runner()
         self.db = self.run(Database.open(f"sqlite:///{self.folder}/x.db"))
         self.ids: dict[str, str] = {}

@@ -18,6 +18,7 @@ from channels.errors import DeliveryFailed
 from service.delivery import outbox
 from service.delivery.pace import Pace
 from service.delivery.schedule import JITTER, LONGEST_S, SCHEDULE_S
+from service.delivery.stuck import send_again, stuck
 from service.errors import StorageUnavailable
 from service.storage.database import Database, now
 from service.storage.tables import inbox as inbox_table
@@ -517,22 +518,22 @@ async def test_what_was_given_up_is_listed_and_sent_again_when_somebody_says_so(
     turn = await answered(db, text="one\ntwo\nthree")
     platform = Platform(script=["take", 400])
     assert (await outbox.deliver_due(db, CHANNELS, platform.send))["failed"] == 1
-    (found,) = await outbox.stuck(db)
+    (found,) = await stuck(db)
     assert (found.turn, found.state, found.brand, found.reason) == (turn, "failed", BRAND, "status 400")
-    assert await outbox.send_again(db, [found.id, "nobody's"]) == [found.id]
-    assert await outbox.stuck(db) == []
+    assert await send_again(db, [found.id, "nobody's"]) == [found.id]
+    assert await stuck(db) == []
     assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
     assert platform.taken == ["one", "two", "three"], "what had arrived is not sent twice"
-    assert await outbox.send_again(db, [found.id]) == [], "what was sent stays sent"
+    assert await send_again(db, [found.id]) == [], "what was sent stays sent"
 
 
 async def test_a_part_that_may_have_arrived_is_sent_again_only_when_somebody_says_so(db: Database) -> None:
     await answered(db, text="one\ntwo\nthree")
     platform = Platform(script=["take", "answer lost"])
     assert (await outbox.deliver_due(db, CHANNELS, platform.send))["unknown"] == 1
-    (found,) = await outbox.stuck(db)
+    (found,) = await stuck(db)
     assert found.state == "unknown"
     before = list(platform.taken)
-    await outbox.send_again(db, [found.id])
+    await send_again(db, [found.id])
     assert (await outbox.deliver_due(db, CHANNELS, platform.send))["sent"] == 1
     assert platform.taken == [*before, "two"], "what arrived after it is not said twice"

@@ -17,6 +17,7 @@ from channels.base import Channel, OutboundReply, Receipt, Request, part_mark, r
 from channels.errors import DeliveryFailed
 from service.delivery import outbox, receipts
 from service.delivery.schedule import JITTER
+from service.delivery.stuck import send_again, stuck
 from service.storage.database import Database
 from service.storage.tables import outbox as outbox_table
 from service.storage.tables import sent_parts
@@ -175,8 +176,8 @@ async def test_a_platform_that_does_not_answer_is_asked_later_and_in_the_end_giv
         clock.advance(1e5)
     assert (results[0], results[-1], platform.taken) == ("put_off", "unknown", ["one", "two"])
     platform.script = []
-    (found,) = await outbox.stuck(db)
-    await outbox.send_again(db, [found.id])
+    (found,) = await stuck(db)
+    await send_again(db, [found.id])
     assert (await outbox.deliver_due(db, ASKED, platform.send, clock=clock))["sent"] == 1
     assert platform.taken == ["one", "two"], "it was asked, and had it"
 
@@ -201,7 +202,7 @@ async def test_a_message_that_fails_later_makes_its_reply_failed_with_the_reason
     await outbox.deliver_due(db, TELLS, platform.send)
     failed = Receipt("T1", "failed", message_id="id-1", failure=FINAL)
     assert await _told(db, [failed]) == {"news": 1}
-    (found,) = await outbox.stuck(db)
+    (found,) = await stuck(db)
     assert (found.state, found.reason) == ("failed", "told later: More than 24 hours.")
     assert await _told(db, [failed, Receipt("T1", "sent", message_id="id-1")]) == {"known": 2}
     assert (await _only(db)).state == "failed"

@@ -30,7 +30,6 @@ from service.storage.tables import conversations as conversations_table
 from service.storage.tables import outbox as outbox_table
 from service.storage.tables import turns as turns_table
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Platform, item, message, reply, rows
-from tests.unit.service.storage.test_inbox_machine import _template
 from tests.unit.service.storage.test_takeover import VELMORA, house
 
 T = TypeVar("T")
@@ -46,7 +45,6 @@ class TakeoverMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(_template(), self.folder / "x.db")
         self.runner = asyncio.Runner()
         self.house = house(nobody_after_min=5, then="bot")
         self.clock = Clock()

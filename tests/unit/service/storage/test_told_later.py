@@ -16,6 +16,7 @@ from service.conversation import inbox
 from service.conversation import store as conversations
 from service.delivery import outbox, receipts
 from service.delivery.outbox import OutboxItem
+from service.delivery.stuck import stuck
 from service.storage.database import Database
 from service.storage.tables import outbox as outbox_table
 from tests.unit.channels.test_twilio import PERSON, SMS, TWILIO, fields
@@ -126,8 +127,8 @@ async def test_a_text_that_twilio_could_not_deliver_is_listed_with_its_reason(db
     lost = urlencode(fields(**ours, MessageStatus="undelivered", ErrorCode="30003")).encode()
     assert await told(db, TWILIO, lost) == {"news": 1}
     assert await told(db, TWILIO, lost) == {"known": 1}
-    (stuck,) = await outbox.stuck(db)
-    assert (stuck.state, stuck.reason) == (
+    (left,) = await stuck(db)
+    assert (left.state, left.reason) == (
         "failed",
         "told later: Twilio could not deliver the message: code 30003. The person's phone cannot be reached.",
     )
