@@ -54,7 +54,7 @@ def file(name: str, text: str | bytes) -> FilePayload:
 def bring(house: Console, page: Page, *files: FilePayload) -> None:
     """Bring files, and wait until they are in."""
     page.goto(f"{house.url}/console/knowledge?brand={BRAND}")
-    page.get_by_label("Files").set_input_files(list(files))
+    page.get_by_label("Files", exact=True).set_input_files(list(files))
     page.get_by_role("button", name="Take them in").click()
     expect(page.get_by_role("heading", name="What became of each file")).to_be_visible(timeout=60_000)
 

@@ -40,7 +40,7 @@ def knowledge(home: Home, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def editor(knowledge: str, door: Door) -> Browser:  # noqa: ARG001
+def editor(knowledge: str, door: Door) -> Browser:
     return seat(door, {BRAND: Role.EDITOR}, "cleo@example.com")
 
 
