@@ -260,7 +260,12 @@ class Intakes:
         self, run: Run, audit: Audit, state: State, results: Sequence[Result], version: str | None, error: str | None
     ) -> None:
         counts = Counter(one.outcome for one in results)
-        values = {"state": state, "results": [one.to_json() for one in results], "version": version, "error": error}
+        values: dict[str, Any] = {
+            "state": state,
+            "results": [one.to_json() for one in results],
+            "version": version,
+            "error": error,
+        }
         # What it read and embedded stands in the results.
         values |= {"ended_at": now(), "at": "", "done": len(results), "total": len(results)}
         job = replace(run.job, state=state, results=tuple(results), version=version, error=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ MAX_BYTES = 200_000_000
 """Of all that is brought at once."""
 MAX_NAME = 200
 """Bytes of a file's name; a file system takes 255, of which metadata beside it need ten."""
+_PIECE = 1 << 20
 
 
 class Brought(NamedTuple):
@@ -51,7 +51,10 @@ def put_aside(folder: Path, brought: Iterable[Brought]) -> list[Result]:
         there.add(document)
         with (folder / document).open("xb") as file:
             # One byte more than a reader takes: it refuses what is larger, and says so.
-            shutil.copyfileobj(_Limited(content, MAX_FILE_BYTES + 1), file)
+            left = MAX_FILE_BYTES + 1
+            while left and (piece := content.read(min(left, _PIECE))):
+                file.write(piece)
+                left -= len(piece)
     return refused
 
 
@@ -63,17 +66,3 @@ def _unfit(document: str, there: set[str]) -> str:
     if document in there:
         return "another file of this name was brought with it"
     return ""
-
-
-class _Limited:
-    """The first bytes of a file."""
-
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file = file
-        self._left = most
-
-    def read(self, size: int) -> bytes:
-        """The next ones."""
-        piece = self._file.read(min(size, self._left))
-        self._left -= len(piece)
-        return piece

@@ -11,8 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.documents.loading import Loaded, document_from_text
 from retrieval.encoder import Vectors
-from retrieval.errors import DocumentUnknown, IndexCorrupt, IndexMismatch, RetrievalError, StorageFull
+from retrieval.errors import (
+    DocumentUnknown,
+    IndexCorrupt,
+    IndexMismatch,
+    RetrievalError,
+    StorageFull,
+    VersionChanged,
+    VersionUnknown,
+)
 from retrieval.knowledge import inspection, store
 from retrieval.knowledge.version_folder import open_version
 from retrieval.search.knowledge_base import EMPTY, KnowledgeBase
@@ -199,3 +208,56 @@ def test_brand_name_is_no_way_out_of_the_folder(tmp_path: Path, pages: Path, bra
     with pytest.raises(RetrievalError, match="not a brand's name"):
         store.add(tmp_path / "k", brand, pages, HashEncoder())
     assert not (tmp_path / "k").exists()
+
+
+def test_one_document_is_restored_and_the_others_stay(tmp_path: Path) -> None:
+    encoder = HashEncoder()
+    first = store.add(tmp_path, "velmora", write_pages(tmp_path / "pages"), encoder, by="Cleo").version
+    store.add_documents(tmp_path, "velmora", [document_from_text("new.md", "# New\n\nA new thing.")], encoder)
+    store.remove(tmp_path, "velmora", ["contact.md", "returns.md"], encoder, by="Ben")
+    change = store.restore(tmp_path, "velmora", "returns.md", first, encoder, by="Dewi")
+    assert change.added == ("returns.md",)
+    held = {one.id: one.by for one in inspection.list_documents(tmp_path, "velmora")}
+    assert held == {"new.md": "", "returns.md": "Dewi", "shipping.md": "Cleo"}
+    assert store.restore(tmp_path, "velmora", "returns.md", first, encoder).version == change.version
+    with pytest.raises(DocumentUnknown):
+        store.restore(tmp_path, "velmora", "new.md", first, encoder)
+    with pytest.raises(VersionUnknown):
+        store.restore(tmp_path, "velmora", "returns.md", "abcdefabcdef", encoder)
+
+
+def test_who_changed_a_document_stays_known_when_others_change(tmp_path: Path) -> None:
+    encoder = HashEncoder()
+    store.add(tmp_path, "velmora", write_pages(tmp_path / "pages"), encoder, by="Cleo")
+    text = inspection.read_document(tmp_path, "velmora", "returns.md")
+    store.amend(tmp_path, "velmora", "returns.md", "# Returns\n\nNever.", encoder, expected=text.sha256, by="Ben")
+    # Of another encoder all are embedded again.
+    store.remove(tmp_path, "velmora", ["contact.md"], HashEncoder(name="other"), by="Dewi")
+    entries = inspection.list_documents(tmp_path, "velmora")
+    assert {one.id: one.by for one in entries} == {"returns.md": "Ben", "shipping.md": "Cleo"}
+    assert all(one.changed for one in entries)
+    assert [one.by for one in inspection.versions(tmp_path, "velmora")] == ["Dewi", "Ben", "Cleo"]
+
+
+def test_nobody_rolls_back_what_somebody_else_has_changed_meanwhile(tmp_path: Path) -> None:
+    encoder = HashEncoder()
+    first = store.add(tmp_path, "velmora", write_pages(tmp_path / "pages"), encoder).version
+    second = store.remove(tmp_path, "velmora", ["contact.md"], encoder).version
+    third = store.remove(tmp_path, "velmora", ["returns.md"], encoder).version
+    with pytest.raises(VersionChanged):
+        store.rollback(tmp_path, "velmora", encoder, first, expected=second)
+    assert store.rollback(tmp_path, "velmora", encoder, first, expected=third) == first
+
+
+def test_what_a_progress_raises_ends_a_taking_in_without_a_change(tmp_path: Path) -> None:
+    encoder = HashEncoder()
+    first = store.add(tmp_path, "velmora", write_pages(tmp_path / "pages"), encoder).version
+    loaded = Loaded((document_from_text("new.md", "# New\n\nA new thing."),), ())
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.take_in(tmp_path, "velmora", loaded, "", encoder, stop)
+    assert [one.name for one in inspection.versions(tmp_path, "velmora")] == [first]
+    assert store.take_in(tmp_path, "velmora", loaded, "", encoder).added == ("new.md",)
