@@ -145,10 +145,11 @@ class BrandDesk:
                 raise NotPossible(f"The name {name!r} is taken. Choose another one.")
             below = f"brands/{name}"
             values = settings_of(one, answers)
+            tagline = str(values.pop("tagline", ""))
             values = {
                 "name": name,
                 "display_name": answers["company"],
-                "tagline": values.pop("tagline", ""),
+                "tagline": tagline[:1].upper() + tagline[1:],
                 "pages": f"{below}/pages",
                 "voice_guide": f"{below}/voice.md",
                 "conversations": f"{below}/conversations.jsonl",
@@ -268,6 +269,12 @@ class BrandDesk:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return found
+
+    async def indexed(self, name: str) -> None:
+        """Wait until a brand's pages are taken in, where that is under way."""
+        for task in list(self._tasks):
+            if task.get_name() == f"index {name}":
+                await asyncio.wait((task,))
 
     async def _index(self, brand: Brand, found: Indexing) -> None:
         def progress(done: int, total: int) -> None:
