@@ -312,18 +312,19 @@ class BrandDesk:
             if seen == self._seen:
                 return
             found = await asyncio.to_thread(read_made, self._around)
-            left_out = dict(found.left_out)
+            left_out, failed = dict(found.left_out), False
             for name, brand in found.brands.items():
                 try:
                     await self._take(brand)
                 except (RetrievalError, OSError) as error:
-                    left_out[name] = str(error)
+                    left_out[name], failed = str(error), True
             for name in self._taken.keys() - found.brands.keys() - left_out.keys():
                 self._let_go(name)
             for name, reason in left_out.items():
                 if self.left_out.get(name) != reason:
                     log.error("brand_not_taken_up", extra={"brand": name, "reason": reason})
-            self.left_out, self._seen = left_out, seen
+            # What cannot be opened may be a moment later, without a change of these files.
+            self.left_out, self._seen = left_out, None if failed else seen
 
     async def _take(self, brand: Brand) -> None:
         name, before = brand.name, self._taken.get(brand.name)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.console.person import Role
+from tests.e2e.conftest import Running
 from tests.e2e.console import Console, accessible, console
 from tests.e2e.test_widget import field, launcher, picture, pytestmark
 
@@ -236,3 +239,29 @@ def test_payloads_as_names_greetings_and_conversations_run_nothing(house: Consol
     ):
         page.goto(house.url + path)
         assert not page.evaluate(ran)
+
+
+REAL = {
+    "shop": ("How long does delivery take?", "delivery.md", "Do you offer a student discount?"),
+    "bank": ("What does the account cost?", "fees.md", "Do you sell car insurance?"),
+    "software": ("How many members can the Team plan have?", "plans-and-pricing.md", "Will there be a dark mode?"),
+}
+
+
+@pytest.mark.parametrize("kind", list(REAL))
+def test_with_the_real_engine_it_answers_from_its_pages_and_refuses_what_none_says(gateway: Running, kind: str) -> None:
+    name = f"fernhill-{kind}"
+    made = gateway.post("/v1/brands", {"template": kind, "answers": {"company": "Fernhill"}, "name": name})
+    assert made.get("name") == name, made
+    deadline = time.monotonic() + 120
+    while (found := gateway.get(f"/v1/brands/{name}/index"))["state"] == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert found["state"] == "done", found
+    question, page, foreign = REAL[kind]
+    answer, refusal = gateway.ask(question, name), gateway.ask(foreign, name)
+    assert gateway.cli("config", "check").returncode == 0
+    urllib.request.urlopen(urllib.request.Request(f"{gateway.url}/v1/brands/{name}", method="DELETE"), timeout=30)
+    assert answer["outcome"] == "answered", answer
+    assert page in {one["document"] for one in answer["citations"]}, answer
+    assert refusal["outcome"] == "refused", refusal
