@@ -27,6 +27,7 @@ from service.brands.files import BrandFiles, archived, check_name, dumped, name_
 from service.brands.settings import Settings
 from service.brands.template import answers_to, filled, settings_of, template
 from service.errors import BrandUnknown, NotPossible, RequestInvalid
+from service.storage.database import storable
 
 log = logging.getLogger(__name__)
 FOLLOW_S = 1.0
@@ -189,7 +190,7 @@ class BrandDesk:
         """Replace the whole file; as `change`."""
         async with self.writing:
             self._read(name, known)
-            await self._write(name, text.replace("\r\n", "\n"))
+            await self._write(name, storable(text).replace("\r\n", "\n"))
         await self.refresh()
 
     async def write_guide(self, name: str, text: str) -> None:
@@ -199,7 +200,7 @@ class BrandDesk:
             RequestInvalid: It is empty, or far too long.
             BrandUnknown: No such brand was made here.
         """
-        text = text.replace("\r\n", "\n").strip()
+        text = storable(text).replace("\r\n", "\n").strip()
         if not text or len(text) > MOST_GUIDE_CHARS:
             raise RequestInvalid(f"A voice guide has 1 to {MOST_GUIDE_CHARS} characters.", param="text")
         brand = self.own(name)

@@ -83,6 +83,15 @@ def test_conversations_are_put_in_changed_and_taken_out(boss: Browser) -> None:
     assert len(boss.get(f"{AT}/examples").json()["examples"]) == 55
 
 
+def test_what_cannot_be_stored_is_left_out(boss: Browser) -> None:
+    made(boss)
+    answer = boss.send(
+        f"{AT}/settings", "PATCH", json={"settings": {"greeting": "Hi\x00 there", "keywords": ["le\x00af"]}}
+    )
+    assert answer.json()["settings"]["greeting"] == "Hi there"
+    assert answer.json()["settings"]["keywords"] == ["leaf"]
+
+
 def test_a_voice_guide_is_read_and_replaced(boss: Browser) -> None:
     made(boss)
     assert "The voice of Fernhill" in boss.get(f"{AT}/voice-guide").json()["text"]
