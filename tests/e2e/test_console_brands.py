@@ -96,16 +96,22 @@ def test_greeting_and_colour_change_while_one_writes_and_are_what_visitors_get(h
     assert at_start["x"] < at_end["x"] - 200
     snippet = page.get_by_label("Put this line into your pages")
     expect(snippet).to_have_value(re.compile(r'data-accent="#7a1f4d" data-position="start" async'))
+    copied = snippet.input_value()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     page.locator("#look").get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     # Their own page, with the very line that was copied.
     shop = house.page()
-    shop.goto(f"{house.url}/shop/fernhill")
+    line = f"<!doctype html><title>Fernhill</title>{copied}"
+    shop.route("**/their-page", lambda route: route.fulfill(body=line, content_type="text/html"))
+    shop.goto(f"{house.url}/their-page")
+    expect(launcher(shop)).to_have_css("background-color", "rgb(122, 31, 77)")
+    corner = launcher(shop).bounding_box()
+    assert corner is not None
+    assert corner["x"] < 100
     launcher(shop).click()
     expect(shop.locator(".message.bot").first).to_have_text("Good day from the greenhouse.")
-    expect(shop.locator(".head")).to_have_css("background-color", "rgb(122, 31, 77)")
 
 
 def test_rules_guide_conversations_and_the_whole_file_are_changed_in_the_browser(house: Console) -> None:
