@@ -100,13 +100,12 @@ def _check_plain(text: str, path: Path) -> None:
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent):
-                raise ConfigError(
-                    f"{path}:{event.start_mark.line + 1} uses the alias *{event.anchor}; write out what it stands for"
-                )
+                raise ConfigError(f"{path}:{line} uses the alias *{event.anchor}; write out what it stands for")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                raise ConfigError(f"{path}:{event.start_mark.line + 1} is more than {DEEPEST} levels deep; flatten it")
+                raise ConfigError(f"{path}:{line} is more than {DEEPEST} levels deep; flatten it")
     except yaml.YAMLError:
         # `parse_yaml` says what is wrong.
         return

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.whole_file import replace_text
 from service.errors import NotFound, NotPossible, RequestInvalid
+from service.storage.database import storable
 
 Outcome = Literal["answered", "refused", "handed_off", "small_talk"]
 MOST = 5000
@@ -124,7 +125,9 @@ def _row(one: Example, before: dict[str, Any]) -> dict[str, Any]:
     """As training reads it; what this editor does not know of stays."""
     messages: list[dict[str, Any]] = []
     for exchange in one.exchanges:
-        messages.append({"role": "user", "content": exchange.said.strip()})
-        reply = {"role": "assistant", "content": exchange.reply.strip(), "outcome": exchange.outcome}
-        messages.append(reply | ({"documents": exchange.documents} if exchange.documents else {}))
-    return {**before, "id": one.id, "topic": one.topic, "messages": messages}
+        messages.append({"role": "user", "content": storable(exchange.said).strip()})
+        reply = {"role": "assistant", "content": storable(exchange.reply).strip(), "outcome": exchange.outcome}
+        messages.append(
+            reply | ({"documents": [storable(name) for name in exchange.documents]} if exchange.documents else {})
+        )
+    return {**before, "id": one.id, "topic": storable(one.topic), "messages": messages}

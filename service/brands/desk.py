@@ -27,6 +27,7 @@ from service.brands.files import BrandFiles, archived, check_name, dumped, name_
 from service.brands.settings import Settings
 from service.brands.template import answers_to, filled, settings_of, template
 from service.errors import BrandUnknown, NotPossible, RequestInvalid
+from service.storage.database import storable
 
 log = logging.getLogger(__name__)
 FOLLOW_S = 1.0
@@ -145,10 +146,11 @@ class BrandDesk:
                 raise NotPossible(f"The name {name!r} is taken. Choose another one.")
             below = f"brands/{name}"
             values = settings_of(one, answers)
+            tagline = str(values.pop("tagline", ""))
             values = {
                 "name": name,
                 "display_name": answers["company"],
-                "tagline": values.pop("tagline", ""),
+                "tagline": tagline[:1].upper() + tagline[1:],
                 "pages": f"{below}/pages",
                 "voice_guide": f"{below}/voice.md",
                 "conversations": f"{below}/conversations.jsonl",
@@ -188,7 +190,7 @@ class BrandDesk:
         """Replace the whole file; as `change`."""
         async with self.writing:
             self._read(name, known)
-            await self._write(name, text.replace("\r\n", "\n"))
+            await self._write(name, storable(text).replace("\r\n", "\n"))
         await self.refresh()
 
     async def write_guide(self, name: str, text: str) -> None:
@@ -198,7 +200,7 @@ class BrandDesk:
             RequestInvalid: It is empty, or far too long.
             BrandUnknown: No such brand was made here.
         """
-        text = text.replace("\r\n", "\n").strip()
+        text = storable(text).replace("\r\n", "\n").strip()
         if not text or len(text) > MOST_GUIDE_CHARS:
             raise RequestInvalid(f"A voice guide has 1 to {MOST_GUIDE_CHARS} characters.", param="text")
         brand = self.own(name)
@@ -269,6 +271,12 @@ class BrandDesk:
         task.add_done_callback(self._tasks.discard)
         return found
 
+    async def indexed(self, name: str) -> None:
+        """Wait until a brand's pages are taken in, where that is under way."""
+        for task in list(self._tasks):
+            if task.get_name() == f"index {name}":
+                await asyncio.wait((task,))
+
     async def _index(self, brand: Brand, found: Indexing) -> None:
         def progress(done: int, total: int) -> None:
             found.done, found.total = done, total
@@ -305,18 +313,19 @@ class BrandDesk:
             if seen == self._seen:
                 return
             found = await asyncio.to_thread(read_made, self._around)
-            left_out = dict(found.left_out)
+            left_out, failed = dict(found.left_out), False
             for name, brand in found.brands.items():
                 try:
                     await self._take(brand)
                 except (RetrievalError, OSError) as error:
-                    left_out[name] = str(error)
+                    left_out[name], failed = str(error), True
             for name in self._taken.keys() - found.brands.keys() - left_out.keys():
                 self._let_go(name)
             for name, reason in left_out.items():
                 if self.left_out.get(name) != reason:
                     log.error("brand_not_taken_up", extra={"brand": name, "reason": reason})
-            self.left_out, self._seen = left_out, seen
+            # What cannot be opened may be a moment later, without a change of these files.
+            self.left_out, self._seen = left_out, None if failed else seen
 
     async def _take(self, brand: Brand) -> None:
         name, before = brand.name, self._taken.get(brand.name)

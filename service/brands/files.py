@@ -55,9 +55,8 @@ class BrandFiles:
     @property
     def known(self) -> bool:
         """Whether it is there, archived or not, or has left something behind that a new one would take for its own."""
-        places = (self.settings, self.folder, *self.put_away, self.home.knowledge / self.name)
-        places += (self.home.adapters / self.name, self.home.pages / self.name)
-        return any(one.exists() for one in places)
+        left = (folder / self.name for folder in (self.home.knowledge, self.home.adapters, self.home.pages))
+        return any(one.exists() for one in (self.settings, self.folder, *self.put_away, *left))
 
     def read(self) -> str:
         """Its YAML.

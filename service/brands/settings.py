@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from configs.brand import Brand
 from configs.handover import DAYS, Day
+from service.storage.database import storable
 
 Line = str
 
@@ -88,7 +89,7 @@ def changed(values: dict[str, Any], wanted: Settings) -> dict[str, Any]:
         values: As the file has them; they are changed.
         wanted: Those of its fields that were set count.
     """
-    given = wanted.model_dump(exclude_unset=True)
+    given = _clean(wanted.model_dump(exclude_unset=True))
     for name, place in _PLACES.items():
         if name in given:
             _put(values, place, given[name])
@@ -102,6 +103,15 @@ def changed(values: dict[str, Any], wanted: Settings) -> dict[str, Any]:
         days = {day: spans for day in DAYS if (spans := given.get("hours", before.get("days", {})).get(day))}
         _put(values, ("handover", "hours"), {**before, "timezone": zone, "days": days} if zone or days else None)
     return values
+
+
+def _clean(value: Any) -> Any:
+    """Without what can neither be written nor sent."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {key: _clean(one) for key, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list) else value
 
 
 def _put(values: dict[str, Any], place: tuple[str, ...], value: object) -> None:

@@ -92,6 +92,8 @@ def configuration() -> str:
         "## `configs/service.yaml`\n",
         _settings(ServiceConfig, variables=True),
         "## `configs/brands/<brand>.yaml`\n",
+        "A brand that was made in the console is a file of the same form, `brands/<brand>.yaml` of the state folder; "
+        "see [A new brand](new-brand.md). Its paths begin there, and stay in `brands/<brand>/`.\n",
         _settings(Brand),
         "## `configs/training/<recipe>.yaml`\n",
         _settings(Recipe),

@@ -117,8 +117,8 @@ def _one(shelf: BrandShelf) -> APIRouter:
     ) -> Response:
         shown = await shelf.shown(brand)
         return render(
-            request, person, "brands/one.html", status=400 if trouble else 200, brand=brand, shown=shown,
-            now=wanted or shown.settings, trouble=trouble, section=section, days=day_names(person),
+            request, person, "brands/one.html", status=400 if trouble else 200, brand=brand, made=shown.made,
+            shown=shown, now=wanted or shown.settings, trouble=trouble, section=section, days=day_names(person),
             here_url=str(request.base_url).rstrip("/"), indexed=shelf.indexed(brand),
             left_out=shelf.desk.left_out.get(brand, ""), everywhere=person.may_everywhere(Role.ADMIN),
         )  # fmt: skip

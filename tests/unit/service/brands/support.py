@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +34,10 @@ class House:
     told: Told
 
     async def indexed(self, name: str) -> None:
-        async with asyncio.timeout(60):
-            while (found := self.desk.indexing(name)) is None or found.state == "running":
-                await asyncio.sleep(0.02)
+        await self.desk.indexed(name)
+        found = self.desk.indexing(name)
+        assert found is not None
+        assert found.state == "done", found.trouble
 
 
 def house(folder: Path) -> House:
