@@ -17,6 +17,7 @@ from service.bootstrap import Gateway
 from service.console import audit
 from service.console.access import CONSOLE, Agent, Editor, Person, Role, speaks_as
 from service.console.pages import gettext, page_router, redirect
+from service.console.together import together
 from service.retraining.drift import Report
 from service.retraining.keeper import Standing
 from service.retraining.state import Alarm, Held, Outcome, State, Trigger
@@ -208,10 +209,7 @@ def retraining_router(gateway: Gateway) -> APIRouter:
         said = _("No alarm on drift for a week.") if days else _("Alarms on drift are shown again.")
         return redirect(request, f"{CONSOLE}/overview?brand={brand}", said)
 
-    both = APIRouter()
-    both.include_router(api)
-    both.include_router(pages)
-    return both
+    return together(api, pages)
 
 
 def _drift(report: Report, state: State) -> DriftShown:

@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.console.person import Role
 from tests.e2e.conftest import Running
-from tests.e2e.console import Console, accessible, console
-from tests.e2e.test_widget import field, launcher, picture, pytestmark
+from tests.e2e.console import Console, console
+from tests.e2e.pages import BROWSER, accessible, field, launcher, picture
 
-__all__ = ["pytestmark"]
+pytestmark = BROWSER
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOADS = ROOT.parent / "shared" / "data" / "safety" / "dompurify_expect.json"
 ADMIN = {"*": Role.ADMIN}

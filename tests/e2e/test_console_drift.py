@@ -20,11 +20,11 @@ from service.console.person import Role
 from service.retraining import state
 from service.storage.database import now
 from service.trainings import planning
-from tests.e2e.console import Console, accessible, console
-from tests.e2e.test_widget import picture, pytestmark
+from tests.e2e.console import Console, console
+from tests.e2e.pages import BROWSER, accessible, picture
 from tests.unit.service.console.test_overview import conversation, turn
 
-__all__ = ["pytestmark"]
+pytestmark = BROWSER
 BRAND = "velmora"
 ROOT = Path(__file__).resolve().parents[2]
 STRANGE = "lol yeah no worries dude!!! just chuck it in the post, we'll totally sort it :D"

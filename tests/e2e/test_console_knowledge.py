@@ -20,12 +20,12 @@ from retrieval.testing import HashEncoder
 from service.console.person import Role
 from service.intake import work
 from service.intake.work import Stopped
-from tests.e2e.console import Console, accessible, console
+from tests.e2e.console import Console, console
+from tests.e2e.pages import BROWSER, accessible, picture
 from tests.e2e.test_console import SMALL
 from tests.e2e.test_inbox import PAYLOADS
-from tests.e2e.test_widget import picture, pytestmark
 
-__all__ = ["pytestmark"]
+pytestmark = BROWSER
 BRAND = "velmora"
 GIFTS = (
     "# Gift wrapping\n\n## What it costs\n\nGift wrapping costs four dollars a parcel. A card with words is free.\n\n"

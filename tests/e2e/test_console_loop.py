@@ -32,11 +32,10 @@ from configs.home import Home
 from configs.load import load_config
 from tests.e2e.conftest import ROOT, SHIPPED, Running, start_demo, variables, with_models
 from tests.e2e.loop_needs import CLOSING, FACTS, VOICES
-from tests.e2e.test_widget import SIZES
-from tests.e2e.test_widget import pytestmark as needs_a_browser
+from tests.e2e.pages import BROWSER, SIZES
 from training.voice.brand import voice_of
 
-pytestmark = [*needs_a_browser, pytest.mark.slow]
+pytestmark = [*BROWSER, pytest.mark.slow]
 BRAND = "velmora"
 QUESTIONS = 154
 """That the gate asks: of 262 as many as it needs, evenly drawn, so that the story ends within the hour."""

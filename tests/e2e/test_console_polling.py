@@ -11,9 +11,9 @@ from playwright.sync_api import Browser
 from service.console.access import BY_ITSELF
 from service.console.person import Role
 from tests.e2e.console import Console, console
-from tests.e2e.test_widget import pytestmark
+from tests.e2e.pages import BROWSER
 
-__all__ = ["pytestmark"]
+pytestmark = BROWSER
 
 
 @pytest.fixture

@@ -14,15 +14,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.conftest import CHROMIUM, Running
+from tests.e2e.conftest import Running
+from tests.e2e.pages import BROWSER, PASSWORD
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; try: apt-get install chromium"),
-]
+pytestmark = BROWSER
 BRAND = "velmora"
-PASSWORD = "four words do well"
 ENGINE_MS = 120_000
 """The slowest that two busy cores write an answer."""
 NAME = "console-piano-tuning.md"

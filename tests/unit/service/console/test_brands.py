@@ -10,14 +10,14 @@ import pytest
 from service.brands.template import templates
 from service.console.brands import TEMPLATE_WORDS
 from tests.unit.service.console.seats import Browser, Role, admin, seat
-from tests.unit.service.test_gateway import Door, door, home, locked  # noqa: F401
+from tests.unit.service.doors import Door
 
 NEW = {"template": "shop", "answers": {"company": "Fernhill"}}
 AT = "/v1/brands/fernhill"
 
 
 @pytest.fixture
-def boss(door: Door) -> Browser:  # noqa: F811
+def boss(door: Door) -> Browser:
     return admin(door)
 
 
@@ -42,7 +42,7 @@ def test_a_brand_is_made_indexed_and_listed(boss: Browser) -> None:
     assert actions == ["brand.made"]
 
 
-def test_an_admin_of_one_brand_makes_and_archives_none_and_edits_no_whole_file(door: Door, boss: Browser) -> None:  # noqa: F811
+def test_an_admin_of_one_brand_makes_and_archives_none_and_edits_no_whole_file(door: Door, boss: Browser) -> None:
     made(boss)
     own = seat(door, {"fernhill": Role.ADMIN}, "fern@example.com")
     assert own.send("/v1/brands", json=NEW).status_code == 403

@@ -96,7 +96,7 @@ def test_a_turn_is_shown_with_all_that_explains_it(door: Door, turns: list[str])
     assert turns[1] not in agent.get("/console/inspector?words=nowhere").text
 
 
-def test_an_answer_leads_to_its_correction_wherever_it_is_shown(door: Door, turns: list[str]) -> None:  # noqa: F811
+def test_an_answer_leads_to_its_correction_wherever_it_is_shown(door: Door, turns: list[str]) -> None:
     agent = seat(door, {"velmora": Role.AGENT}, "ben@example.com")
     there = f"/console/corrections/new/{turns[0]}"
     conversation = agent.get(f"/v1/turns/{turns[0]}/inspection").json()["conversation"]

@@ -24,7 +24,7 @@ from service.intake.terms import Job
 from service.intake.work import Stopped
 from service.storage.database import now
 from tests.unit.service.console.seats import Browser, seat
-from tests.unit.service.test_gateway import KEY, Door, door, home, locked
+from tests.unit.service.doors import KEY, Door
 
 __all__ = ["door", "home", "locked"]
 BRAND = "velmora"

@@ -156,7 +156,7 @@ def test_changes_are_told_in_points_for_shares() -> None:
     assert told["thumbs"].value is None
 
 
-def test_whoever_sets_the_console_up_is_led_and_each_step_is_ticked_off_by_what_is_there(door: Door) -> None:  # noqa: F811
+def test_whoever_sets_the_console_up_is_led_and_each_step_is_ticked_off_by_what_is_there(door: Door) -> None:
     boss = admin(door)
     page = boss.get("/console/overview").text
     assert "0 of" in page and "Talk to a brand as a customer does" in page and "/console/people" in page
@@ -168,7 +168,7 @@ def test_whoever_sets_the_console_up_is_led_and_each_step_is_ticked_off_by_what_
     assert "/console/people" not in agent
 
 
-def test_after_fifty_answers_nobody_is_led_any_more(door: Door) -> None:  # noqa: F811
+def test_after_fifty_answers_nobody_is_led_any_more(door: Door) -> None:
     boss = admin(door)
 
     def work(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from service.retraining import state
 from service.retraining.state import Alarm, Outcome, State
 from service.storage.database import now
 from tests.unit.service.console.seats import Role, in_database, seat
-from tests.unit.service.test_gateway import Door, door, home, locked
+from tests.unit.service.doors import Door
 
 __all__ = ["door", "home", "locked"]
 BRAND = "velmora"

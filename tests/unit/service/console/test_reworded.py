@@ -13,7 +13,7 @@ from service.console.reworded import reworded
 from service.console.words import words
 from service.corrections import reviewing
 from tests.unit.service.console.seats import Role, seat
-from tests.unit.service.test_gateway import Door, door, home  # noqa: F401  (fixtures)
+from tests.unit.service.doors import Door
 from training.voice.brand import texts_of
 from training.voice.model import learn
 
@@ -94,7 +94,7 @@ def test_every_reason_of_a_voice_score_is_told_in_indonesian() -> None:
     assert {one for one in found if reworded(one, INDONESIAN) == one} == set()
 
 
-def test_a_title_that_is_refused_is_shown_as_text(door: Door) -> None:  # noqa: F811
+def test_a_title_that_is_refused_is_shown_as_text(door: Door) -> None:
     editor = seat(door, {"velmora": Role.EDITOR}, "dewi@example.com")
     editor.send("/v1/me", "PATCH", json={"language": "id"})
     for title in ("<img src=x onerror=alert(1)>", "%d %(x)s"):
