@@ -15,6 +15,7 @@ from service.console.access import CONSOLE, Admin, Person
 from service.console.brands_api import MOST_TOKENS, BrandShelf, Name, must_everywhere, shelf_file
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import told
+from service.console.together import together
 from service.errors import NotFound, NotPossible, RequestInvalid
 
 MOST_SHOWN = 100
@@ -24,10 +25,7 @@ Short = Annotated[str, Query(max_length=100)]
 
 def content_pages(shelf: BrandShelf) -> APIRouter:
     """Their pages below `/console/brands/{brand}`."""
-    router = APIRouter()
-    for pages in (_guide, _conversations, _file):
-        router.include_router(pages(shelf))
-    return router
+    return together(_guide(shelf), _conversations(shelf), _file(shelf))
 
 
 def _guide(shelf: BrandShelf) -> APIRouter:

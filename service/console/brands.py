@@ -19,6 +19,7 @@ from service.console.brand_content import content_pages
 from service.console.brands_api import BrandShelf, Name, brands_api, must_everywhere
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import _, told
+from service.console.together import together
 from service.errors import BrandUnknown, NotPossible, RequestInvalid
 
 HERE = f"{CONSOLE}/brands"
@@ -49,13 +50,8 @@ SECTIONS: dict[str, Sequence[str]] = {
 
 def brands_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/brands` and the routes that do the same below `/v1`."""
-    router, shelf = APIRouter(), BrandShelf(gateway)
-    router.include_router(brands_api(shelf))
-    router.include_router(_making(shelf))
-    router.include_router(_one(shelf))
-    router.include_router(content_pages(shelf))
-    router.include_router(_putting_away(shelf))
-    return router
+    shelf = BrandShelf(gateway)
+    return together(brands_api(shelf), _making(shelf), _one(shelf), content_pages(shelf), _putting_away(shelf))
 
 
 def _making(shelf: BrandShelf) -> APIRouter:

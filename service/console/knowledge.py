@@ -18,6 +18,7 @@ from service.console.knowledge_shown import MOST_CHARS
 from service.console.knowledge_words import CHANGED, GONE, INTAKE_STEPS, ORIGINS, OUTCOMES, STATES, note_in, reason_in
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import told
+from service.console.together import together
 from service.errors import NotFound, NotPossible, RequestInvalid
 
 HERE = f"{CONSOLE}/knowledge"
@@ -34,11 +35,9 @@ Long = Annotated[str, Form(max_length=MOST_CHARS)]
 
 def knowledge_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/knowledge` and the routes below `/v1/brands/{brand}/knowledge`."""
-    router, library = APIRouter(), Library(gateway)
-    router.include_router(knowledge_api(library))
-    for part in (_list, _intake, _document, _edit, _search, _versions):
-        router.include_router(part(library))
-    return router
+    library = Library(gateway)
+    pages = (_list, _intake, _document, _edit, _search, _versions)
+    return together(knowledge_api(library), *(part(library) for part in pages))
 
 
 def at(brand: str, document: str) -> str:

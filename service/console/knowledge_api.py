@@ -32,6 +32,7 @@ from service.console.knowledge_shown import (
     VersionsShown,
 )
 from service.console.said import Said, _
+from service.console.together import together
 from service.errors import NotFound, RequestInvalid
 from service.intake.terms import Job
 from service.intake.uploads import MAX_BYTES, MAX_FILES, Brought
@@ -72,10 +73,7 @@ OF_BRAND["intake"] = _of_intake
 
 def knowledge_api(library: Library) -> APIRouter:
     """The routes."""
-    router = APIRouter()
-    for part in (_documents, _changes, _intake, _search, _versions):
-        router.include_router(part(library))
-    return router
+    return together(*(part(library) for part in (_documents, _changes, _intake, _search, _versions)))
 
 
 async def upload(library: Library, request: Request, person: Person, brand: str) -> Job:

@@ -26,7 +26,6 @@ from service.storage.database import now
 from tests.unit.service.console.seats import Browser, seat
 from tests.unit.service.doors import KEY, Door
 
-__all__ = ["door", "home", "locked"]
 BRAND = "velmora"
 API = f"/v1/brands/{BRAND}/knowledge"
 HERE = f"/console/knowledge/{BRAND}"

@@ -12,7 +12,6 @@ from service.storage.database import now
 from tests.unit.service.console.seats import Role, in_database, seat
 from tests.unit.service.doors import Door
 
-__all__ = ["door", "home", "locked"]
 BRAND = "velmora"
 
 
