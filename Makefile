@@ -34,12 +34,15 @@ demo: setup ## Two sample brands to talk to on 127.0.0.1:8000 (ONCE="question" a
 	@exec $(BIN)/brandvoice demo $(if $(TRAIN),--train) $(if $(ONCE),--once "$$ONCE")
 export ONCE
 
+# All tests run in two processes; what is named in TESTS, and tests on one PostgreSQL, in one.
+TWO := $(if $(TESTS)$(TEST_DATABASE_URL),,--numprocesses 2 --no-loadscope-reorder)
+
 .PHONY: test
-test: setup chromium ## All tests but the slow ones
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow" $(TESTS)
+test: setup chromium models ## All tests but the slow ones (TESTS=PATH: these only)
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow" $(TWO) $(TESTS)
 
 .PHONY: test-slow
-test-slow: setup chromium ## The long stories, before an issue is resolved
+test-slow: setup chromium models ## The long stories, before an issue is resolved
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow $(TESTS)
 
 .PHONY: check
@@ -130,6 +133,21 @@ $(BIN)/uv: requirements/bootstrap.txt
 		{ echo "error: no environment can be made without the venv module; try: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements/bootstrap.txt
 	@touch $@
+
+MODELS := $(or $(BRANDVOICE_HOME),var)/models
+
+# Here, so that two processes of tests do not both begin with it.
+.PHONY: models
+models: ## Prepare encoder and base model, which all else does by itself, too
+models: $(MODELS)/all-minilm-l6-v2/manifest.json $(MODELS)/smollm2-135m-instruct/base.json
+
+$(MODELS)/all-minilm-l6-v2/manifest.json: | setup
+	@echo "encoder        preparing, once" >&2
+	@$(BIN)/python -m retrieval.encoder $(@D)
+
+$(MODELS)/smollm2-135m-instruct/base.json: | setup
+	@echo "base model     preparing, once" >&2
+	@$(BIN)/python -m training.base_model --models $(MODELS) >/dev/null
 
 .PHONY: chromium
 chromium:
