@@ -27,7 +27,7 @@ ADMIN = {"*": Role.ADMIN}
 ASKED = {
     "shop": ("How long is the warranty?", "Everything we sell has a warranty of 2 years."),
     "bank": ("What does the account cost?", "The current account costs $4 a month."),
-    "software": ("How long is the trial?", "The trial lasts 14 days."),
+    "software": ("What does the Starter plan cost?", "The Starter plan costs $9 for each member and month."),
 }
 
 
@@ -100,7 +100,7 @@ def test_greeting_and_colour_change_while_one_writes_and_are_what_visitors_get(h
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     page.locator("#look").get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
     # Their own page, with the very line that was copied.
     shop = house.page()
     line = f"<!doctype html><title>Fernhill</title>{copied}"
@@ -124,7 +124,7 @@ def test_rules_guide_conversations_and_the_whole_file_are_changed_in_the_browser
     expect(page.get_by_role("alert").filter(has_text="is no time zone")).to_be_visible()
     page.get_by_label("Time zone", exact=True).fill("Europe/Paris")
     page.locator("#person").get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
     shop = house.page()
     shop.goto(f"{house.url}/shop/fernhill")
     ask(shop, "There are greenfly on my plant", "passed this on to our team")
@@ -132,7 +132,7 @@ def test_rules_guide_conversations_and_the_whole_file_are_changed_in_the_browser
     page.get_by_role("link", name="Voice guide").click()
     page.get_by_label("Text", exact=True).fill("Be brief.")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
     page.get_by_label("A reply", exact=True).fill("Sure, delivery takes 2 to 4 business days.")
     expect(page.get_by_text(re.compile("ounds? like the brand: "))).to_be_visible()
 
@@ -160,7 +160,7 @@ def test_rules_guide_conversations_and_the_whole_file_are_changed_in_the_browser
     ).to_be_visible()
     file.fill(text.replace("#0f5c4d", "#123456"))
     page.get_by_role("button", name="Check and save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
     assert house.gateway.config.brands["fernhill"].theme.accent == "#123456"
 
 
@@ -191,6 +191,7 @@ def test_every_page_is_accessible_and_fits(house: Console, size: str, scheme: st
         page.goto(f"{house.url}/console/brands/fernhill{name}")
         if not name:
             expect(page.locator("#stage .message.bot").first).to_be_visible()
+            expect(page.locator("brandvoice-chat")).to_have_count(1)
         fits(page, f"one{name.replace('/', '-')}-{size}-{scheme}")
     page.goto(f"{house.url}/console/brands/velmora")
     fits(page, f"configured-{size}-{scheme}")

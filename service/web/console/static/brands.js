@@ -23,6 +23,11 @@
   };
   show();
   stage.append(chat);
+  // Only now: the widget's script puts a chat of its own into a page that has none yet.
+  const widget = document.createElement("script");
+  widget.src = "/widget.js";
+  widget.dataset.site = stage.dataset.site;
+  document.head.append(widget);
   form.addEventListener("input", show);
   if (floats) customElements.whenDefined("brandvoice-chat").then(() => chat.open({ focus: false }));
   copy.addEventListener("click", async () => {
