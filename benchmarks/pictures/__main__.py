@@ -151,6 +151,8 @@ def take(browser: Browser, stage: Stage, shot: Shot, token: str, out: Path) -> N
             if shot.then is not None:
                 shot.then(page)
             page.wait_for_load_state("networkidle")
+            # The bar at the top stays where one scrolled to.
+            page.evaluate("scrollTo(0, 0)")
             target = out / f"{shot.name}-{size}-{theme}.png"
             page.screenshot(path=target, full_page=True)
             _lighten(target)
