@@ -36,7 +36,7 @@ Long = Annotated[str, Form(max_length=MOST_CHARS)]
 def knowledge_router(gateway: Gateway) -> APIRouter:
     """The pages below `/console/knowledge` and the routes below `/v1/brands/{brand}/knowledge`."""
     library = Library(gateway)
-    pages = (_list, _intake, _document, _edit, _search, _versions)
+    pages = (_list, _bring, _jobs, _document, _edit, _search, _versions)
     return together(knowledge_api(library), *(part(library) for part in pages))
 
 
@@ -47,7 +47,7 @@ def at(brand: str, document: str) -> str:
 
 async def _show(
     request: Request, person: Person, library: Library, brand: str, words: str = "", *, status: int = 200,
-    trouble: str = "", address: str = "",
+    trouble: str = "", address: str = "", title: str = "", text: str = "",
 ) -> Response:  # fmt: skip
     """The list, with what went wrong where something did."""
     editor = bool(brand) and person.may(Role.EDITOR, brand)
@@ -66,6 +66,8 @@ async def _show(
         formats=", ".join(sorted(SUFFIXES)),
         trouble=trouble,
         address=address,
+        title=title,
+        text=text,
     )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def _list(library: Library) -> APIRouter:
     return router
 
 
-def _intake(library: Library) -> APIRouter:
+def _bring(library: Library) -> APIRouter:
     router = page_router()
 
     @router.post("/knowledge/{brand}/files")
@@ -104,6 +106,24 @@ def _intake(library: Library) -> APIRouter:
             _ = gettext(person)
             return await _show(request, person, library, brand, status=400, trouble=told(error, _), address=address)
         return redirect(request, f"{HERE}/{brand}/jobs/{job.id}")
+
+    @router.post("/knowledge/{brand}/pages")
+    async def write(request: Request, person: Editor, brand: Brand, title: Said = "", text: Long = "") -> Response:
+        """Write a page."""
+        try:
+            job = await library.write(person, brand, title, text, None)
+        except (RequestInvalid, NotPossible) as error:
+            _ = gettext(person)
+            return await _show(
+                request, person, library, brand, status=400, trouble=told(error, _), title=title, text=text
+            )
+        return redirect(request, f"{HERE}/{brand}/jobs/{job.id}")
+
+    return router
+
+
+def _jobs(library: Library) -> APIRouter:
+    router = page_router()
 
     async def about(request: Request, person: Person, brand: str, job: str, template: str) -> Response:
         return render(

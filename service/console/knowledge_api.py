@@ -30,6 +30,7 @@ from service.console.knowledge_shown import (
     Serving,
     ToCompare,
     VersionsShown,
+    Written,
 )
 from service.console.said import Said, _
 from service.console.together import together
@@ -177,6 +178,11 @@ def _intake(library: Library) -> APIRouter:
         Formats and limits of one file: `docs/knowledge.md`.
         """
         return await upload(library, request, person, brand)
+
+    @router.post("/pages", response_model=JobShown, status_code=202)
+    async def write(person: Editor, brand: Brand, given: Written) -> Any:
+        """Take in a page that is written here, as a job; 409 where its title names a document already."""
+        return await library.write(person, brand, given.title, given.text, given.by)
 
     @router.post("/crawl", response_model=JobShown, status_code=202)
     async def address(person: Editor, brand: Brand, given: Address) -> Any:

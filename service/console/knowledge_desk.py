@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -46,6 +47,8 @@ from service.console.prompt_parts import count_tokens
 from service.console.said import Said, _
 from service.corrections import pages
 from service.errors import BrandUnknown, NotFound, NotPossible, RequestInvalid
+from service.intake.terms import Job
+from service.intake.uploads import Brought, clean
 
 LISTED = 500
 """Documents that a list shows."""
@@ -273,6 +276,19 @@ class Library:
         )
         await self._changed(person, name, brand, "knowledge.edited", document, {"version": version})
         return version
+
+    async def write(self, person: Person, brand: str, title: str, text: str, by: str | None) -> Job:
+        """Take in a page that was written here; NotPossible where its title names a document already."""
+        name, title = speaks_as(person, by), " ".join(title.split())
+        document = clean(title.replace("/", " ").replace("\\", " ")).lower().replace(" ", "-")[:60].strip("-.")
+        if not document or not text.strip():
+            raise RequestInvalid(_("A page needs a title and a text."), param="title")
+        held = await self._do(brand, lambda: pages.names(self._home, brand))
+        if f"{document}.md" in held:
+            said = _("There is a document %(document)s already. Edit it, or choose another title.")
+            raise NotPossible(Said(said, document=f"{document}.md"))
+        page = Brought(f"{document}.md", io.BytesIO(f"# {title}\n\n{text.strip()}\n".encode()))
+        return await self.intakes.upload(brand, [page], by=name, audit=self.audited(person, name))
 
     async def remove(self, person: Person, brand: str, documents: Sequence[str], by: str | None) -> str:
         """Take documents out."""

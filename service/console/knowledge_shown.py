@@ -149,6 +149,14 @@ class RemovedShown(Shown):
     documents: tuple[RemovedLine, ...]
 
 
+class Written(BaseModel):
+    """A page that is written here."""
+
+    title: str = Field(max_length=200, examples=["Gift wrapping"])
+    text: Text
+    by: By = None
+
+
 class Address(BaseModel):
     """What to fetch."""
 

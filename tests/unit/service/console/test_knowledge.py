@@ -110,6 +110,20 @@ def test_a_form_without_files_says_so_and_keeps_the_page(editor: Browser) -> Non
     assert "returns.md" in answer.text
 
 
+def test_a_page_is_written_here_and_no_other_of_its_name_is_overwritten(editor: Browser) -> None:
+    sent = editor.send(f"{HERE}/pages", data={"title": " Gift  wrapping ", "text": "It costs four dollars."})
+    assert sent.status_code == 303, sent.text
+    done = over(editor, sent.headers["location"].rpartition("/")[2])
+    assert [(one["name"], one["outcome"]) for one in done["results"]] == [("gift-wrapping.md", "added")]
+    text = editor.get(f"{API}/document?document=gift-wrapping.md").json()["text"]
+    assert text == "# Gift wrapping\n\nIt costs four dollars.\n"
+    again = editor.send(f"{HERE}/pages", data={"title": "Gift wrapping", "text": "It is free."})
+    assert again.status_code == 400
+    assert "It is free." in again.text, "what was typed stands there again"
+    assert editor.send(f"{API}/pages", json={"title": "Gift Wrapping", "text": "It is free."}).status_code == 409
+    assert editor.send(f"{API}/pages", json={"title": "..", "text": "It is free."}).status_code == 400
+
+
 def test_what_is_too_large_is_refused_before_it_is_read(editor: Browser) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x", "content-length": "900000000"}
     answer = editor.send(f"{API}/files", content=b"", headers=headers)

@@ -87,6 +87,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/brands/{brand}/knowledge/difference": {"document": "returns.md", "text": "x"},
     "/v1/brands/{brand}/knowledge/remove": {"documents": ["returns.md"]},
     "/v1/brands/{brand}/knowledge/restore": {"document": "returns.md", "version": "1"},
+    "/v1/brands/{brand}/knowledge/pages": {"title": "Gifts", "text": "x"},
     "/v1/brands/{brand}/knowledge/crawl": {"address": "https://shop.example/"},
     "/v1/brands": {"template": "shop", "answers": {"company": "Fernhill"}},
     "/v1/brands/{brand}/settings": {"settings": {"greeting": "Hello"}},
