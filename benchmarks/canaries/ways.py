@@ -182,15 +182,15 @@ def _calls(dependant: Dependant) -> list[Any]:
     return [found for one in dependant.dependencies for found in (one.call, *_calls(one))]
 
 
-async def _read(world: World, side: Side, chance: random.Random, number: int, *, pages: bool, guess: bool) -> None:
-    """One route after the other, with what is one's own in its address, or with what is the other brand's."""
+async def _read(world: World, side: Side, chance: random.Random, *, pages: bool, guess: bool) -> None:
+    """Any route, with what is one's own in its address, or with what is the other brand's."""
     routes = readable(world, pages=pages)
     if guess:
         routes = [route for route in routes if "{" in route.path]
     theirs = world.other(side)
     has = {"letter": "A", "path": "nowhere"} | (theirs.has if guess else side.has)
     has["brand"] = theirs.name if guess else side.name
-    route = routes[number // 2 % len(routes)]
+    route = chance.choice(routes)
     names = [name for name in route.param_convertors if name not in has]
     path = route.path.replace(":path}", "}").format(**has, **dict.fromkeys(names, "none"))
     # A brand in the query opens nothing that the path names, and no list of the other one.
@@ -204,24 +204,24 @@ async def _read(world: World, side: Side, chance: random.Random, number: int, *,
         raise RuntimeError(f"{side.name} may read {path}")
 
 
-async def pages(world: World, side: Side, chance: random.Random, number: int) -> None:
+async def pages(world: World, side: Side, chance: random.Random, _: int) -> None:
     """Pages of the console."""
-    await _read(world, side, chance, number, pages=True, guess=False)
+    await _read(world, side, chance, pages=True, guess=False)
 
 
-async def pages_guessed(world: World, side: Side, chance: random.Random, number: int) -> None:
+async def pages_guessed(world: World, side: Side, chance: random.Random, _: int) -> None:
     """Pages of what is the other brand's."""
-    await _read(world, side, chance, number, pages=True, guess=True)
+    await _read(world, side, chance, pages=True, guess=True)
 
 
-async def api(world: World, side: Side, chance: random.Random, number: int) -> None:
+async def api(world: World, side: Side, chance: random.Random, _: int) -> None:
     """The API as people with a session use it."""
-    await _read(world, side, chance, number, pages=False, guess=False)
+    await _read(world, side, chance, pages=False, guess=False)
 
 
-async def api_guessed(world: World, side: Side, chance: random.Random, number: int) -> None:
+async def api_guessed(world: World, side: Side, chance: random.Random, _: int) -> None:
     """The API about what is the other brand's."""
-    await _read(world, side, chance, number, pages=False, guess=True)
+    await _read(world, side, chance, pages=False, guess=True)
 
 
 async def search(world: World, side: Side, chance: random.Random, number: int) -> None:

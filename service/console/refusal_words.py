@@ -48,6 +48,10 @@ REFUSALS = (
     _("There is no training %(job)s."),
     _("%(brand)s has nothing to learn from yet; it needs conversations."),
     _("%(brand)s has nothing to learn from yet; it needs pairs of replies: accept corrections first."),
+    _(
+        "The recipe %(recipe)s goes on from the version that speaks, and %(brand)s has none yet: train a first one, "
+        "such as with %(first)s, or set start_from=base."
+    ),
     _("The data cannot be checked: %(reason)s"),
     _("The data doctor was not done after %(seconds)s seconds."),
     # conversations and canned replies

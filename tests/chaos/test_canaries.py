@@ -45,8 +45,8 @@ async def test_conversations_that_anybody_may_read_would_be_seen_on_pages(monkey
             # As if each were of whoever asks: the brand in the query says so.
             monkeypatch.delitem(OF_BRAND, name)
 
-    found = await mixed(100, spoil=spoil)
-    assert crossed(found) & {f"pages of the console{GUESSED}", f"/v1 of people{GUESSED}", "exports"}
+    found = await mixed(160, spoil=spoil)
+    assert crossed(found) & {f"pages of the console{GUESSED}", f"/v1 of people{GUESSED}", "exports", "changes"}
 
 
 def test_a_canary_that_one_sent_oneself_is_no_crossing() -> None:
