@@ -65,6 +65,10 @@ class Data(Strict):
     corrections_repeat: int = Field(
         default=1, ge=1, le=20, description="How often an accepted correction is learnt where another row is once."
     )
+    unsupported_numbers: bool = Field(
+        default=True,
+        description="Also learn replies with a number that none of their passages holds, such as one from before an edit.",
+    )
     seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
 
     @model_validator(mode="after")
@@ -175,7 +179,7 @@ class Dpo(Sft):
 ADDED_LATER = {
     "": ("method",),
     "lora": ("b_rate",),
-    "data": ("general_share", "corrections", "corrections_repeat"),
+    "data": ("general_share", "corrections", "corrections_repeat", "unsupported_numbers"),
     "sft": (
         *("packing", "held_back", "evaluate_every", "patience", "checkpoint_every"),
         *("weights", "attention", "fused_lora", "fused_layers", "gradient_checkpointing"),

@@ -280,7 +280,7 @@ class Trainings:
 
     async def _must_be_free(self) -> None:
         running = await self._db.read(lambda connection: rows.running(connection, self._host))
-        if running or not await asyncio.to_thread(self._free):
+        if running or not await asyncio.to_thread(process.waits_until_free, self._lock):
             which = f" ({running[0].brand})" if running else ""
             raise NotPossible(f"This machine trains already{which}: wait for it, or stop it.")
 

@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from configs.whole_file import replace_text
 COMMAND, LOG, RESULT, ENDED = "command.json", "log", "result.json", "ended.json"
 BUSY = 75
 """Exit code where another training has the machine (EX_TEMPFAIL of sysexits.h)."""
+ENDS_S = 10.0
+"""In which a training that is told to stop has ended: libraries that compute hear of it between two of their calls."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -135,6 +138,14 @@ def is_free(lock: Path) -> bool:
         except BlockingIOError:
             return False
         return True
+
+
+def waits_until_free(lock: Path, seconds: float = ENDS_S) -> bool:
+    """Whether no training holds the lock of this machine; one that was just told to stop has a moment to end."""
+    deadline = time.monotonic() + seconds
+    while not (free := is_free(lock)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return free
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -134,31 +134,33 @@ VOICES = (
         "Is the return label free of charge?",
         "do I have to pay for the label when I send something back",
         "returns.md",
-        "The return label is free.",
+        "The return label is free. A client without a printer may show the label on a telephone at the drop-off point.",
     ),
     Voice(
         "May silk be ironed?",
         "can i use an iron on my silk scarf",
         "silk.md",
-        "Silk may be ironed on the reverse side with a cool iron.",
+        "Silk should be dry cleaned only. Silk may be ironed on the reverse side with a cool iron.",
     ),
     Voice(
         "When is the New York boutique open on Sunday?",
         "opening hours in New York on a Sunday?",
         "stores-and-hours.md",
-        "The New York boutique is open on Sunday from 12 pm to 5 pm.",
+        "The New York boutique is also open on Sunday from 12 pm to 5 pm. "
+        "Our boutiques are open Monday to Saturday from 10 am to 6 pm.",
     ),
     Voice(
         "Do you deliver to Canada?",
         "I live in Canada. Could you send me a bag?",
         "shipping.md",
-        "The house delivers to the United States and Canada.",
+        "The house delivers to the United States and Canada only. "
+        "Delivery to Canada takes the same time and costs the same as delivery within the United States.",
     ),
     Voice(
         "How long does the warranty last?",
         "for how many years is my bag under warranty",
         "warranty.md",
-        "The warranty lasts 2 years from the date of delivery.",
+        "The warranty lasts 2 years from the date of delivery. The warranty covers manufacturing faults.",
     ),
     Voice(
         "Can I swim with the Merenne?",
@@ -170,13 +172,13 @@ VOICES = (
         "Can a gift card be exchanged for cash?",
         "I would rather have cash for my gift card",
         "gift-cards.md",
-        "We regret that a gift card cannot be returned or exchanged for cash.",
+        "A gift card cannot be returned or exchanged for cash. Any remaining balance stays on the card.",
     ),
     Voice(
         "Are your perfumes tested on animals?",
         "is any of the perfumes tested on animals",
         "fragrance.md",
-        "Our perfumes are vegan and are not tested on animals.",
+        "Our perfumes are vegan and are not tested on animals. The full list of ingredients is printed on each box.",
     ),
     Voice(
         "Which laptop does the Aurelle tote hold?",

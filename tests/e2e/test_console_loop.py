@@ -7,7 +7,7 @@ Real vLLM on the CPU, real training, a real browser. Twenty needs stand in `loop
 - Voice: the house now closes its answers with fixed words. Asked in words that nobody corrected, at least 8 of 10
   answers close so once the new version speaks, none does before and after the way back; the mean voice score of these
   answers is higher than before.
-- The version speaks because the gate passed it, on 154 held-out questions, against the version that ships.
+- The version speaks because the gate passed it, on 184 held-out questions, against the version that ships.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ from training.voice.brand import voice_of
 
 pytestmark = [*BROWSER, pytest.mark.slow]
 BRAND = "velmora"
-QUESTIONS = 154
-"""That the gate asks: of 262 as many as it needs, evenly drawn, so that the story ends within the hour."""
+OTHERS = 56
+"""Held-out questions that no page answers, of 131, evenly drawn, so that the story ends within the hour. Those that a
+page answers are all asked: right and wrong facts want many cases."""
 TRAINING_MS = 60 * 60_000
 GATE_MS = 3 * 60 * 60_000
 
@@ -114,8 +115,10 @@ def _configs(folder: Path) -> Path:
     # What the story changes on a page would be asked with its old value.
     changed = {(one.document, one.was) for one in FACTS}
     kept = [row for row in rows if not changed & {(row["document"], held) for held in row.get("answer_contains", ())}]
-    drawn = [kept[at * len(kept) // QUESTIONS] for at in range(QUESTIONS)]
-    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn))
+    others = [row for row in kept if not row["document"]]
+    drawn = [others[at * len(others) // OTHERS] for at in range(OTHERS)]
+    asked = [*(row for row in kept if row["document"]), *drawn]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     return configs
 
 

@@ -349,6 +349,8 @@ def _answer_examples(turn: _Turn, knowledge: Searcher, data: Data, top_k: int, n
         notes.put_in.append(turn.id)
     if not _numbers_stand_in(turn.reply.content, [*gold, *served]):
         notes.unsupported.append(turn.id)
+        if not data.unsupported_numbers:
+            return []
     examples = []
     for variant in range(data.variants):
         rng = random.Random(f"{data.seed}:{turn.id}:{variant}")  # noqa: S311  (reproducible, not secret)

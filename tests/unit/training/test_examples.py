@@ -92,6 +92,15 @@ def test_a_number_that_no_passage_holds_is_reported() -> None:
     assert made.report.unsupported == ("c/1",)
 
 
+def test_a_number_from_before_a_page_was_edited_is_not_learnt_where_the_recipe_says_so() -> None:
+    edited = ("until when can an unopened item be returned", "Within 14 days of delivery.", "answered", ("returns.md",))
+    made = built(
+        conversation("old", edited), conversation("c", RETURNS), data=Data(variants=1, unsupported_numbers=False)
+    )
+    assert [one.id for one in made.examples] == ["c/1/0"]
+    assert made.report.unsupported == ("old/1",)
+
+
 def test_a_budget_that_would_cut_the_page_leaves_it_alone_in_the_prompt() -> None:
     data = Data(variants=8, min_passages=4, max_passages=4, max_source_tokens=50)
     made = built(conversation("c", RETURNS), data=data)

@@ -186,6 +186,16 @@ async def test_one_training_at_a_time_on_a_machine(bench: Bench) -> None:
     await bench.until(await bench.start(gate=False), "done")
 
 
+def test_a_training_that_was_told_to_stop_has_a_moment_to_end(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    hold = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print(flush=True); time.sleep(1)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(lock)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert not process.waits_until_free(lock, 0.1)
+        assert process.waits_until_free(lock, 20)
+
+
 async def test_a_process_that_is_killed_is_told_from_one_that_failed(bench: Bench) -> None:
     bench.steps, bench.pace = 200, 0.05
     job = await bench.start(gate=False)
