@@ -67,7 +67,7 @@ class Data(Strict):
     )
     unsupported_numbers: bool = Field(
         default=True,
-        description="Also learn replies with a number that none of their passages holds, such as one from before an edit.",
+        description="Also learn replies with a number that none of their passages holds, such as of before an edit.",
     )
     seed: int = Field(default=7, description="Of passages' number, order and distractors, and of the subset.")
 

@@ -187,7 +187,7 @@ def _from_pairs(source: Source, recipe: DpoRecipe, run: Mapping[str, Any]) -> Tr
 
 BASE = "base"
 """What `start_from` calls the base model."""
-Started = TypeVar("Started", Recipe, DpoRecipe)
+Started = TypeVar("Started", Recipe, DpoRecipe, AdapterRecipe)
 
 
 def pairs_file(recipe: DpoRecipe) -> Path:

@@ -94,7 +94,7 @@ def _plan(shop: Workshop) -> APIRouter:
 
     def chosen(recipe: str, changes: str, **ticks: bool) -> Chosen:
         lines = [line.strip() for line in changes.splitlines() if line.strip()][:50]
-        return Chosen(recipe=recipe, changes=lines, **ticks)
+        return Chosen.model_validate({"recipe": recipe, "changes": lines, **ticks})
 
     @router.get("/training/brands/{brand}/plan")
     async def plan(
