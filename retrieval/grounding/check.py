@@ -75,6 +75,9 @@ def check_sentence(
         return SentenceCheck("style", True, None, 1.0)
     if stating.is_broken(text, encoder.is_word) and not _begins_as(text, passages, question, allowed_names):
         return SentenceCheck("claim", False, None, 0.0, (text,), reasons.BROKEN)
+    if stating.goes_round(text):
+        # Its words all stand in a passage, so that nothing else would stop it.
+        return SentenceCheck("claim", False, None, 0.0, (text,), reasons.ROUND)
     claim = claim_of(text, allowed_names)
     if _is_promise(text, claim, passages):
         # "We'll post it in five working days" is a promise, unless a passage says so.

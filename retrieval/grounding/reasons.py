@@ -26,6 +26,7 @@ MAX_WORDS = 4
 
 PROMISE = "promises an action"
 BROKEN = "begins in the middle of a word"
+ROUND = "says the same words again and again"
 BARE_ANSWER = "a yes or no alone cannot be looked up"
 NOTHING_LOOKED_UP = "states something where no passage was given"
 NOTHING_TO_CHECK = "states nothing that can be looked up"

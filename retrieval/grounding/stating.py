@@ -27,6 +27,8 @@ _PRONOUN_SUBJECT = re.compile(
 )
 _COPULAS = frozenset((" is", "'s", " are", "'re", " was", " were", " am", "'m"))
 MAX_COPULA_TOPICS = 2
+MIN_ROUNDS = 3
+"""So often the same words follow themselves where a model does not find its way out."""
 _FEELS = re.compile(
     r" (?:love|like|know|hope|feel|miss|understand|appreciate|see|hear|wish|thank|welcome|believe|agree|care|treasure|"
     r"value|mean|get it|got|trust|look forward|can't|could|do|did|salute|cheer|celebrate|cherish|stand by|adore|enjoy|"
@@ -116,6 +118,23 @@ def _is_statement(clause: str) -> bool:
             not {stem(word) for word in match["nouns"].split()} & _TALK_NOUNS and len(clause.split()) >= MIN_STATEMENT
         )
     return _INDEFINITE.match(clause) is not None
+
+
+def goes_round(sentence: str) -> bool:
+    """Whether a model was caught in a loop: "a gift box is a gift box is a gift box is".
+
+    The same words follow themselves twice over: three rounds, or four of a single word. A list does not do that: what
+    is said of Monday and of Tuesday differs in the day.
+    """
+    said = re.findall(r"[\w']+", sentence.casefold())
+    for long in range(1, len(said) // MIN_ROUNDS + 1):
+        rounds = MIN_ROUNDS if long > 1 else MIN_ROUNDS + 1
+        alike = 0
+        for before, word in zip(said, said[long:], strict=False):
+            alike = alike + 1 if before == word else 0
+            if alike == (rounds - 1) * long:
+                return True
+    return False
 
 
 def is_broken(sentence: str, is_word: Callable[[str], bool]) -> bool:

@@ -300,3 +300,9 @@ def test_acts_in_other_words_are_promises(sentence: str) -> None:
 
 def test_what_we_do_by_a_passage_is_no_promise() -> None:
     assert check("We'll send your records within ten working days.", (HOTEL,)).source == 1
+
+
+def test_a_loop_of_words_that_a_passage_holds_is_not_shown() -> None:
+    found = check("An unopened item can be returned an unopened item can be returned an unopened item can be returned.")
+    assert not found.supported
+    assert "again and again" in found.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retrieval.grounding.check import check_sentence
-from retrieval.grounding.stating import goes_on_to_state, is_broken, says_something
+from retrieval.grounding.stating import goes_on_to_state, goes_round, is_broken, says_something
 from retrieval.passages import Passage
 from retrieval.testing import HashEncoder
 
@@ -69,3 +69,18 @@ def test_sounds_words_and_their_forms_are_whole(sentence: str) -> None:
 
 def test_without_a_vocabulary_nothing_is_broken() -> None:
     assert not is_broken("ird, nice!", lambda word: False)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "round_and_round"),
+    [
+        ("A gift box is a gift box is a gift box is a gift box is", True),
+        ("It is the the the the best.", True),
+        ("We are open Monday from 9 am to 5 pm, Tuesday from 9 am to 5 pm and Friday from 9 am to 5 pm.", False),
+        ("It is a very, very good bag.", False),
+        ("No, no, no: it is free.", False),
+        ("", False),
+    ],
+)
+def test_words_that_follow_themselves_again_and_again_are_a_loop(sentence: str, round_and_round: bool) -> None:
+    assert goes_round(sentence) == round_and_round
