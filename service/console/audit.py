@@ -86,3 +86,14 @@ def entries(
     if before is not None:
         wanted = wanted.where(audit_log.c.id < before)
     return [Entry(**row._mapping) for row in connection.execute(wanted)]
+
+
+def happened(connection: Connection, action: str) -> bool:
+    """Whether anything of a kind was ever changed.
+
+    Args:
+        connection: Of a transaction.
+        action: Such as `brand.made`, or all of a thing: `knowledge.`
+    """
+    query = select(audit_log.c.id).where(audit_log.c.action.startswith(action, autoescape=True)).limit(1)
+    return connection.execute(query).first() is not None

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, func, select
 
+from service.console import audit
 from service.console.person import Person, Role
 from service.console.said import _
 from service.storage.bench_tables import bench_runs
-from service.storage.people_tables import audit_log, people
+from service.storage.people_tables import people
 from service.storage.tables import corrections, training_jobs, turns
 
 ENOUGH = 50
@@ -94,8 +95,8 @@ def first_steps(connection: Connection, person: Person, pages: Collection[str]) 
         "talk": answers > 0,
         "compare": _some(connection, select(bench_runs.c.id)),
         "correct": _some(connection, select(corrections.c.id)),
-        "brand": _some(connection, select(audit_log.c.id).where(audit_log.c.action == "brand.made")),
-        "pages": _some(connection, select(audit_log.c.id).where(audit_log.c.action.like("knowledge.%"))),
+        "brand": audit.happened(connection, "brand.made"),
+        "pages": audit.happened(connection, "knowledge."),
         "train": _some(connection, select(training_jobs.c.id)),
         "invite": _some(connection, select(people.c.id).offset(1)),
     }

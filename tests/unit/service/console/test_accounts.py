@@ -220,13 +220,13 @@ async def test_the_log_is_filtered_and_paged(db: Database) -> None:
 
 
 def test_nothing_of_ours_changes_the_log() -> None:
-    """It is named by its own module, which adds and reads; whole databases are copied by their metadata."""
+    """It is named by the module that adds and the one that reads; whole databases are copied by their metadata."""
     for path in (ROOT / "service").rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         if "audit_log" not in names or path.name == "people_tables.py":
             continue
-        assert path.name == "audit.py"
+        assert path.name in ("audit_rows.py", "audit.py")
         assert not names & {"update", "delete"}
 
 

@@ -14,7 +14,7 @@ from service.ports import Piece, Sampling
 from service.storage.database import Database
 from service.storage.tables import outbox, turns
 from service.testing import ScriptedGenerator
-from service.turns import lanes
+from service.turns import endings, lanes
 from service.turns.lanes import STARTS
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import rows
@@ -123,14 +123,14 @@ async def test_a_database_that_is_away_is_no_death(db: Database, monkeypatch: py
     monkeypatch.setattr(lanes, "STORAGE_PATIENCE_S", 0.01)
     await accept(db, 1, "How long may I send it back", "thread-1")
     life, times = Life(db), iter(range(STARTS + 2))
-    finish = lanes.conversations.finish
+    finish = endings.conversations.finish
 
     async def away(*words: object, **more: object) -> bool:
         if next(times, None) is not None:
             raise lanes.StorageUnavailable("locked")
         return await finish(*words, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(lanes.conversations, "finish", away)
+    monkeypatch.setattr(endings.conversations, "finish", away)
     assert not await life.run()
     (turn,) = await rows(db, turns)
     assert (turn.state, turn.starts) == ("done", 1)
