@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,16 @@ class Running:
     def engine(self) -> int:
         """The process id of vLLM."""
         return next(pid for pid in self.processes() if b"vllm.entrypoints" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+    def set_up_link(self) -> str:
+        """The address that makes whoever opens it the first admin; `brandvoice demo` prints it once all is ready."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            found = re.search(r"http://\S+/console/set-up\S+", (self.home / "gateway.log").read_text("utf-8"))
+            if found:
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError("no link to set the console up; see gateway.log")
 
     def interrupt(self) -> None:
         """Ctrl-C: everything ends, nothing is left."""
