@@ -87,7 +87,7 @@ class Running:
 
     def set_up_link(self) -> str:
         """The address that makes whoever opens it the first admin; `brandvoice demo` prints it once all is ready."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             found = re.search(r"http://\S+/console/set-up\S+", (self.home / "gateway.log").read_text("utf-8"))
             if found:
