@@ -35,7 +35,7 @@ from retrieval.testing import PAGES, HashEncoder
 from service import bootstrap
 from service.app import create_app
 from service.bootstrap import Gateway
-from service.console import accounts
+from service.console.people import accounts
 from service.console.person import Role
 from service.engines.process import free_port
 from service.storage.database import now

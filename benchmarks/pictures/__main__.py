@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from benchmarks.pictures import acts, data
 from benchmarks.pictures.stage import ROOT, Stage, staged
-from service.console.sessions import COOKIE
+from service.console.people.sessions import COOKIE
 
 FOLDER = ROOT / "docs" / "images" / "console"
 ASKED = "How+long+may+I+keep+an+unopened+bag%3F"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.pictures.stage import Stage
-from service.console.sessions import COOKIE
+from service.console.people.sessions import COOKIE
 
 BRAND = "velmora"
 QUESTION = "How long do I have to return an unopened item?"

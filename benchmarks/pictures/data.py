@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from benchmarks.pictures.engine import BRANDS, exchanges
-from service.console import accounts, sessions
+from service.console.people import accounts, sessions
 from service.console.person import EVERY, Role
 from service.storage.database import now
 from service.storage.people_tables import audit_log, people

@@ -15,7 +15,7 @@ from service.cli.waiting import in_database
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from service.console.accounts import Account
+    from service.console.people.accounts import Account
     from service.storage.database import Database
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ BY = "command line"
 
 def run_list(*, as_json: bool) -> None:
     """List people."""
-    from service.console.accounts import accounts
+    from service.console.people.accounts import accounts
 
     async def stored(db: Database) -> list[Account]:
         return await db.read(accounts)
@@ -42,7 +42,7 @@ def run_list(*, as_json: bool) -> None:
 
 def run_invite(email: str, name: str, role: str, brand: str, *, url: str | None, as_json: bool) -> None:
     """Let somebody in, and print the link."""
-    from service.console import accounts
+    from service.console.people import accounts
     from service.console.person import EVERY, Role
 
     deployment = open_deployment()
@@ -62,7 +62,7 @@ def run_invite(email: str, name: str, role: str, brand: str, *, url: str | None,
 
 def run_disable(email: str, *, disabled: bool) -> None:
     """Keep out, or let in again."""
-    from service.console import accounts, sessions
+    from service.console.people import accounts, sessions
 
     def work(connection: Connection) -> str:
         person = _person(connection, email)
@@ -76,7 +76,7 @@ def run_disable(email: str, *, disabled: bool) -> None:
 
 def run_reset(email: str, *, url: str | None, as_json: bool) -> None:
     """Print a link for a new password."""
-    from service.console import accounts
+    from service.console.people import accounts
 
     deployment = open_deployment()
     token = _write(deployment, lambda c: accounts.reset(c, by=BY, person=_person(c, email).id))
@@ -103,7 +103,7 @@ def _write(deployment: Deployment, work: Callable[[Connection], T]) -> T:
 
 
 def _person(connection: Connection, email: str) -> Account:
-    from service.console import accounts
+    from service.console.people import accounts
 
     found = accounts.accounts(connection, email=accounts.email_of(email))
     if not found:
@@ -112,7 +112,7 @@ def _person(connection: Connection, email: str) -> Account:
 
 
 def _link(deployment: Deployment, url: str | None, token: str) -> str:
-    from service.console import links
+    from service.console.people import links
 
     return links.address(url or os.environ.get("BRANDVOICE_URL") or address(deployment.config), token)
 

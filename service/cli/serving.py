@@ -43,7 +43,7 @@ def run_demo(*, train: bool, once: str | None) -> None:
 
 def run_serve(*, host: str | None, port: int | None) -> None:
     """The gateway alone, logging to stderr."""
-    from service.console.links import first
+    from service.console.people.links import first
     from service.telemetry import configure_logging
 
     given = {"BRANDVOICE_SERVICE__HOST": host, "BRANDVOICE_SERVICE__PORT": None if port is None else str(port)}

@@ -1,1 +1,2 @@
-"""The console: where people sign in, answer, correct, train and look. One module a story, each with its router."""
+"""The console: where people sign in, answer, correct, train and look. One room a story, each with its router; what all
+of them are made of stands beside the rooms."""

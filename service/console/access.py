@@ -18,7 +18,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Connection, select
 
-from service.console import sessions
+from service.console.people import sessions
 from service.console.person import EVERY, MACHINE, Person, Role
 from service.console.said import Said, _
 from service.errors import AccessDenied, Forbidden, NotSignedIn, RequestInvalid

@@ -8,24 +8,24 @@ from fastapi.routing import APIRoute
 
 from service.bootstrap import Gateway
 from service.console.access import CONSOLE, Access, SignedIn
-from service.console.bench import voice_bench_router
-from service.console.brands import brands_router
-from service.console.canned import canned_router
+from service.console.bench.router import voice_bench_router
+from service.console.brands.router import brands_router
 from service.console.changes import changes_router
-from service.console.corrections import corrections_router
-from service.console.inbox import inbox_router
-from service.console.inspector import inspector_router
-from service.console.knowledge import knowledge_router
-from service.console.lint import lint_router
-from service.console.overview import overview_router
-from service.console.own import own_router
+from service.console.corrections.router import corrections_router
+from service.console.inbox.canned import canned_router
+from service.console.inbox.lint import lint_router
+from service.console.inbox.router import inbox_router
+from service.console.inbox.unanswered import unanswered_router
+from service.console.inspector.router import inspector_router
+from service.console.knowledge.router import knowledge_router
+from service.console.overview.retraining import retraining_router
+from service.console.overview.router import overview_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
-from service.console.people import people_router
-from service.console.retraining import retraining_router
+from service.console.people.own import own_router
+from service.console.people.router import people_router
+from service.console.people.sign_in import sign_in_router
 from service.console.said import _
-from service.console.sign_in import sign_in_router
-from service.console.training import training_router
-from service.console.unanswered import unanswered_router
+from service.console.training.router import training_router
 from service.people.lint import VoiceLint
 
 

@@ -356,7 +356,7 @@ def _serve(config: Config, home: Home, stages: Stages, work: Work[T] | None) -> 
             await gateway.voices.warm(config.brands)
             stage.detail = f"vLLM with {_speaking(config, home)}"
         if work is None:
-            from service.console.links import first
+            from service.console.people.links import first
 
             _tell_ready(config, stages, url, await first(gateway.db, url))
         else:

@@ -6,7 +6,7 @@ from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String
 
 from service.storage.tables import Utc, metadata
 
-# Questions put to several voices; see `service.console.bench_runs`.
+# Questions put to several voices; see `service.console.bench.runs`.
 bench_runs = Table(
     "bench_runs",
     metadata,

@@ -20,10 +20,10 @@ NO_SECRET = {
     "service/bindings/installations.py": ("before.secrets", "installations.c.secrets"),  # reads of one row, both sealed
     "service/storage/tombstones.py": ("tombstones.c.digest",),  # a look-up in the database, of a message's public ids
     # Look-ups in the database of what a random token was hashed to: the time of one tells nothing of the token.
-    "service/console/accounts.py": ("person_links.c.digest",),
-    "service/console/sessions.py": ("table.c.digest",),
-    "service/console/lockout.py": ("table.c.digest",),  # of an address, or of the name of an account
-    "service/console/passwords.py": ("password != again",),  # typed twice by one person
+    "service/console/people/accounts.py": ("person_links.c.digest",),
+    "service/console/people/sessions.py": ("table.c.digest",),
+    "service/console/people/lockout.py": ("table.c.digest",),  # of an address, or of the name of an account
+    "service/console/people/passwords.py": ("password != again",),  # typed twice by one person
 }
 """Comparisons by file whose names only look so, each with why nobody can learn from their time."""
 FILES = [

@@ -17,7 +17,7 @@ from retrieval.knowledge import store
 from retrieval.testing import HashEncoder, write_pages
 from service import bootstrap
 from service.bootstrap import Gateway
-from service.console import accounts
+from service.console.people import accounts
 from service.console.person import Role
 from tests.e2e.pages import PASSWORD, Pages
 from tests.unit.service.fake_engines import FakeEngine, running

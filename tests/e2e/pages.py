@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
-from service.console.sessions import COOKIE
+from service.console.people.sessions import COOKIE
 
 CHROMIUM = shutil.which("chromium")
 BROWSER = [

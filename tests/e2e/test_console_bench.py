@@ -22,7 +22,7 @@ from retrieval.documents.loading import document_from_text
 from retrieval.encoder import OnnxEncoder
 from retrieval.knowledge.store import add_documents
 from retrieval.testing import PAGES
-from service.console import accounts, sessions
+from service.console.people import accounts, sessions
 from service.console.person import EVERY, Role
 from service.storage.bench_tables import bench_answers, bench_runs
 from service.storage.database import Database, now

@@ -14,7 +14,7 @@ import pytest
 from retrieval.knowledge import store
 from retrieval.testing import HashEncoder, write_pages
 from service import bootstrap
-from service.console import accounts
+from service.console.people import accounts
 from service.console.person import Role
 from service.corrections.terms import Proposal, Who
 from tests.e2e.bidi import ENTER, Firefox, firefox

@@ -23,7 +23,7 @@ from configs.load import load_config
 from retrieval.encoder import OnnxEncoder
 from retrieval.knowledge import store
 from retrieval.knowledge.inspection import list_documents
-from service.console import accounts
+from service.console.people import accounts
 from service.people import canned
 from service.storage.database import Database
 from service.storage.tables import conversations, handoffs, inbox, transitions, turns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from service.console import accounts
+from service.console.people import accounts
 from service.storage.database import Database
 from tests.unit.cli.conftest import Cli
 

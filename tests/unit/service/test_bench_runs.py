@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from configs.training import Preferences
-from service.console import votes
-from service.console.bench_runs import KEPT, LOST_AFTER, Asked, Bench, replayed, show
-from service.console.bench_shown import Best, Run, Vote
+from service.console.bench import votes
+from service.console.bench.runs import KEPT, LOST_AFTER, Asked, Bench, replayed, show
+from service.console.bench.shown import Best, Run, Vote
 from service.conversation import inbox
 from service.conversation import store as conversations
 from service.conversation.events import Reply
@@ -214,7 +214,7 @@ async def test_an_answer_whose_gateway_was_stopped_is_given_up(db: Database, mon
     house = House(db)
     run, _ = await house.bench.begin(Asked(BRAND, QUESTION, ("base", "v2"), "anna"))
     assert {one.state for one in (await show(db, run, "anna")).answers} == {"waiting"}
-    monkeypatch.setattr("service.console.bench_runs.LOST_AFTER", -LOST_AFTER)
+    monkeypatch.setattr("service.console.bench.runs.LOST_AFTER", -LOST_AFTER)
     assert {one.state for one in (await show(db, run, "anna")).answers} == {"failed"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.console.winning import Ballot, pairs, ranking, wilson
+from service.console.bench.winning import Ballot, pairs, ranking, wilson
 
 
 def test_a_tie_is_half_a_win_and_the_interval_is_wilsons() -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection
 
-from service.console import accounts
+from service.console.people import accounts
 from service.console.person import EVERY, Role
 from tests.unit.service.doors import Door
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select, update
 
-from service.console import accounts, audit, lockout, passwords, sessions
+from service.console import audit
+from service.console.people import accounts, lockout, passwords, sessions
 from service.console.person import EVERY, MACHINE, Person, Role
 from service.errors import Forbidden, NotFound, NotPossible, RequestInvalid
 from service.keeping import sign_ins

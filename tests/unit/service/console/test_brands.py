@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.brands.template import templates
-from service.console.brands import TEMPLATE_WORDS
+from service.console.brands.router import TEMPLATE_WORDS
 from tests.unit.service.console.seats import Browser, Role, admin, seat
 from tests.unit.service.doors import Door
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, select, update
 
-from service.console import accounts, lockout, sessions
 from service.console.access import BY_ITSELF
+from service.console.people import accounts, lockout, sessions
 from service.storage.database import now
 from service.storage.people_tables import person_sessions
 from tests.unit.service.console.seats import PASSWORD, Role, admin, browser, in_database, link_in, seat

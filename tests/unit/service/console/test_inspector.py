@@ -19,9 +19,9 @@ from retrieval.knowledge.store import add_documents
 from retrieval.passages import Passage
 from retrieval.prompt import Message, build_prompt
 from retrieval.testing import PAGES
-from service.console.inspector_words import SAID, STEPS
-from service.console.prompt_parts import count_tokens, parts_of
-from service.console.waterfall import waterfall
+from service.console.inspector.prompt_parts import count_tokens, parts_of
+from service.console.inspector.waterfall import waterfall
+from service.console.inspector.words import SAID, STEPS
 from service.conversation import inbox
 from service.conversation import store as conversations
 from service.testing import ScriptedGenerator

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert
 
-from service.console import charts, figures
-from service.console.overview import SUMS, Overview, tiles
+from service.console import charts
+from service.console.overview import figures
+from service.console.overview.router import SUMS, Overview, tiles
 from service.storage.database import Database, now
 from service.storage.tables import conversations, feedback, handoffs, turns
 from tests.unit.service.console.seats import Role, admin, in_database, seat

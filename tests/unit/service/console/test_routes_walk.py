@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import BaseRoute
 
 from service.console.access import Needs
-from service.console.bench_runs import Asked, Bench
+from service.console.bench.runs import Asked, Bench
 from service.corrections.terms import Proposal, Who
 from service.security import ApiKeys
 from service.storage.database import now

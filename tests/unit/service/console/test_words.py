@@ -22,7 +22,7 @@ OTHERS = sorted(set(LANGUAGES) - {SOURCE})
 def messages() -> Iterator[tuple[str, Path]]:
     """Every text that is to be translated, and where it stands."""
     files = [(path, "jinja2.ext:babel_extract") for path in (WEB / "console").rglob("*.html")]
-    files += [(path, "python") for path in Path(pages.__file__).parent.glob("*.py")]
+    files += [(path, "python") for path in Path(pages.__file__).parent.rglob("*.py")]
     for path, method in files:
         with path.open("rb") as file:
             for _, message, _, _ in extract(method, file, keywords=KEYWORDS, options=OPTIONS):

@@ -1,0 +1,1 @@
+"""The voice bench: one question, several voices, blind votes."""

@@ -1,0 +1,1 @@
+"""Brands: made of a template, changed, shown as visitors see them."""

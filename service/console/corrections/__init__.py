@@ -1,0 +1,1 @@
+"""Correct: what was wrong with an answer, and what others say of it."""

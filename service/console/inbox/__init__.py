@@ -1,0 +1,1 @@
+"""The inbox: conversations as they come, canned replies, refused questions."""

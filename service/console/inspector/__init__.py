@@ -1,0 +1,1 @@
+"""The answer inspector: why a turn was answered as it was."""

@@ -1,0 +1,1 @@
+"""Knowledge: bring it, read it, edit it, try it, go back."""

@@ -1,0 +1,1 @@
+"""The overview: figures, first steps, the alarm on drift."""

@@ -1,0 +1,1 @@
+"""People of the console: accounts, links, passwords, sessions, signing in."""

@@ -1,0 +1,1 @@
+"""Train: choose, look, start, watch, let it speak or not."""
