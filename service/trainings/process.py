@@ -30,6 +30,8 @@ BUSY = 75
 """Exit code where another training has the machine (EX_TEMPFAIL of sysexits.h)."""
 ENDS_S = 10.0
 """In which a training that is told to stop has ended: libraries that compute hear of it between two of their calls."""
+BEHIND = 10
+"""By how much a training stands behind the gateway and its engine for a core (nice(2)): visitors wait for those."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -151,6 +153,7 @@ def waits_until_free(lock: Path, seconds: float = ENDS_S) -> bool:
 def main(arguments: Sequence[str]) -> int:
     """Run the command of a folder, and keep its exit code."""
     folder = Path(arguments[0])
+    os.nice(BEHIND)
     told = json.loads((folder / COMMAND).read_text("utf-8"))
     with Path(told["lock"]).open("a") as lock, (folder / LOG).open("ab") as log:
         try:

@@ -207,6 +207,14 @@ async def test_a_process_that_is_killed_is_told_from_one_that_failed(bench: Benc
     assert (failed.state, failed.error) == ("failed", "no such thing:\nrow 3 is bad")
 
 
+def test_a_training_stands_behind_those_who_answer_visitors(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import json, os; print(json.dumps({'nice': os.nice(0)}))"]
+    one = process.start(tmp_path / "one", command, tmp_path / "lock", os.environ)
+    wait(lambda: not one.alive)
+    process.reap()
+    assert (process.result(tmp_path / "one") or {})["nice"] == min(19, os.nice(0) + process.BEHIND)
+
+
 def test_a_process_is_known_by_its_beginning_and_not_by_its_number_alone() -> None:
     mine = process.began(os.getpid())
     assert mine is not None
