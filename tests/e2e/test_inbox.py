@@ -196,7 +196,7 @@ def test_a_message_is_sent_once_and_what_another_one_has_is_not_taken_by_writing
     expect(human).to_have_count(1)
 
     conversation = agent.url.split("/")[-1].split("?")[0]
-    change = {"owner": "Ben", "state": "person"}
+    change = {"owner": "Ben", "owner_id": None, "state": "person"}
     desk.station.write(
         lambda c: c.execute(conversations.update().where(conversations.c.id == conversation).values(**change))
     )
