@@ -7,7 +7,8 @@ Real vLLM on the CPU, real training, a real browser. Twenty needs stand in `loop
 - Voice: the house now closes its answers with fixed words. Asked in words that nobody corrected, at least 8 of 10
   answers close so once the new version speaks, none does before and after the way back; the mean voice score of these
   answers is higher than before.
-- The version speaks because the gate passed it, on 184 held-out questions, against the version that ships.
+- The version speaks because the gate passed it, on all held-out questions whose answers stay, against the version that
+  ships. With a part of them too few are left that no page answers, and two more answers refuse a version.
 """
 
 from __future__ import annotations
@@ -37,9 +38,6 @@ from training.voice.brand import voice_of
 
 pytestmark = [*BROWSER, pytest.mark.slow]
 BRAND = "velmora"
-OTHERS = 56
-"""Held-out questions that no page answers, of 131, evenly drawn, so that the story ends within the hour. Those that a
-page answers are all asked: right and wrong facts want many cases."""
 TRAINING_MS = 60 * 60_000
 GATE_MS = 3 * 60 * 60_000
 
@@ -102,7 +100,7 @@ async def _ask_all(url: str, questions: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _configs(folder: Path) -> Path:
-    """Velmora alone, on no platform, with some of its held-out questions."""
+    """Velmora alone, on no platform, with its held-out questions but those on what the story changes."""
     configs = folder / "configs"
     (configs / "brands").mkdir(parents=True)
     (configs / "training").symlink_to(ROOT / "configs/training")
@@ -115,10 +113,7 @@ def _configs(folder: Path) -> Path:
     # What the story changes on a page would be asked with its old value.
     changed = {(one.document, one.was) for one in FACTS}
     kept = [row for row in rows if not changed & {(row["document"], held) for held in row.get("answer_contains", ())}]
-    others = [row for row in kept if not row["document"]]
-    drawn = [others[at * len(others) // OTHERS] for at in range(OTHERS)]
-    asked = [*(row for row in kept if row["document"]), *drawn]
-    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
     return configs
 
 
