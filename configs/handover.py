@@ -8,10 +8,20 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no time zone; write one such as Europe/Paris")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+"""A time zone by its name in the IANA database."""
 _SPAN = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)$")
 _MIDNIGHT = 24 * 60
 
@@ -52,18 +62,11 @@ class Unsure(_Strict):
 class Hours(_Strict):
     """When people are there."""
 
-    timezone: str = Field(description="Such as Europe/Paris.")
+    timezone: Zone = Field(description="Such as Europe/Paris.")
     days: dict[Day, tuple[str, ...]] = Field(
         description="Spans a weekday, such as `mon: [09:00-12:30, 13:30-18:00]`; a day that is left out is free."
     )
     holidays: tuple[date, ...] = Field(default=(), description="Days on which nobody is there.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones():
-            raise ValueError(f"{name!r} is no time zone; write one such as Europe/Paris")
-        return name
 
     @field_validator("days")
     @classmethod

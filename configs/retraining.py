@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from configs.handover import DAYS, Day
+from configs.handover import DAYS, Day, Zone
 
 
 class _Strict(BaseModel):
@@ -39,14 +39,7 @@ class Schedule(_Strict):
 
     days: tuple[Day, ...] = Field(min_length=1, description="Such as `[sun]`, or `[mon, thu]`.")
     at: str = Field(default="03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="On the wall clock, 24 hours.")
-    timezone: str = Field(default="UTC", description="Such as Europe/Paris.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones():
-            raise ValueError(f"{name!r} is no time zone; write one such as Europe/Paris")
-        return name
+    timezone: Zone = Field(default="UTC", description="Such as Europe/Paris.")
 
     def last(self, moment: datetime) -> datetime:
         """The newest moment of the schedule that is not later than this one; in UTC."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from configs.brand import Strict
+from configs.checked import validate
 from configs.errors import ConfigError
-from configs.schema import keys_at
 from configs.yaml_file import Where, YamlFile, did_you_mean, read_yaml
 
 
@@ -448,29 +448,10 @@ def _change(values: dict[str, Any], change: str) -> Where:
 
 
 def _valid(file: YamlFile, kind: type[Read], *, changed: frozenset[Where] = frozenset()) -> Read:
-    try:
-        recipe = kind.model_validate(file.values)
-    except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_reason(one["loc"], one["type"], one["msg"], file, kind, changed) for one in error.errors())
-        ) from error
+    recipe = validate(kind, file.values, file, dict.fromkeys(changed, "--set"))
     stem = file.path.stem
     if recipe.name != stem:
         raise ConfigError(
             f"{file.path}:{file.line(('name',))} calls the recipe {recipe.name!r}; name it {stem!r}, or rename the file"
         )
     return recipe
-
-
-def _reason(
-    where: Where, kind: str, message: str, file: YamlFile, model: type[_Named], changed: frozenset[Where]
-) -> str:
-    place = "--set" if where in changed else f"{file.path}:{file.line(where)}"
-    dotted = ".".join(str(step) for step in where) or "the file"
-    if kind == "extra_forbidden":
-        known = keys_at(model, where[:-1])
-        near = did_you_mean(str(where[-1]), known) or f"; known are {', '.join(known)}"
-        return f"{place}: {dotted} is not a known key{near}"
-    if kind == "missing":
-        return f"{place}: {dotted} is missing; add it"
-    return f"{place}: {dotted}: {message.removeprefix('Value error, ')}; correct it"

@@ -36,6 +36,9 @@ ServiceError
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+
+from configs.brand import Brand
 
 
 class ServiceError(Exception):
@@ -210,6 +213,17 @@ class BrandUnknown(ServiceError):
     """No brand of this name is configured."""
 
     code = "brand_unknown"
+
+
+def brand_of(brands: Mapping[str, Brand], name: str) -> Brand:
+    """A brand by its name.
+
+    Raises:
+        BrandUnknown: There is none of this name.
+    """
+    if name not in brands:
+        raise BrandUnknown(f"There is no brand {name!r}.")
+    return brands[name]
 
 
 class AccessDenied(ServiceError):

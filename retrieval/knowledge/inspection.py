@@ -110,6 +110,11 @@ def read_document(home_knowledge: Path, brand: str, document: str, version: str 
     return document_at(brand_folder(home_knowledge, brand), entry)
 
 
+def active_version(home_knowledge: Path, brand: str) -> str | None:
+    """The version that serves; None while there is no knowledge. Reads nothing of it."""
+    return current_version(brand_folder(home_knowledge, brand))
+
+
 def versions(home_knowledge: Path, brand: str) -> tuple[VersionSummary, ...]:
     """The versions that are kept, the newest first.
 

@@ -196,3 +196,8 @@ def speaks_as(person: Person, given: str | None) -> str:
     if not given:
         raise RequestInvalid(_("by: with an API key, say who does it."), param="by")
     return given
+
+
+def author(person: Person, name: str) -> Person | str:
+    """Whom the log of changes names: the person, or the name that a program gave."""
+    return person if person.id is not None else name

@@ -18,7 +18,7 @@ from service.corrections.masking import Masker
 from service.corrections.proposing import Answer, Draft
 from service.corrections.rules import Rules
 from service.corrections.terms import Change, Correction, Kind, Proposal, Review, State, Who
-from service.errors import BrandUnknown, NotPossible, RequestInvalid, ServiceError
+from service.errors import NotPossible, RequestInvalid, ServiceError, brand_of
 from service.storage.database import Database, now
 from service.storage.tables import corrections
 
@@ -341,6 +341,4 @@ class Corrections:
         Raises:
             BrandUnknown: There is none of this name.
         """
-        if name not in self._brands:
-            raise BrandUnknown(f"There is no brand {name!r}.")
-        return self._brands[name]
+        return brand_of(self._brands, name)

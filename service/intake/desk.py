@@ -21,7 +21,7 @@ from retrieval.documents.web import MAX_BYTES, SECONDS
 from retrieval.encoder import Encoder
 from retrieval.errors import RetrievalError
 from retrieval.search.knowledge_base import KnowledgeBase
-from service.errors import BrandUnknown, RequestInvalid, ServiceError
+from service.errors import RequestInvalid, ServiceError, brand_of
 from service.intake import rows
 from service.intake.terms import Job, Kind, Result, State
 from service.intake.uploads import Brought, put_aside
@@ -178,9 +178,7 @@ class Intakes:
         Raises:
             BrandUnknown: There is none of this name.
         """
-        if name not in self._brands:
-            raise BrandUnknown(f"There is no brand {name!r}.")
-        return self._brands[name]
+        return brand_of(self._brands, name)
 
     def _new(self, brand: str, kind: Kind, source: str, by: str) -> Job:
         return Job(

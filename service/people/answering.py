@@ -21,7 +21,7 @@ from retrieval.grounding.fence import Fence
 from retrieval.knowledge import store
 from retrieval.knowledge.inspection import list_documents
 from retrieval.search.knowledge_base import KnowledgeBase
-from service.errors import BrandUnknown, RequestInvalid
+from service.errors import RequestInvalid, brand_of
 from service.people.unanswered import asked_among, settle
 from service.storage.database import Database, storable
 
@@ -100,8 +100,7 @@ class Answering:
             RequestInvalid: The page says nothing, or too much.
             RetrievalError: The knowledge base cannot take it.
         """
-        if brand not in self._brands:
-            raise BrandUnknown(f"There is no brand {brand!r}.")
+        brand_of(self._brands, brand)
         title, text = " ".join(storable(answer.title).split()), storable(answer.text).strip()
         _check(title, text)
         question = " ".join(storable(answer.question).split())

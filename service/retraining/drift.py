@@ -13,7 +13,7 @@ from configs.brand import Brand
 from configs.home import Home
 from configs.verdict import BASE_VERSION
 from service.engines.adapters import active_version
-from service.errors import BrandUnknown
+from service.errors import brand_of
 from service.retraining.rule import Finding, judge
 from service.retraining.scores import Answer, Scores, answered
 from service.storage.database import Database, now
@@ -79,9 +79,7 @@ class Drift:
         Raises:
             BrandUnknown: There is no such brand.
         """
-        if brand not in self._brands:
-            raise BrandUnknown(f"There is no brand {brand!r}.")
-        rule = self._brands[brand].retraining.drift
+        rule = brand_of(self._brands, brand).retraining.drift
         version = await asyncio.to_thread(active_version, self._home, brand)
         shown = await self._days(brand, days) if days else ()
         since = await self._since(brand, version) if rule else None

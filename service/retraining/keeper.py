@@ -21,7 +21,7 @@ from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
 from service.engines.adapters import active_version
-from service.errors import AdapterUnknown, BrandUnknown, NotPossible, PromotionRefused, ServiceError
+from service.errors import AdapterUnknown, NotPossible, PromotionRefused, ServiceError, brand_of
 from service.retraining import deciding, looking, state
 from service.retraining.deciding import Facts
 from service.retraining.drift import Drift
@@ -163,9 +163,7 @@ class Keeper:
         Raises:
             BrandUnknown: There is none of this name.
         """
-        if name not in self._config.brands:
-            raise BrandUnknown(f"There is no brand {name!r}.")
-        return self._config.brands[name]
+        return brand_of(self._config.brands, name)
 
     # --- looking -------------------------------------------------------------------------------------------------
 

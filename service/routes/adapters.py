@@ -15,7 +15,7 @@ from service.console import audit
 from service.console.access import Admin, Editor, speaks_as
 from service.engines.adapters import list_adapters, promote, rollback
 from service.engines.promotion import Override, evaluation_folder
-from service.errors import AdapterUnknown, BrandUnknown
+from service.errors import AdapterUnknown, brand_of
 
 
 class OverrideRequest(BaseModel):
@@ -42,9 +42,7 @@ def adapters_router(gateway: Gateway) -> APIRouter:
     home = gateway.home
 
     def known(brand: str) -> Brand:
-        if brand not in gateway.config.brands:
-            raise BrandUnknown(f"There is no brand {brand!r}.")
-        return gateway.config.brands[brand]
+        return brand_of(gateway.config.brands, brand)
 
     @router.get("")
     async def adapters(_: Editor, brand: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from configs.verdict import BASE_VERSION
 from service.bootstrap import Gateway
 from service.console.access import Editor, Role
 from service.engines.adapters import active_version
-from service.errors import BrandUnknown
+from service.errors import brand_of
 from service.turns.pipeline import Turn
 from service.turns.side_by_side import MOST, Contender, turns_of
 
@@ -45,9 +45,7 @@ def bench_router(gateway: Gateway) -> APIRouter:
     async def bench(person: Editor, request: BenchRequest) -> dict[str, Any]:
         """Answer with up to four voices side by side, from the same passages."""
         person.must(Role.EDITOR, request.brand)
-        brand = gateway.config.brands.get(request.brand)
-        if brand is None:
-            raise BrandUnknown(f"There is no brand {request.brand!r}.")
+        brand = brand_of(gateway.config.brands, request.brand)
         question = gateway.clean_text(request.question)
         gateway.lanes.admit()
         names = request.versions or (BASE_VERSION, active_version(gateway.home, brand.name) or BASE_VERSION)

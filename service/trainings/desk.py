@@ -24,7 +24,7 @@ from configs.load import Config
 from configs.verdict import RecordedVerdict, read_verdict
 from service.engines.adapters import active_version
 from service.engines.promotion import evaluation_folder
-from service.errors import BrandUnknown, NotPossible, ServiceError
+from service.errors import NotPossible, ServiceError, brand_of
 from service.storage.database import Database, now
 from service.storage.tables import training_jobs
 from service.trainings import curve, ending, planning, process, rows
@@ -392,9 +392,7 @@ class Trainings:
         Raises:
             BrandUnknown: There is none of this name.
         """
-        if name not in self._config.brands:
-            raise BrandUnknown(f"There is no brand {name!r}.")
-        return self._config.brands[name]
+        return brand_of(self._config.brands, name)
 
 
 def new_version() -> str:

@@ -20,7 +20,7 @@ from service.console import audit
 from service.console.access import Admin, Person, Role
 from service.console.inspector.prompt_parts import count_tokens
 from service.console.said import _
-from service.errors import BrandUnknown, Forbidden, RequestInvalid
+from service.errors import Forbidden, RequestInvalid, brand_of
 
 MOST_TOKENS = 600
 """Of a voice guide: beside passages and question, a small model reads no more."""
@@ -131,9 +131,7 @@ class BrandShelf:
         Raises:
             BrandUnknown: There is none of this name.
         """
-        if name not in self.brands:
-            raise BrandUnknown(f"There is no brand {name!r}.")
-        return self.brands[name]
+        return brand_of(self.brands, name)
 
     async def shown(self, name: str) -> Shown:
         """Its settings."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from service.bootstrap import Gateway
 from service.console import audit
-from service.console.access import OF_BRAND, Agent, Editor, Needs, Person, Role
+from service.console.access import OF_BRAND, Agent, Editor, Needs, Person, Role, author
 from service.console.together import together
 from service.corrections.desk import Audit, Corrections
 from service.corrections.terms import Change, Correction, Kind, Outcome, Proposal, State, Who
@@ -204,8 +204,9 @@ def audited(person: Person, by: Who) -> Audit:
     """Notes changes of corrections as this person's."""
 
     def note(connection: Connection, action: str, one: Correction, detail: dict[str, Any]) -> None:
-        author: Person | str = person if person.id is not None else by.name
-        audit.note(connection, by=author, brand=one.brand, action=action, subject=one.id, detail=detail)
+        audit.note(
+            connection, by=author(person, by.name), brand=one.brand, action=action, subject=one.id, detail=detail
+        )
 
     return note
 

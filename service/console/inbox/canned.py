@@ -15,7 +15,7 @@ from service.console import audit
 from service.console.access import CONSOLE, Agent, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.together import together
-from service.errors import BrandUnknown, RequestInvalid
+from service.errors import RequestInvalid, brand_of
 from service.people import canned
 
 PAGE = f"{CONSOLE}/inbox/canned"
@@ -76,8 +76,7 @@ class CannedReplies:
         if reply is not None:
             brand = (await self.one(person, reply, Role.EDITOR))["brand"]
         person.must(Role.EDITOR, brand)
-        if brand not in self.brands:
-            raise BrandUnknown(f"There is no brand {brand!r}.")
+        brand_of(self.brands, brand)
 
         def work(connection: Connection) -> dict[str, Any]:
             made = canned.write(

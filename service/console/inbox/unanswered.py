@@ -17,7 +17,7 @@ from service.console import audit
 from service.console.access import CONSOLE, Agent, Editor, Person, Role
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.together import together
-from service.errors import BrandUnknown, NotPossible, RequestInvalid
+from service.errors import NotPossible, RequestInvalid, brand_of
 from service.people.answering import Answer, Answering, Written
 from service.people.unanswered import MOST, Group, Unanswered, settle
 
@@ -98,8 +98,7 @@ class Questions:
 
     async def groups(self, brand: str) -> list[Group]:
         """A brand's, the largest first."""
-        if brand not in self.brands:
-            raise BrandUnknown(f"There is no brand {brand!r}.")
+        brand_of(self.brands, brand)
         return await self._unanswered.groups(brand)
 
     async def busiest(self, brands: Sequence[str]) -> str | None:

@@ -27,7 +27,7 @@ from retrieval.knowledge import inspection, store
 from retrieval.knowledge.version import Entry
 from service.bootstrap import Gateway
 from service.console import audit
-from service.console.access import Person, speaks_as
+from service.console.access import Person, author, speaks_as
 from service.console.inspector.inspecting import WhyNot, candidates, why_not
 from service.console.inspector.prompt_parts import count_tokens
 from service.console.knowledge.shown import (
@@ -253,7 +253,7 @@ class Library:
         """What would change if a version served instead of another one; of what serves, where none is named."""
 
         def work() -> ComparedShown:
-            other = against or next((one.name for one in inspection.versions(self._root, brand) if one.active), "")
+            other = against or inspection.active_version(self._root, brand) or ""
             new = inspection.list_documents(self._root, brand, version)
             apart = inspection.compare(inspection.list_documents(self._root, brand, other), new)
             return ComparedShown(
@@ -317,7 +317,7 @@ class Library:
         encoder, _judge = self._intake(brand)
 
         def work() -> tuple[str | None, str]:
-            before = next((one.name for one in inspection.versions(self._root, brand) if one.active), None)
+            before = inspection.active_version(self._root, brand)
             return before, store.rollback(self._root, brand, encoder(), version, expected=expected)
 
         before, now = await self._do(brand, work)
@@ -331,9 +331,8 @@ class Library:
     async def _changed(
         self, person: Person, name: str, brand: str, action: str, subject: str, detail: Mapping[str, Any]
     ) -> None:
-        author: Person | str = person if person.id is not None else name
         await self.gateway.db.write(
-            lambda c: audit.note(c, by=author, brand=brand, action=action, subject=subject, detail=detail)
+            lambda c: audit.note(c, by=author(person, name), brand=brand, action=action, subject=subject, detail=detail)
         )
         with suppress(RetrievalError):
             # This gateway would take it up within a second; whoever looks at once shall find it.
@@ -343,8 +342,9 @@ class Library:
         """Notes the end of jobs as this person's."""
 
         def note(connection: Connection, action: str, job: Any, detail: dict[str, Any]) -> None:
-            author: Person | str = person if person.id is not None else name
-            audit.note(connection, by=author, brand=job.brand, action=action, subject=job.source, detail=detail)
+            audit.note(
+                connection, by=author(person, name), brand=job.brand, action=action, subject=job.source, detail=detail
+            )
 
         return note
 

@@ -15,7 +15,7 @@ from configs.handover import DAYS, Day
 from configs.retraining import Retraining
 from service.bootstrap import Gateway
 from service.console import audit
-from service.console.access import CONSOLE, Agent, Editor, Person, Role, speaks_as
+from service.console.access import CONSOLE, Agent, Editor, Person, Role, author, speaks_as
 from service.console.pages import gettext, page_router, redirect
 from service.console.together import together
 from service.retraining.drift import Report
@@ -173,13 +173,12 @@ def retraining_router(gateway: Gateway) -> APIRouter:
     keeper = gateway.keeper
 
     async def keep_quiet(person: Person, brand: str, days: int, name: str) -> State:
-        author: Person | str = person if person.id is not None else name
         detail = {"days": days}
         return await keeper.quiet(
             brand,
             days,
             by=name,
-            audit=lambda c: audit.note(c, by=author, brand=brand, action="drift.quiet", detail=detail),
+            audit=lambda c: audit.note(c, by=author(person, name), brand=brand, action="drift.quiet", detail=detail),
         )
 
     @api.get("/drift", response_model=DriftShown)

@@ -19,7 +19,7 @@ from service.console.overview.first_steps import first_steps
 from service.console.overview.retraining import causes, watched, weekdays
 from service.console.pages import page_router, render
 from service.console.together import together
-from service.errors import BrandUnknown
+from service.errors import brand_of
 from service.storage.database import now
 
 SPANS = (7, 30, 90)
@@ -73,9 +73,7 @@ def overview_router(gateway: Gateway) -> APIRouter:
     known = gateway.config.brands
 
     async def look(person: Person, brand: str | None, days: int) -> Overview:
-        if brand and brand not in known:
-            raise BrandUnknown(f"There is no brand {brand!r}.")
-        brands = (brand,) if brand else person.brands(Role.AGENT, known)
+        brands = (brand_of(known, brand).name,) if brand else person.brands(Role.AGENT, known)
         first = now().date() - timedelta(days=2 * days - 1)
         found = await gateway.db.read(lambda c: figures.days(c, brands=brands, first=first, count=2 * days))
         for name in brands:

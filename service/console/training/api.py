@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from service.bootstrap import Gateway
 from service.console import audit
-from service.console.access import OF_BRAND, Admin, Editor, Needs, Person, Role, speaks_as
+from service.console.access import OF_BRAND, Admin, Editor, Needs, Person, Role, author, speaks_as
 from service.console.together import together
 from service.console.training.shown import (
     ChangedAnswers,
@@ -52,8 +52,7 @@ def audited(person: Person, name: str) -> Audit:
     """Notes changes of jobs as this person's."""
 
     def note(connection: Connection, action: str, job: Job, detail: dict[str, Any]) -> None:
-        author: Person | str = person if person.id is not None else name
-        audit.note(connection, by=author, brand=job.brand, action=action, subject=job.id, detail=detail)
+        audit.note(connection, by=author(person, name), brand=job.brand, action=action, subject=job.id, detail=detail)
 
     return note
 
@@ -106,9 +105,8 @@ class Workshop:
     async def _note(
         self, person: Person, name: str, brand: str, version: str, action: str, detail: Mapping[str, Any]
     ) -> None:
-        author: Person | str = person if person.id is not None else name
         await self._db.write(
-            lambda c: audit.note(c, by=author, brand=brand, action=action, subject=version, detail=detail)
+            lambda c: audit.note(c, by=author(person, name), brand=brand, action=action, subject=version, detail=detail)
         )
 
     async def notes(self, brand: str, version: str) -> notes.Notes:
