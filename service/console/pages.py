@@ -111,6 +111,7 @@ def render(
         htmx_headers=json.dumps({"X-CSRF-Token": person.csrf}) if person else "{}",
         places=_places(request, person),
         here=request.url.path,
+        outage=request.app.state.outage() if person else None,
         notice=notice,
         **values,
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
@@ -18,6 +20,7 @@ from service.console.inbox.router import inbox_router
 from service.console.inbox.unanswered import unanswered_router
 from service.console.inspector.router import inspector_router
 from service.console.knowledge.router import knowledge_router
+from service.console.outage import outage_of, outage_router
 from service.console.overview.retraining import retraining_router
 from service.console.overview.router import overview_router
 from service.console.pages import NAVIGATION, page_router, problem, static_files
@@ -34,6 +37,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
     lint = VoiceLint(gateway.config.brands, gateway.learnt, gateway.executor)
     return (
         _shell(),
+        outage_router(),
         sign_in_router(gateway),
         own_router(gateway),
         people_router(gateway),
@@ -70,6 +74,7 @@ def _nowhere() -> APIRouter:
 def install(app: FastAPI, gateway: Gateway) -> None:
     """Put the console into the application, and what its routes ask who may use them."""
     app.state.access = Access(gateway.db, gateway.keys)
+    app.state.outage = partial(outage_of, gateway)
     before = len(app.routes)
     for router in console_routers(gateway):
         # What the description does not show needs nothing of it, and is not made anew.
