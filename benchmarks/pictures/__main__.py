@@ -94,6 +94,7 @@ SHOTS = (
     Shot("review", f"/console/corrections/review/{acts.BRAND}"),
     Shot("training", f"/console/training?brand={acts.BRAND}"),
     Shot("plan", f"/console/training/brands/{acts.BRAND}/plan?recipe=quick_cpu&corrections=true&gate=true"),
+    Shot("questions", f"/console/training/brands/{acts.BRAND}/questions"),
     Shot("knowledge", "/console/knowledge?brand=velmora"),
     Shot("knowledge-document", "/console/knowledge/velmora/document?document=returns.md"),
     Shot("knowledge-search", f"/console/knowledge/velmora/search?question={ASKED}"),

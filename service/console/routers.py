@@ -28,6 +28,7 @@ from service.console.people.own import own_router
 from service.console.people.router import people_router
 from service.console.people.sign_in import sign_in_router
 from service.console.said import _
+from service.console.training.questions import held_out_router
 from service.console.training.router import training_router
 from service.people.lint import VoiceLint
 
@@ -44,6 +45,7 @@ def console_routers(gateway: Gateway) -> tuple[APIRouter, ...]:
         changes_router(gateway),
         corrections_router(gateway),
         training_router(gateway),
+        held_out_router(gateway),
         knowledge_router(gateway),
         brands_router(gateway),
         lint_router(lint),

@@ -71,3 +71,32 @@ def test_a_training_is_started_watched_stopped_and_gone_on_with(house: Console, 
     expect(page.get_by_role("row")).to_have_count(STEPS + 1)
     accessible(page, "done")
     picture(page, f"training-{scheme}-done")
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_held_out_questions_are_written_and_taken_from_what_customers_asked(
+    house: Console, size: str, scheme: str
+) -> None:
+    house.ask("Is there parking near the shop?", "We cannot say.")
+    page = house.person("Cleo", {BRAND: Role.EDITOR}, size=size, scheme=scheme)
+    page.goto(f"{house.url}/console/training?brand={BRAND}")
+    page.get_by_role("link", name="Held-out questions").click()
+    expect(page.get_by_role("heading", name=re.compile(r"^\d+; the gate wants 150"))).to_be_visible()
+    accessible(page, "questions")
+    picture(page, f"questions-{scheme}-{size}", whole=True)
+    page.get_by_label("Questions, one a line").fill("do you open on sundays\nwhat does the box cost")
+    page.get_by_label("Who has the answer").first.select_option("No page: the assistant shall say so")
+    page.get_by_role("button", name="Hold them out").click()
+    expect(page.get_by_text("Held out from now on: 2.")).to_be_visible()
+    page.get_by_text("Hold it out Is there parking near the shop?").click()
+    card = page.get_by_role("article", name="Is there parking near the shop?")
+    card.get_by_label("Who has the answer").select_option("A person shall take over")
+    card.get_by_role("button", name="Hold it out").click()
+    expect(page.get_by_text("Held out from now on: 1.")).to_be_visible()
+    expect(card).not_to_be_attached()
+    page.get_by_text("All held-out questions").first.click()
+    page.get_by_role("button", name="Take out do you open on sundays").click()
+    expect(page.get_by_text("It is taken out.")).to_be_visible()
+    page.get_by_text("All held-out questions").first.click()
+    expect(page.get_by_role("row", name="Is there parking near the shop?")).to_contain_text("a person")
+    expect(page.get_by_role("row", name="do you open on sundays")).not_to_be_attached()

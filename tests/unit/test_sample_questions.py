@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from configs.cases import MIN_CASES_A_MEASURE
 from configs.load import load_config
 from retrieval.language.sentences import split_sentences
 from training.conversations import Question, read_conversations, read_questions
 from training.data.similar import groups
 from training.data.split import assert_no_overlap
-from training.judging.gate import MIN_CASES_A_MEASURE
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 BRANDS = ("dicehollow", "velmora")

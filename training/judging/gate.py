@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.brand import Gate
+from configs.cases import MIN_CASES_A_MEASURE
 
 Values = NDArray[np.float64]
 Measured = Mapping[str, Mapping[str, float]]
@@ -30,8 +31,6 @@ Outcome = Literal["passed", "refused", "not enough evidence"]
 ALPHA = 0.05
 RESAMPLES = 5000
 SEED = 1701
-MIN_CASES_A_MEASURE = 30
-"""Fewer cases of one measure (such as unanswerable questions) say nothing about it."""
 ALWAYS = ("voice", "groundedness")
 """No verdict passes without these."""
 _ROUNDING = 1e-6

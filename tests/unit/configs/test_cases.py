@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from configs.brand import Brand
-from configs.cases import add_case, added_file, case_files
+from configs.cases import add_case, added_file, case_files, remove_case
 from configs.home import Home
 from configs.load import load_config
 from configs.verdict import questions_sha256
@@ -55,3 +55,17 @@ def test_forgetting_who_asked_takes_the_case_along(tmp_path: Path) -> None:
     assert "turn-0002" in added_file(home, "velmora").read_text("utf-8")
     add_case(home, "velmora", case(3))
     assert len(added_file(home, "velmora").read_text("utf-8").splitlines()) == 2
+
+
+def test_one_is_taken_out_by_its_id_and_the_last_one_takes_the_file_along(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    path = added_file(home, "velmora")
+    assert not remove_case(path, "a")
+    for one in "ab":
+        add_case(home, "velmora", {"id": one, "question": f"{one}?", "document": None})
+    assert remove_case(path, "a")
+    assert not remove_case(path, "a")
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["b"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert remove_case(path, "b")
+    assert not path.exists()

@@ -10,9 +10,10 @@ from statistics import fmean
 import numpy as np
 
 from configs.brand import Gate
+from configs.cases import MIN_CASES_A_MEASURE
 from training.conversations import Question
 from training.judging.comparison.asking import Answer, Asked
-from training.judging.gate import ALWAYS, MIN_CASES_A_MEASURE, Kind, Measured, improvement_bound
+from training.judging.gate import ALWAYS, Kind, Measured, improvement_bound
 from training.judging.overlap import Overlap
 
 Score = Callable[[str], float]
