@@ -1,6 +1,6 @@
 """The console's stories on real parts: vLLM writes, the real encoder searches, people work in Chromium.
 
-The stories that train are in `make test-slow` (`test_console_loop.py`).
+What trains is slow: the last one here, and the whole loop in `test_console_loop.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -140,3 +142,29 @@ def test_the_overview_counts_what_was_said(gateway: Running, page: Page) -> None
     page.goto(f"{gateway.url}/console/overview?brand={BRAND}")
     expect(page.get_by_role("img").first).to_be_visible()
     expect(page.locator("main")).to_contain_text(re.compile(r"Conversations\s*[1-9]"))
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_goes_on_from_its_last_checkpoint(gateway: Running, page: Page) -> None:
+    steps = 60
+    changes = quote(f"sft.max_steps={steps}\nsft.checkpoint_every=10")
+    page.goto(f"{gateway.url}/console/training/brands/{BRAND}/plan?recipe=tiny_test&changes={changes}")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(re.compile(rf"step (1[1-9]|[2-5]\d) of {steps}"))).to_be_visible(timeout=5 * ENGINE_MS)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("stopped", exact=True)).to_be_visible(timeout=ENGINE_MS)
+    page.reload()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("done", exact=True)).to_be_visible(timeout=5 * ENGINE_MS)
+    page.get_by_text("Numbers", exact=True).click()
+    expect(page.get_by_role("row")).to_have_count(steps + 1)
+    run = max((gateway.home / "runs").glob(f"{BRAND}-*/losses.jsonl"), key=lambda path: path.stat().st_mtime)
+    rows = [one for line in run.read_text().splitlines() if "loss" in (one := json.loads(line))]
+    assert [row["step"] for row in rows] == list(range(1, steps + 1))
+    # Each process counts its own seconds: where they fall, the second one took over.
+    again = [after["step"] for before, after in pairwise(rows) if after["seconds"] < before["seconds"]]
+    assert len(again) == 1
+    assert again[0] % 10 == 1
+    assert again[0] > 10
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("deleted", exact=True)).to_be_visible()
