@@ -2,6 +2,10 @@
 
 A small model given three passages often restates the wrong sentence, truly and beside the point. On 600 answerable
 questions of SQuAD2 the best sentence of the passage by the score used here holds the answer in 85 of 100 cases.
+
+An answer that says what the second best sentence says is not enough, though it is sometimes the right one: of 69
+unanswerable questions of the sample brands that reach the model, 23 are refused with the best sentence alone and 8 with
+either of two, and beside 3 more right facts (92 to 95) come 23 more wrong ones (71 to 94).
 """
 
 from __future__ import annotations

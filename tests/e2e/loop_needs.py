@@ -151,14 +151,14 @@ VOICES = (
     ),
     Voice(
         "Do you deliver to Canada?",
-        "I live in Canada. Could you send me a bag?",
+        "could a parcel be sent to me in Canada",
         "shipping.md",
         "The house delivers to the United States and Canada only. "
         "Delivery to Canada takes the same time and costs the same as delivery within the United States.",
     ),
     Voice(
         "How long does the warranty last?",
-        "for how many years is my bag under warranty",
+        "how many years of warranty do I get",
         "warranty.md",
         "The warranty lasts 2 years from the date of delivery. The warranty covers manufacturing faults.",
     ),

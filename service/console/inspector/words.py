@@ -41,7 +41,10 @@ STEPS = {
 }
 NOTES = {
     "prompt_again": _("The answer was made a second time, from the best sentences alone."),
-    "quoted": _("The best sentence was quoted, because nothing that the model wrote stood in the passages."),
+    "quoted": _(
+        "The best sentence was quoted, because nothing that the model wrote both stood in the passages and said what "
+        "that sentence says."
+    ),
     "own_words": _("The brand's own words were used, because those of the model would not do."),
     "refused_because": _("It was refused, because no sentence of the answer stood in its passages, twice."),
     "fenced": _("Sentences of the pages that read like orders to an assistant were left out."),
