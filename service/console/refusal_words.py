@@ -32,6 +32,13 @@ REFUSALS = (
     _("A wrong fact needs the page that says it, and what it shall say."),
     _("%(field)s has more than %(most)s characters."),
     _("Only editors change what others proposed."),
+    _("Give 1 to %(most)s questions."),
+    _("A turn that is named is none of this brand's."),
+    _("There is no such held-out question; somebody may have taken it out."),
+    _("It stands in a file of the deployment; take it out there, or correct what it came from."),
+    _("The held-out questions cannot be read: %(file)s: %(reason)s"),
+    _("A question has 3 to %(most)s characters."),
+    _("Choose the page that answers it."),
     # trainings
     _("This gateway does not listen yet; ask the gate again in a moment."),
     _("This machine trains already: wait for it, or stop it."),

@@ -5,6 +5,7 @@ The gateway, its search and its knowledge are real; in place of vLLM stands an e
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -56,7 +57,11 @@ class Reader:
         thing = f"document.querySelector({json.dumps(css)})"
         await self.page.until(f"{thing} !== null")
         await self.page.evaluate(f"{thing}.scrollIntoView({{block: 'center', behavior: 'instant'}}) ?? true")
-        at = await self.page.evaluate(f"{thing}.getBoundingClientRect()")
+        at, before = await self.page.evaluate(f"{thing}.getBoundingClientRect()"), None
+        # What comes in late moves it.
+        while at != before:
+            await asyncio.sleep(0.1)
+            at, before = await self.page.evaluate(f"{thing}.getBoundingClientRect()"), at
         await self.page.click(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
 
     async def reads(self, text: str, css: str = "main") -> None:

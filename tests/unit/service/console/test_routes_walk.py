@@ -95,6 +95,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/brands/{brand}/voice-guide": {"text": "Be brief."},
     "/v1/brands/{brand}/examples": {"exchanges": [{"said": "Hi", "reply": "Hello", "outcome": "small_talk"}]},
     "/v1/brands/{brand}/examples/{example}": {"exchanges": [{"said": "Hi", "reply": "Hello", "outcome": "small_talk"}]},
+    "/v1/brands/{brand}/questions": {"questions": [{"question": "Is there a cafe?", "kind": "none"}]},
     "/v1/me/password": {"old": "x", "new": "y"},
     "/v1/chat/completions": {"model": "velmora", "messages": [{"role": "user", "content": "Hello"}]},
 }
@@ -115,6 +116,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/console/brands/{brand}": {"section": "look", "greeting": "Hello"},
     "/console/brands/{brand}/voice": {"text": "Be brief."},
     "/console/brands/{brand}/file": {"text": "name: velmora"},
+    "/console/training/brands/{brand}/questions": {"questions": "Is there a cafe?", "answer": ":none"},
+    "/console/training/brands/{brand}/questions/remove": {"case": "velmora-q01"},
     "/console/people": {"name": "X", "email": "x@example.com", "brand": "velmora", "role": "agent"},
     "/console/people/{who}/roles": {"brand": "velmora", "role": "admin"},
 }
@@ -183,6 +186,7 @@ def world(locked: Door) -> dict[str, str]:
         "reply": canned(locked),
         "intake": taken_in(locked),
         "example": "returns-001",
+        "case": "velmora-q01",
     }
 
 
