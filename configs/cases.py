@@ -8,16 +8,15 @@ own in the state folder. Accepted corrections are a second one, written whole. W
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedRandom
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from configs.brand import Brand
 from configs.home import Home
+from configs.json_lines import read_rows, rows_text
 from configs.whole_file import replace_text
 
 MIN_CASES_A_MEASURE = 30
@@ -41,27 +40,32 @@ def added_file(home: Home, brand: str) -> Path:
     return home.questions / f"{brand}.jsonl"
 
 
-def add_case(home: Home, brand: str, case: Mapping[str, Any]) -> None:
-    """Add one question, unless one with its id is there; when this returns it is on disk.
+def add_cases(home: Home, brand: str, cases: Collection[Mapping[str, Any]]) -> int:
+    """Add questions but those whose id is there; when this returns they are on disk.
 
     Args:
         home: The state folder.
         brand: Whose.
-        case: A row with an `id`. Where that names a turn or a conversation, `brandvoice forget` of who asked there
+        cases: Rows with an `id`. Where that names a turn or a conversation, `brandvoice forget` of who asked there
             takes the row out.
 
+    Returns:
+        How many were added.
+
     Raises:
-        OSError: It cannot be written.
+        OSError: They cannot be written.
     """
+    if not cases:
+        return 0
     path = added_file(home, brand)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(dict(case), ensure_ascii=False).encode() + b"\n"
     with _held(path) as file:
-        if any(row.get("id") == case["id"] for row in _rows(file)):
-            return
-        file.write(line)
+        there = {row.get("id") for row in read_rows(path)}
+        fresh = [one for one in cases if one["id"] not in there]
+        file.write(rows_text(fresh).encode())
         file.flush()
         os.fsync(file.fileno())
+        return len(fresh)
 
 
 def remove_case(path: Path, case: str) -> bool:
@@ -73,31 +77,26 @@ def remove_case(path: Path, case: str) -> bool:
     if not path.is_file():
         return False
     with _held(path) as file:
-        rows = _rows(file)
+        rows = read_rows(path)
         kept = [row for row in rows if row.get("id") != case]
         if len(kept) == len(rows):
             return False
-        if not kept:
+        if kept:
+            replace_text(path, rows_text(kept), mode=os.fstat(file.fileno()).st_mode & 0o777)
+        else:
             # An empty file of questions would be taken for a broken one.
             path.unlink()
-            return True
-        replace_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
-        # As before: customers' words may stand in it.
-        path.chmod(os.fstat(file.fileno()).st_mode & 0o777)
         return True
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[BufferedRandom]:
-    """The file, which nobody else changes meanwhile; made where there is none."""
+def _held(path: Path) -> Iterator[BinaryIO]:
+    """The file, which nobody else changes meanwhile, to append to; made where there is none."""
     while True:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
+        # Customers' words may stand in it.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             # Somebody may have put another file in its place (`forget` does) before it was ours.
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 yield file
                 return
-
-
-def _rows(file: BufferedRandom) -> list[dict[str, Any]]:
-    return [json.loads(row) for row in file if row.strip()]

@@ -7,10 +7,11 @@ import secrets
 from pathlib import Path
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, *, mode: int | None = None) -> None:
     """Replace a small file so that a reader sees the old or the new text, also after a crash.
 
-    It may be read by whom the process's umask lets read, like any file that is written plainly.
+    It may be read by whom `mode` lets read; without one by whom the process's umask does, like any file that is written
+    plainly.
 
     Raises:
         OSError: It cannot be written; the old one stands, and nothing lies beside it.
@@ -19,6 +20,8 @@ def replace_text(path: Path, text: str) -> None:
     new = path.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
         with new.open("x", encoding="utf-8") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

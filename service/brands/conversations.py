@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from configs.json_lines import read_rows, rows_text
 from configs.whole_file import replace_text
 from service.errors import NotFound, NotPossible, RequestInvalid
 from service.storage.database import storable
@@ -92,14 +92,13 @@ def remove(path: Path, example: str) -> None:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-        return [json.loads(line) for line in lines if line.strip()]
+        return read_rows(path) if path.is_file() else []
     except ValueError as error:
         raise NotPossible(f"{path.name} cannot be read: {error}") from error
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    replace_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    replace_text(path, rows_text(rows))
 
 
 def _place(rows: list[dict[str, Any]], example: str) -> int:

@@ -6,7 +6,6 @@ answer can end a string.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import yaml
 from pydantic import Field
 
 from configs.brand import Strict
+from configs.json_lines import read_rows, rows_text
 from configs.yaml_file import read_yaml
 from service.errors import NotFound, RequestInvalid
 
@@ -120,8 +120,7 @@ def filled(one: Template, answers: Mapping[str, str]) -> dict[str, str]:
         if path.suffix == ".md":
             files[name] = _fill(path.read_text("utf-8"), answers)
         elif path.suffix == ".jsonl":
-            rows = [_filled(json.loads(line), answers) for line in path.read_text("utf-8").splitlines()]
-            files[name] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            files[name] = rows_text(_filled(row, answers) for row in read_rows(path))
     return files
 
 

@@ -7,7 +7,6 @@ said. A fact becomes a held-out question. Every row names its turn, so that a pe
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from configs.corrections import TOPIC, CorrectionFiles
 from configs.home import Home
+from configs.json_lines import rows_text
 from configs.whole_file import replace_text
 from service.corrections import reviewing
 from service.corrections.terms import MAX_REPLY, Correction
@@ -58,7 +58,7 @@ def _replace(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)
+    text = rows_text(rows)
     if not path.is_file() or path.read_text("utf-8") != text:
         replace_text(path, text)
 

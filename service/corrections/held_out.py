@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, select
 
 from configs.brand import Brand
-from configs.cases import MIN_CASES_A_MEASURE, add_case, added_file, case_files, remove_case
+from configs.cases import MIN_CASES_A_MEASURE, add_cases, added_file, case_files, remove_case
 from configs.home import Home
+from configs.json_lines import read_rows
 from service.corrections.masking import Masker
 from service.errors import NotFound, NotPossible, RequestInvalid, brand_of
 from service.storage.database import Database, storable
@@ -120,9 +120,8 @@ class HeldOut:
         gate = known.questions is not None and known.questions.is_file()
         return Standing(cases, known.gate.min_cases, MIN_CASES_A_MEASURE, gate)
 
-    async def asked(self, brand: str, *, skip: int, count: int) -> list[Asked]:
+    async def asked(self, brand: str, standing: Standing, *, skip: int, count: int) -> list[Asked]:
         """First questions of conversations that are no held-out ones yet, the newest first."""
-        standing = await self.standing(brand)
         there = {_plain(one.question) for one in standing.cases}
         rows = await self._db.read(lambda connection: _first_questions(connection, brand))
         return (await asyncio.to_thread(self._fit, brand, rows, there, skip + count))[skip:]
@@ -143,15 +142,10 @@ class HeldOut:
         named = {one.turn for one in new if one.turn}
         if named - await self._db.read(lambda connection: _turns_of(connection, brand, named)):
             raise RequestInvalid("A turn that is named is none of this brand's.", param="turn")
-        documents = set(self._documents(brand))
-        masker = await asyncio.to_thread(Masker, known)
-        rows = [_row(one, documents, masker) for one in new]
-        there = {_plain(one.question) for one in (await self.standing(brand)).cases}
-        fresh = {_plain(row["question"]): row for row in rows if _plain(row["question"]) not in there}
-        if fresh:
-            await asyncio.to_thread(self._keep, brand, fresh.values())
-            await self._db.write(lambda connection: note(connection, "added", brand, {"questions": len(fresh)}))
-        return len(fresh)
+        added = await asyncio.to_thread(self._keep, known, new)
+        if added:
+            await self._db.write(lambda connection: note(connection, "added", brand, {"questions": added}))
+        return added
 
     async def remove(self, brand: str, case: str, note: Note) -> None:
         """Take one out.
@@ -161,12 +155,11 @@ class HeldOut:
             NotPossible: It stands in a file that is the deployment's.
         """
         found = next((one for one in (await self.standing(brand)).cases if one.id == case), None)
-        if found is None:
-            raise NotFound("There is no such held-out question; somebody may have taken it out.")
-        if not found.removable:
+        if found is not None and not found.removable:
             raise NotPossible("It stands in a file of the deployment; take it out there, or correct what it came from.")
         files = self._ours(self._brands[brand])
-        await asyncio.to_thread(lambda: any(remove_case(path, case) for path in files))
+        if not await asyncio.to_thread(lambda: any(remove_case(path, case) for path in files)):
+            raise NotFound("There is no such held-out question; somebody may have taken it out.")
         await self._db.write(lambda connection: note(connection, "removed", case, {}))
 
     def _ours(self, brand: Brand) -> tuple[Path, ...]:
@@ -175,17 +168,19 @@ class HeldOut:
         made_here = own is not None and own.absolute().is_relative_to(self._home.root.absolute())
         return (*((own,) if own is not None and made_here else ()), added_file(self._home, brand.name))
 
-    def _keep(self, brand: str, rows: Collection[Mapping[str, Any]]) -> None:
-        for row in rows:
-            add_case(self._home, brand, row)
+    def _keep(self, brand: Brand, new: Sequence[New]) -> int:
+        documents, masker = set(self._documents(brand.name)), Masker(brand)
+        rows = [_row(one, documents, masker) for one in new]
+        there = {_plain(one.question) for one in self._read(brand)}
+        fresh = {_plain(row["question"]): row for row in rows if _plain(row["question"]) not in there}
+        return add_cases(self._home, brand.name, fresh.values())
 
     def _read(self, brand: Brand) -> tuple[Case, ...]:
         ours = self._ours(brand)
         found: dict[str, Case] = {}
         for path in case_files(brand, self._home):
             try:
-                rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-                found |= {str(row["id"]): _case(row, path in ours) for row in rows}
+                found |= {str(row["id"]): _case(row, path in ours) for row in read_rows(path)}
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise NotPossible(f"The held-out questions cannot be read: {path.name}: {error}") from error
         return tuple(found.values())

@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
 from configs.brand import Brand
-from configs.cases import add_case
+from configs.cases import add_cases
 from configs.home import Home
 from configs.whole_file import replace_text
 from retrieval.brand_search import search_encoder
@@ -108,9 +109,10 @@ class Answering:
         # A thread of its own: embedding a page takes some tenths of a second, and waits where somebody else writes.
         document, change = await asyncio.to_thread(self._take_in, brand, title, text, by)
         if question and turns:
-            case = {"id": f"inbox:{next(iter(turns))}", "question": question, "document": document}
+            case: dict[str, Any] = {"id": f"inbox:{next(iter(turns))}", "question": question, "document": document}
             holds = [one.strip() for one in answer.holds if one.strip()]
-            await asyncio.to_thread(add_case, self._home, brand, case | ({"answer_contains": holds} if holds else {}))
+            case |= {"answer_contains": holds} if holds else {}
+            await asyncio.to_thread(add_cases, self._home, brand, [case])
 
         def work(connection: Connection) -> tuple[str, ...]:
             fresh = settle(connection, brand, turns, by=by, document=document)

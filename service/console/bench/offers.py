@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from sqlalchemy import select
 
 from configs.brand import Brand
 from configs.home import Home
+from configs.json_lines import read_rows
 from configs.verdict import BASE_VERSION
 from service.console.bench.shown import Offers, TurnOffered, VoiceOffered
 from service.engines.adapters import list_adapters
@@ -93,7 +93,6 @@ def _held_out(brand: Brand) -> tuple[str, ...]:
     if brand.questions is None:
         return ()
     try:
-        rows = [json.loads(line) for line in brand.questions.read_text("utf-8").splitlines() if line.strip()]
-        return tuple(str(row["question"]) for row in rows[:QUESTIONS])
+        return tuple(str(row["question"]) for row in read_rows(brand.questions)[:QUESTIONS])
     except (OSError, ValueError, KeyError, TypeError):
         return ()  # `brandvoice eval` tells what is wrong with the file

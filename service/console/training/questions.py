@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request
@@ -122,7 +122,8 @@ def _api(held_out: HeldOut) -> APIRouter:
     @router.get("/asked", response_model=AskedQuestions)
     async def asked(person: Editor, brand: Brand, skip: Skip = 0) -> Any:  # noqa: ARG001
         """Customers' questions that could be among them, ten at a time."""
-        return {"questions": await held_out.asked(brand, skip=skip, count=PAGE)}
+        standing = await held_out.standing(brand)
+        return {"questions": await held_out.asked(brand, standing, skip=skip, count=PAGE)}
 
     @router.post("", response_model=Added)
     async def add(person: Editor, brand: Brand, given: NewQuestions) -> Any:
@@ -139,17 +140,18 @@ def _api(held_out: HeldOut) -> APIRouter:
     return router
 
 
-def _pages(held_out: HeldOut, documents: Any) -> APIRouter:
+def _pages(held_out: HeldOut, documents: Callable[[str], list[str]]) -> APIRouter:
     router = page_router()
 
     def here(brand: str) -> str:
         return f"{CONSOLE}/training/brands/{brand}/questions"
 
     async def show(request: Request, person: Person, brand: str, skip: int = 0, **more: object) -> Response:
-        asked = await held_out.asked(brand, skip=skip, count=PAGE + 1)
+        standing = await held_out.standing(brand)
+        asked = await held_out.asked(brand, standing, skip=skip, count=PAGE + 1)
         values: dict[str, Any] = {"status": 200, "trouble": "", "again": None} | more
         return render(
-            request, person, "training/questions.html", brand=brand, standing=await held_out.standing(brand),
+            request, person, "training/questions.html", brand=brand, standing=standing,
             asked=asked[:PAGE], skip=skip, older=skip + PAGE if len(asked) > PAGE else None,
             documents=sorted(documents(brand)), **values,
         )  # fmt: skip
