@@ -100,14 +100,14 @@ async def test_a_blind_run_is_shuffled_and_keeps_its_key_until_the_vote(db: Data
 
 
 async def test_an_error_says_nothing_of_who_failed_while_it_is_blind(db: Database) -> None:
-    house = House(db, [EngineLost("The engine did not take demo@v2"), SAYS])
-    run = await house.run("v2", "v3")
+    house = House(db, [EngineLost("The engine did not take demo@spring-one"), SAYS])
+    run = await house.run("spring-one", "autumn-one")
     seen = await show(db, run, "anna")
     assert sorted(one.state for one in seen.answers) == ["done", "failed"]
-    assert "v2" not in seen.model_dump_json()
+    assert "spring-one" not in seen.model_dump_json()
     with pytest.raises(NotPossible, match="Not every voice"):
         await house.vote(run, "anna", "A")
-    openly = await house.run("v2", "v3", blind=False)
+    openly = await house.run("spring-one", "autumn-one", blind=False)
     assert all(one.state == "done" for one in (await show(db, openly, "anna")).answers)
 
 
