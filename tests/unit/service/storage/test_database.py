@@ -187,7 +187,7 @@ asyncio.run(main())
     )
     assert process.stdout is not None
     last = -1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while last < 40:
             last = int(await process.stdout.readline())
         process.send_signal(signal.SIGKILL)
