@@ -11,10 +11,20 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import chain
 
-from service.console import refusal_words, voice_words
+from service.console import refusal_words, training_words, voice_words
 
-OURS = frozenset({"state", "was", "wanted"})
-"""Values that are words of ours; whatever else stands in a sentence was written by somebody."""
+OURS = frozenset({"state", "was", "wanted", "measure", "mark", "verdict", "current"})
+"""Values that may be words of ours; whatever else stands in a sentence was written by somebody."""
+CLOSED = {
+    "measure": tuple(training_words.MEASURES.values()),
+    "mark": training_words.MARKS,
+    "verdict": training_words.VERDICTS,
+}
+"""Values that are one of a few words: a sentence with another one there is another sentence."""
+JOINED = {"clauses": "; ", "marks": ", ", "kinds": ", ", "manners": ", "}
+"""Values that are sentences themselves, and what stands between two of them."""
+COMPOSED = ("%(measure)s: %(clauses)s", "%(verdict)s: %(clauses)s")
+"""Sentences made of others, which are taken apart before anything else is looked for in them."""
 _BLANK = re.compile(r"%\((\w+)\)s")
 
 
@@ -25,29 +35,39 @@ def reworded(text: str, translate: Callable[[str], str]) -> str:
         text: In English, its values filled in.
         translate: The catalogue's `gettext`.
     """
-    whole = translate(text)
+    # Of an empty text a catalogue gives its own head.
+    whole = translate(text) if text else text
     if whole != text:
         return whole
     for pattern, template in _patterns():
         found = pattern.fullmatch(text)
         if found:
-            values = {name: translate(value) if name in OURS else value for name, value in found.groupdict().items()}
-            return translate(template) % values
+            return translate(template) % {name: _value(name, one, translate) for name, one in found.groupdict().items()}
     return text
+
+
+def _value(name: str, value: str, translate: Callable[[str], str]) -> str:
+    if between := JOINED.get(name):
+        return between.join(reworded(one, translate) for one in value.split(between))
+    return translate(value) if name in OURS else value
 
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     # Those with the most words of their own first: a short one with blanks takes what is meant for a longer one.
-    ordered = sorted(_all(), key=lambda one: -len(_BLANK.sub("", one)))
-    return tuple((_pattern(one), one) for one in ordered)
+    ordered = sorted(_simple(), key=lambda one: -len(_BLANK.sub("", one)))
+    return tuple((_pattern(one), one) for one in (*COMPOSED, *ordered))
 
 
-def _all() -> Iterable[str]:
-    return chain(refusal_words.REFUSALS, voice_words.REASONS)
+def _simple() -> Iterable[str]:
+    return chain(refusal_words.REFUSALS, voice_words.REASONS, training_words.REASONS, training_words.STAGES)
 
 
 def _pattern(template: str) -> re.Pattern[str]:
     parts = _BLANK.split(template)
     # Text and names of blanks by turns.
-    return re.compile("".join(f"(?P<{part}>.+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts)), re.S)
+    return re.compile("".join(_blank(part) if at % 2 else re.escape(part) for at, part in enumerate(parts)), re.S)
+
+
+def _blank(name: str) -> str:
+    return f"(?P<{name}>{'|'.join(map(re.escape, CLOSED[name])) if name in CLOSED else '.+?'})"

@@ -63,7 +63,7 @@ def _answers(path: Path) -> dict[str, Mapping[str, Any]]:
     """Lines of a version's answers, by question; a line that is cut or of another form is passed over."""
     found: dict[str, Mapping[str, Any]] = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")
     except OSError:
         return found
     for line in lines:

@@ -135,7 +135,7 @@ def _standard(question: str) -> tuple[str, str]:
     said = [word for word in words(text) if word not in ("please", "pls", "hi", "hello", "hey")]
     dialect = words(plain) != said
     how = [f"by a name of group {group}" for group in sorted(groups)] + (["in dialect"] if dialect else [])
-    return " ".join(kept), " and ".join(how)
+    return " ".join(kept), ", ".join(how)
 
 
 def _difference(one: str, other: str) -> str | None:

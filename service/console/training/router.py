@@ -11,11 +11,14 @@ from fastapi.responses import Response
 from service.bootstrap import Gateway
 from service.console import charts
 from service.console.access import CONSOLE, Admin, Editor, Person, Role
+from service.console.bench.pages import OUTCOMES
+from service.console.corrections.router import kinds
 from service.console.pages import gettext, page_router, redirect, render
 from service.console.said import told
 from service.console.together import together
 from service.console.training.api import Workshop, audited, training_api
 from service.console.training.shown import Chosen, Promotion
+from service.console.training_words import MEASURES, RULES
 from service.engines.adapters import active_version, list_adapters
 from service.errors import AdapterUnknown, NotPossible, PromotionRefused, RequestInvalid
 from service.trainings.curve import Curve
@@ -84,7 +87,8 @@ def _list(shop: Workshop) -> APIRouter:
     @router.get("/training/brands/{brand}/versions/{version}")
     async def release_notes(request: Request, person: Editor, brand: Id, version: Id) -> Response:
         """Release notes of a version."""
-        return render(request, person, "training/notes.html", notes=await shop.notes(brand, version))
+        found = await shop.notes(brand, version)
+        return render(request, person, "training/notes.html", notes=found, measure_names=MEASURES, kinds=kinds(person))
 
     return router
 
@@ -119,6 +123,7 @@ def _plan(shop: Workshop) -> APIRouter:
             changes=changes,
             plan=found,
             trouble=trouble,
+            kinds=kinds(person),
             names=[(one.name, one.name) for one in await asyncio.to_thread(desk.recipes)],
         )
 
@@ -134,7 +139,7 @@ def _plan(shop: Workshop) -> APIRouter:
             found = await desk.check(given.of(brand))
         except (RequestInvalid, NotPossible) as error:
             trouble = told(error, gettext(person))
-        return render(request, person, "training/part_check.html", check=found, trouble=trouble)
+        return render(request, person, "training/part_check.html", check=found, trouble=trouble, rules=RULES)
 
     @router.post("/training/brands/{brand}/jobs")
     async def start(
@@ -168,6 +173,8 @@ def _job(shop: Workshop) -> APIRouter:
             "resumable": found.state in RESUMABLE,
             "verdict": verdict,
             "measures": measures(verdict) if verdict else [],
+            "measure_names": MEASURES,
+            "outcomes": OUTCOMES,
             "active": _speaks(shop, found),
             "admin": person.may(Role.ADMIN, found.brand),
         }
