@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from benchmarks.pictures.stage import Stage
 from service.console.people.sessions import COOKIE
@@ -11,6 +11,18 @@ BRAND = "velmora"
 QUESTION = "How long do I have to return an unopened item?"
 QUESTIONS = (QUESTION, "Can I pay with a gift card?", "Do you offer gift wrapping?", "Can a watch strap be replaced?")
 BETTER = "An unopened item can be returned within 30 days of delivery. It would be our pleasure to arrange it."
+CANNED = (
+    ("The parcel is late", "We regret the delay. We are asking the carrier, and write to you before the day ends."),
+    ("A return is on its way", "Your return has reached us. The amount is paid back within ten days."),
+)
+BROUGHT: tuple[FilePayload, ...] = (
+    {
+        "name": "engraving.md",
+        "mimeType": "text/markdown",
+        "buffer": b"# Engraving\n\nWatches are engraved with up to 20 letters. It costs $40 and takes 5 days.\n",
+    },
+    {"name": "price-list.xls", "mimeType": "application/vnd.ms-excel", "buffer": b"\xd0\xcf\x11\xe0" + bytes(64)},
+)
 
 
 def play(browser: Browser, stage: Stage, token: str) -> None:
@@ -34,6 +46,16 @@ def play(browser: Browser, stage: Stage, token: str) -> None:
         page.get_by_label("returns.md").check()
         page.get_by_role("button", name="Propose").click()
         expect(page.get_by_text("Thank you. It is kept")).to_be_visible()
+    for title, text in CANNED:
+        page.goto(f"{stage.url}/console/inbox/canned?brand={BRAND}")
+        page.get_by_label("Title", exact=True).fill(title)
+        page.get_by_label("Text", exact=True).fill(text)
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+    page.goto(f"{stage.url}/console/knowledge?brand={BRAND}")
+    page.get_by_label("Files", exact=True).set_input_files(list(BROUGHT))
+    page.get_by_role("button", name="Take them in").click()
+    expect(page.get_by_role("heading", name="What became of each file")).to_be_visible(timeout=60_000)
     context.close()
 
 
