@@ -55,8 +55,11 @@ def plant(connection: Connection, home: Path) -> None:
     for version in (BEFORE, AFTER):
         folder = state.adapters / BRAND / version
         shutil.copytree(SAMPLES / BRAND / "adapter", folder)
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        (folder / "manifest.json").write_text(json.dumps(manifest | {"version": version}), "utf-8")
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | {"version": version}
+        if version == AFTER:
+            manifest |= {"created_at": now().isoformat(), "data_sha256": "0" * 64}
+            manifest["provenance"]["recipe"] |= {"name": "corrections"}
+        (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     (state.adapters / BRAND / "active").write_text(BEFORE, "utf-8")
     run = state.runs / RUN
     run.mkdir(parents=True)
@@ -81,7 +84,10 @@ def _job() -> dict[str, object]:
 def _verdict(home: Home) -> None:
     brand = load_config(SAMPLES.parent / "configs", {}).brands[BRAND]
     names = ("measure", "current", "candidate", "worst", "margin", "less_is_better")
-    rows = tuple(dict(zip(names, one, strict=True)) | {"verdict": "passed"} for one in MEASURES)
+    shares = ("general_loss", "prompt_tokens")
+    rows = tuple(
+        dict(zip(names, one, strict=True)) | {"verdict": "passed", "relative": one[0] in shares} for one in MEASURES
+    )
     candidate = read_adapter(home.adapters / BRAND / AFTER, verify=False)
     found = RecordedVerdict(
         brand=BRAND,

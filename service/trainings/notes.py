@@ -32,6 +32,11 @@ class Measure:
     better: bool | None
     """None where it did not move, or nobody can say."""
     verdict: str
+    worst: float | None = None
+    """What the difference is at worst (95 %); a share where `relative`."""
+    margin: float | None = None
+    """What it may lose."""
+    relative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,18 @@ def measures(verdict: RecordedVerdict) -> list[Measure]:
         before, after, less = one.get("current"), one.get("candidate"), bool(one.get("less_is_better"))
         grew = None if before is None or after is None or before == after else after > before
         better = None if grew is None else grew != less
-        found.append(Measure(str(one["measure"]), before, after, better, str(one.get("verdict", ""))))
+        found.append(
+            Measure(
+                str(one["measure"]),
+                before,
+                after,
+                better,
+                verdict=str(one.get("verdict", "")),
+                worst=one.get("worst"),
+                margin=one.get("margin"),
+                relative=bool(one.get("relative")),
+            )
+        )
     return found
 
 

@@ -115,8 +115,8 @@ def test_a_file_is_brought_looked_at_found_edited_and_rolled_back(house: Console
     expect(editor.get_by_role("status")).to_contain_text("answers customers again")
     expect(search(house, editor, "what does gift wrapping cost")).to_contain_text("four dollars a parcel")
     editor.goto(f"{house.url}/console/changes?brand={BRAND}&action=knowledge")
-    for action in ("uploaded", "edited", "rolled_back"):
-        expect(editor.get_by_role("cell", name=f"knowledge.{action}")).to_be_visible()
+    for action in ("brought files", "edited a page", "went back to earlier knowledge"):
+        expect(editor.get_by_role("cell", name=action)).to_be_visible()
 
 
 def test_a_document_is_edited_deleted_and_brought_back_by_keys_alone_on_a_phone(house: Console) -> None:

@@ -265,12 +265,15 @@ def _versions(library: Library) -> APIRouter:
     async def version(
         request: Request, person: Agent, brand: Brand, version: Id, against: Annotated[str, Query(max_length=64)] = ""
     ) -> Response:
-        """What would change if a version served instead of another one."""
-        seen = await library.compare(brand, version, against)
+        """What would change if a version served instead of another one; of what serves, what it changed."""
         kept = await library.versions(brand)
         one = next((each for each in kept if each.version == version), None)
         if one is None:
             raise NotFound(GONE)
+        if one.active and not against:
+            older = [each for each in kept if each.created < one.created]
+            against = max(older, default=one, key=lambda each: each.created).version
+        seen = await library.compare(brand, version, against)
         shown = seen.changed[:COMPARED]
         lines = {
             name: await library.difference(brand, name, version=version, against=seen.against or None) for name in shown

@@ -277,6 +277,8 @@ def test_versions_are_compared_and_rolled_back_unless_somebody_was_first(editor:
     assert [one["sign"] for one in lines if one["sign"] in "+-"] == ["-", "+"]
     page = editor.get(f"{HERE}/versions/{knowledge}").text
     assert "45 days" in page
+    serving = editor.get(f"{HERE}/versions/{versions[0]['version']}").text
+    assert re.search(r"Not in this version.*contact\.md", serving, re.DOTALL), "what serves is shown by what it changed"
     late = editor.send(f"{HERE}/versions/{knowledge}/rollback", data={"expected": edited})
     assert late.status_code == 409, "another version serves than the one that was looked at"
     expected = hidden(editor.get(f"{HERE}/versions").text)["expected"]

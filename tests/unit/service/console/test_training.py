@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -53,6 +54,7 @@ def judged(home: Home, verdict: str) -> None:
     brand = load_config(ROOT / "configs", {}).brands[BRAND]
     candidate = read_adapter(home.adapters / BRAND / "v1", verify=False)
     row = {"measure": "voice", "verdict": verdict, "current": 0.6, "candidate": 0.7, "less_is_better": False}
+    row |= {"worst": -0.026, "margin": 0.05}
     found = RecordedVerdict(
         brand=BRAND,
         conditions=conditions(home, brand, candidate, "v0", None),
@@ -111,6 +113,7 @@ def test_a_version_is_trained_judged_let_speak_and_taken_back(door: Door, home: 
     assert time.monotonic() - since < 5
     notes = boss.get(f"/console/training/brands/{BRAND}/versions/v1").text
     assert "voice is better" in notes
+    assert re.findall(r'<td class="number">([-+.0-9]+)</td>', notes) == ["0.600", "0.700", "-0.026", "0.050"]
     assert "gate" in notes
     told = boss.get(f"/v1/training/brands/{BRAND}/versions/v1/notes").json()
     assert (told["verdict"], told["started_by"], told["approvals"][0]["by"]) == ("passed", "Anna", "gate")

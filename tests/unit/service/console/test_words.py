@@ -10,12 +10,15 @@ import pytest
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
+import training
 from service.browser import WEB
 from service.console import pages
+from service.console.change_words import ACTIONS, KINDS
 from service.console.words import LANGUAGES, SOURCE, WORDS, language_of, words
 
 KEYWORDS = {"gettext": None, "_": None, "ngettext": (1, 2)}
 OPTIONS = {"newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
+MODULES = {path.stem for path in Path(training.__file__).parent.iterdir()}
 OTHERS = sorted(set(LANGUAGES) - {SOURCE})
 
 
@@ -65,3 +68,13 @@ def test_a_browser_says_which_language_it_wants() -> None:
     assert language_of("id-ID,id;q=0.9,en;q=0.8") == "id"
     assert language_of("fr-FR,fr;q=0.9") == "en"
     assert language_of("") == "en"
+
+
+def test_whatever_the_audit_log_holds_has_a_name() -> None:
+    kinds = "|".join(KINDS)
+    rooms = (path for path in Path(pages.__file__).parents[1].rglob("*.py") if path.name != "change_words.py")
+    found = re.findall(rf'"((?:{kinds})\.[a-z_]+)"', "".join(path.read_text("utf-8") for path in rooms))
+    files_and_modules = {name for name in found if name.startswith("training.") and name.split(".")[1] in MODULES}
+    # The rest of these is put behind the dot where it is written.
+    composed = {"correction.accepted", "correction.rejected", "question.added", "question.removed"}
+    assert {*found, *composed} - files_and_modules - {"brand.yaml"} == set(ACTIONS)
