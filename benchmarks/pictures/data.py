@@ -114,7 +114,7 @@ def _people(connection: Connection) -> str:
     connection.execute(joined)
     at = now() - timedelta(hours=5)
     for name, action, brand, subject, detail in (
-        ("Citra", "document.edited", "velmora", "returns.md", {"version": 12}),
+        ("Citra", "knowledge.edited", "velmora", "returns.md", {"version": 12}),
         ("Citra", "correction.accepted", "velmora", "c-0117", {"kind": "voice", "proposed_by": "Budi"}),
         ("Anna", "training.started", "velmora", "velmora@7", {"rows": 214, "recipe": "quick_cpu"}),
         ("Anna", "adapter.promoted", "velmora", "7", {}),
