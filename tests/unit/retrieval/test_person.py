@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -113,11 +112,6 @@ def test_it_takes_no_second_call_of_the_encoder(encoder: OnnxEncoder) -> None:
     text = "a message of ordinary length about nothing that was ever seen before by anybody"
     matter("warm up", encoder)
     encoder.encode_query(text)
-    since = time.perf_counter()
-    matter(text, encoder)
-    once = time.perf_counter() - since
-    assert encoder._query.cache_info().currsize >= 2
     misses = encoder._query.cache_info().misses
     matter(text, encoder)
     assert encoder._query.cache_info().misses == misses
-    assert once < 0.05, "a few milliseconds; ten times that on a busy machine"

@@ -92,7 +92,7 @@ async def standing(
         if serving.done():
             serving.result()
         url, gateway = opened.result()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await gateway.engine.ready()
         yield url, gateway
     finally:

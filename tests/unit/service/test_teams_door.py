@@ -62,7 +62,7 @@ class Microsoft:
     def answer(self, path: str) -> tuple[int, object]:
         self.calls[path.rsplit("/", 1)[1]] += 1
         if self.trouble == "silent":
-            time.sleep(1.0)
+            time.sleep(4.0)
         if self.trouble:
             return 503, "trouble"
         if path.endswith("openidconfiguration"):
@@ -187,7 +187,7 @@ def test_a_silent_microsoft_is_waited_for_a_limited_time(bot: Bot, monkeypatch: 
     bot.microsoft.trouble = "silent"
     began = time.monotonic()
     assert bot.post().status_code == 503
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 3
 
 
 def test_a_forged_token_is_refused_and_fetches_once_in_five_minutes_at_most(bot: Bot) -> None:
