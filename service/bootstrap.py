@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,6 @@ from typing import Any
 import aiohttp
 
 from channels.base import Channel
-from channels.base import Request as ChannelRequest
 from channels.errors import ChannelError
 from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder
@@ -46,14 +45,16 @@ from service.delivery import outbox
 from service.delivery.fetching import Fetcher
 from service.delivery.growing import Growing
 from service.delivery.pace import Pace
+from service.delivery.sending import outside_session, sender
 from service.delivery.typing import Typing
 from service.delivery.windows import late_templates
 from service.engines.adapters import promote, serving_adapters
 from service.engines.breaker import Breaker, GuardedGenerator, answering
 from service.engines.generation import VllmGenerator
-from service.engines.pool import EnginePool, Member
-from service.engines.process import EngineProcess, EngineState, RemoteEngine
-from service.engines.voices import Adapters, EngineAdapters, EngineVoices
+from service.engines.opening import open_engines
+from service.engines.pool import EnginePool
+from service.engines.process import EngineProcess, EngineState
+from service.engines.voices import EngineVoices
 from service.errors import RequestInvalid, ServiceError
 from service.gateways import Place, place
 from service.intake.desk import Intakes
@@ -242,7 +243,7 @@ async def open_gateway(
                 warming.append(asyncio.create_task(voices.warm(config.brands), name="voices"))
 
         breakers: dict[str, Breaker] = {}
-        engine, holder, generator = _engines(
+        engine, holder, generator = open_engines(
             config, home, base, terms, adapters, session, partial(_guarded, breakers, settings, session, metrics),
             on_change=engine_changed, on_count=engines_answer,
         )  # fmt: skip
@@ -343,82 +344,6 @@ def _guarded(
     # A turn makes two generations at most, so one that was cut off by its deadline took about half of it.
     slow_s = settings.service.turn_deadline_s / 2
     return breaker, GuardedGenerator(VllmGenerator(session, url), breaker, slow_s=slow_s)
-
-
-def _engines(
-    config: Config,
-    home: Home,
-    base: Mapping[str, str],
-    terms: Terms,
-    adapters: Mapping[str, Path],
-    session: aiohttp.ClientSession,
-    guarded: Callable[[str], tuple[Breaker, Generator]],
-    *,
-    on_change: Callable[[EngineState], None],
-    on_count: Callable[[int], None],
-) -> tuple[EngineProcess | EnginePool, Adapters, Generator]:
-    """Our own engine as a child process, or those that run elsewhere; what holds their adapters; what generates."""
-    settings, name = config.service.engine, base["name"]
-
-    def adapters_of(url: str, loaded: Mapping[str, Path]) -> EngineAdapters:
-        return EngineAdapters(home, base_name=name, terms=terms, engine_url=url, session=session, loaded=loaded)
-
-    if settings.elsewhere:
-        members = []
-        for url in settings.elsewhere:
-            breaker, generator = guarded(url)
-            members.append(Member(RemoteEngine(url, session=session), adapters_of(url, {}), generator, breaker))
-        pool = EnginePool(members, base_name=name, on_change=on_change, on_count=on_count)
-        # One engine leaves nothing to choose: its tokens need not go through the pool.
-        return pool, pool, pool if len(members) > 1 else members[0].generator
-
-    def changed(state: EngineState) -> None:
-        if state == "starting":
-            # vLLM does not start where it cannot take one of them: what served when we started may be gone by now, and
-            # what it has not proven yet is loaded once it runs.
-            serving, _ = serving_adapters(home, config.brands, terms=terms)
-            process.adapters = {model: folder for model, folder in serving.items() if held.holds(model)}
-            held.forget(process.adapters)
-        elif state == "ready":
-            breaker.try_now()
-        on_change(state)
-        on_count(int(state == "ready"))
-
-    process = EngineProcess(
-        settings,
-        model=Path(base["folder"]),
-        base_name=name,
-        log_file=home.runs / "engine.log",
-        adapters=adapters,
-        session=session,
-        on_change=changed,
-    )
-    held = adapters_of(process.url, adapters)
-    breaker, generator = guarded(process.url)
-    return process, held, generator
-
-
-def outside_session() -> aiohttp.ClientSession:
-    """For calls to platforms and hooks: it unpacks what they compress, as they may, and trusts no connection twice."""
-    # A connection that was kept open may be dead: a reply sent over it would be neither delivered nor refused.
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
-
-
-def sender(session: aiohttp.ClientSession) -> outbox.Send:
-    """Makes one call of a channel."""
-
-    async def send(request: ChannelRequest) -> tuple[int, Mapping[str, str], bytes]:
-        timeout = aiohttp.ClientTimeout(total=20)
-        body: dict[str, Any] = {} if request.json is None else {"json": dict(request.json)}
-        if request.form is not None:
-            body = {"data": dict(request.form)}
-        async with session.request(
-            request.method, request.url, **body, headers=dict(request.headers), timeout=timeout, allow_redirects=False
-        ) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return response.status, headers, await response.read()
-
-    return send
 
 
 async def _housekeeping(

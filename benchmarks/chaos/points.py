@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from channels.base import Request
 from retrieval.prompt import Message
 from service import bootstrap
-from service.delivery import outbox
+from service.delivery import outbox, sending
 from service.engines.generation import VllmGenerator
 from service.ports import Piece, Sampling
 from service.storage.database import Database
@@ -109,7 +109,7 @@ def _arm_generation(passing: Callable[[Kind, str], None]) -> None:
 
 
 def _arm_sends(passing: Callable[[Kind, str], None]) -> None:
-    sender = bootstrap.sender
+    sender = sending.sender
 
     def watched(session: Any) -> outbox.Send:
         send = sender(session)
@@ -123,4 +123,4 @@ def _arm_sends(passing: Callable[[Kind, str], None]) -> None:
 
         return watching
 
-    bootstrap.sender = watched
+    vars(bootstrap)["sender"] = watched

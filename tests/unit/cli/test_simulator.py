@@ -24,8 +24,8 @@ from configs.secrets import read_secret
 from configs.service import ServiceConfig
 from service.bindings.apps import open_app
 from service.bindings.simulator import simulated_apps
-from service.bootstrap import outside_session, sender
 from service.delivery.fetching import Fetcher
+from service.delivery.sending import outside_session, sender
 from service.engines.process import free_port
 from service.routes.simulator import simulator_router
 from tests.unit.cli.conftest import Cli

@@ -25,12 +25,13 @@ from configs.home import Home
 from configs.load import load_config
 from service.app import create_app
 from service.bindings.simulator import simulated_apps
-from service.bootstrap import Gateway, outside_session, sender
+from service.bootstrap import Gateway
 from service.conversation.inbox import accept, next_turn
 from service.conversation.store import finish
 from service.delivery import fetching, outbox
 from service.delivery.fetching import AGAIN_AFTER_S, Fetcher
 from service.delivery.outbox import OutboxItem
+from service.delivery.sending import outside_session, sender
 from service.engines.process import free_port
 from service.storage.tables import inbox, unbound_events
 from tests.unit.service.doors import Door

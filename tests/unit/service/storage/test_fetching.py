@@ -12,9 +12,9 @@ from aiohttp import web
 
 from channels.base import Capabilities, Channel, OutboundReply, Request
 from channels.errors import DeliveryFailed, NotReady
-from service.bootstrap import outside_session, sender
 from service.delivery import outbox
 from service.delivery.fetching import Fetcher
+from service.delivery.sending import outside_session, sender
 from service.delivery.typing import Typing
 from service.storage.database import Database
 from service.storage.tables import outbox as outbox_table
