@@ -151,10 +151,10 @@ def run_versions(brand: str, *, as_json: bool) -> None:
     elif found:
         rows = [
             ("*" if one.active else "", one.name, one.created[:19].replace("T", " "), one.documents, one.chunks,
-             _counts({"added": one.added, "changed": one.changed, "removed": one.removed}))
+             _counts({"added": one.added, "changed": one.changed, "removed": one.removed}), one.by or "command line")
             for one in found
         ]  # fmt: skip
-        output.table(("", "version", "made (UTC)", "documents", "chunks", "against the one before"), rows)
+        output.table(("", "version", "made (UTC)", "documents", "chunks", "against the one before", "who"), rows)
     else:
         output.note(f"{brand} has no documents yet; add some: brandvoice kb add FOLDER --brand {brand}")
 

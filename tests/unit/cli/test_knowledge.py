@@ -91,7 +91,9 @@ def test_versions_and_the_way_back(cli: Cli, pages: Path) -> None:
     assert cli("kb", "rollback", *B, "--json").json == {"version": first, "documents": 3}
     assert cli("kb", "rollback", *B).code == 2
     assert cli("kb", "rollback", *B, "--to", second).out == f"{second} serves velmora now, with 2 documents\n"
-    assert f"*  {second}" in cli("kb", "versions", *B).out
+    told = cli("kb", "versions", *B).out
+    assert f"*  {second}" in told
+    assert told.count("command line") == 2
     assert cli("kb", "rollback", *B, "--to", "nothing").code == 2
 
 
