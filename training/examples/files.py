@@ -32,7 +32,7 @@ def read_examples(path: Path) -> tuple[tuple[Example, ...], str, str]:
         DataInvalid: Not such a file; the first bad line is named.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = _lines(path)
         head = json.loads(lines[0])
         digest, version = str(head["data_sha256"]), str(head["knowledge_version"])
     except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
@@ -59,7 +59,7 @@ def write_probes(path: Path, probes: Iterable[Probe]) -> None:
 def read_probes(path: Path) -> tuple[Probe, ...]:
     """Read what `write_probes` wrote."""
     probes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _lines(path):
         row = json.loads(line)
         for key in ("messages", "guided"):
             row[key] = tuple(Message(**message) for message in row[key])
@@ -78,3 +78,9 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[str]:
+    # Not `splitlines`: a text may hold another separator, such as U+2028, which JSON need not escape.
+    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    return [*lines, last] if last else lines

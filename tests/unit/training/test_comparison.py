@@ -116,6 +116,9 @@ async def test_answers_of_other_weights_and_cut_lines_are_asked_again(tmp_path: 
     await ask_all(Bench(), QUESTIONS, files(tmp_path), silent)
     assert len(files(tmp_path)["v1"].read()) == 3
     path = tmp_path / "v1" / "answers.jsonl"
+    # A line to some, and none to JSON.
+    path.write_text(path.read_text().replace("And free.", "And\u2028free."))
+    assert len(files(tmp_path)["v1"].read()) == 3
     path.write_text(path.read_text()[:-30])
     assert len(files(tmp_path)["v1"].read()) == 2
     assert AnswerFile(path, {"version": "v1", "weights_sha256": "0" * 64}).read() == {}

@@ -155,7 +155,9 @@ def test_examples_and_probes_come_back_from_their_files(tmp_path: Path) -> None:
     made = built(conversation("c", RETURNS, REFUSAL))
     write_examples(tmp_path / "examples.jsonl", made, data_sha256="d" * 64)
     assert read_examples(tmp_path / "examples.jsonl") == (made.examples, "d" * 64, "words-1")
-    question = Question(id="q", question="is an item returned", document="returns.md", answer_contains=("30 days",))
+    # A line to some, and none to JSON.
+    asked = "is an item\u2028returned"
+    question = Question(id="q", question=asked, document="returns.md", answer_contains=("30 days",))
     probes = build_probes([question], KNOWLEDGE, brand="acme", display_name="Acme", guide="Be kind.")
     write_probes(tmp_path / "probes.jsonl", probes)
     assert read_probes(tmp_path / "probes.jsonl") == probes

@@ -232,7 +232,8 @@ class AnswerFile:
     def read(self) -> dict[str, Given]:
         """What is there already, by question; a line that a crash cut is asked again."""
         try:
-            first, *lines = self._path.read_text(encoding="utf-8").splitlines() or [""]
+            # Not `splitlines`: an answer may hold another separator, such as U+2028.
+            first, *lines = self._path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             first, lines = "", []
         found: dict[str, Given] = {}
