@@ -53,7 +53,7 @@ ACTIONS = {
     "knowledge.rolled_back": _("went back to earlier knowledge"),
     "knowledge.uploaded": _("brought files"),
     "person.changed": _("changed their own account"),
-    "person.disabled": _("shut somebody out"),
+    "person.disabled": _("kept somebody out"),
     "person.enabled": _("let somebody in again"),
     "person.invited": _("invited somebody"),
     "person.password": _("set a password"),

@@ -87,7 +87,7 @@ def test_from_the_first_link_to_a_role_that_is_refused(desk: Pages, stage: Stage
     agent.reload()
     expect(agent).to_have_url(re.compile(r"/console/sign-in\?next=/console/account$"))
     boss.get_by_role("link", name="Changes").click()
-    expect(boss.get_by_role("cell", name="person.disabled")).to_be_visible()
+    expect(boss.get_by_role("cell", name="kept somebody out")).to_be_visible()
     boss.get_by_role("button", name="Sign out").click()
     expect(boss).to_have_url(f"{stage.url}/console/sign-in")
     boss.go_back()
