@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from retrieval.passages import Passage
 from training.base_model import describe_base
 from training.conversations import Conversation, Question
 from training.examples.rendering import Example, build_examples
+from training.examples.sources import Source
 from training.judging.comparison.asking import Answer, Asked
 from training.judging.comparison.measuring import measure, to_judge
 from training.judging.comparison.run import _scorers
@@ -130,10 +130,11 @@ def test_the_gate_counts_the_leaks_and_does_not_let_the_adapter_speak(learnt: Le
         )
         for case, number, one in cases
     ]
-    # As `brandvoice eval` makes them, for a house with these conversations.
+    # As `brandvoice eval` makes them, for a house with these conversations; it neither searches nor encodes.
     config = load_config(Path("configs"), {})
-    house: Any = SimpleNamespace(brand=config.brands["velmora"], home=Home(tmp_path), conversations=learnt.said)
-    scorers = _scorers(house)
+    nothing: Any = None
+    brand = config.brands["velmora"]
+    scorers = _scorers(Source(config, Home(tmp_path), brand, learnt.said, knowledge=nothing, encoder=nothing))
     gate = Gate()
     base, candidate = (to_judge(measure(questions, compared, version, scorers), gate) for version in ("base", "v1"))
     assert set(base["leak"].values()) == {0.0}
