@@ -21,7 +21,6 @@ from channels.base import Channel
 from channels.errors import ChannelError
 from configs.adapter_terms import Terms
 from configs.base_manifest import base_folder
-from configs.brand import Brand
 from configs.errors import ConfigError
 from configs.home import Home
 from configs.load import Config
@@ -291,7 +290,7 @@ async def open_gateway(
         trainings = Trainings(db, config, home, environment=environment, key=next(iter(keys), ""))
         keeper = Keeper(
             db=db, home=home, config=config, drift=drift, trainings=trainings, refresh=corrections.refresh,
-            promote=partial(_promote, home, terms), first=lambda: member.first,
+            promote=partial(promote, home, terms=terms), first=lambda: member.first,
             tells=bool(settings.handoff.webhook_url),
         )  # fmt: skip
         gateway = Gateway(
@@ -328,11 +327,6 @@ async def open_gateway(
             log.info("turns_resumed", extra={"conversations": left})
         yield gateway
         hub.broadcast(None)
-
-
-def _promote(home: Home, terms: Terms, brand: Brand, version: str) -> None:
-    """Let a version speak that the gate has passed; nobody answers for one that it has not."""
-    promote(home, brand, version, terms=terms)
 
 
 def _guarded(

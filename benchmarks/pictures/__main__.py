@@ -6,21 +6,17 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.pictures import acts, data, gallery, trainings
-from benchmarks.pictures.shots import SHOTS, Shot
+from benchmarks.pictures.shots import SHOTS, SIZES, THEMES, Shot
 from benchmarks.pictures.stage import ROOT, Stage, staged
 from service.console.people.sessions import COOKIE
 
-FOLDER = ROOT / "docs" / "images" / "console"
-SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 LONGEST = 2200
 """Pixels of a picture's height."""
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # Without these a browser without a network looks up its maker's hosts at every start.
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-background-networking")
 
@@ -30,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Pictures of the console's pages, both themes, desktop and phone.")
     known = ", ".join(shot.name for shot in SHOTS)
     parser.add_argument("names", nargs="*", help=f"only these, and what begins so: {known}")
-    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--out", type=Path, default=gallery.PICTURES)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +69,7 @@ def take(browser: Browser, stage: Stage, shot: Shot, token: str, out: Path) -> N
             page.wait_for_load_state("networkidle")
             # The bar at the top stays where one scrolled to.
             page.evaluate("scrollTo(0, 0)")
-            target = out / f"{shot.name}-{size}-{theme}.png"
+            target = out / shot.file(size, theme)
             page.screenshot(path=target, full_page=True)
             _lighten(target)
             print(target.relative_to(out), f"{target.stat().st_size / 1024:.0f} kB")

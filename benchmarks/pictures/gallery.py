@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.pictures.shots import SHOTS, Shot
+from benchmarks.pictures.shots import SHOTS, SIZES, THEMES, Shot
 from benchmarks.pictures.stage import ROOT
 
 PAGE = ROOT / "docs" / "pictures.md"
+PICTURES = PAGE.parent / "images" / "console"
 HEAD = """# The console in pictures
 
 <!-- Made by `make pictures`; change the code, not this page. -->
@@ -22,7 +23,7 @@ def page() -> str:
 
 def files(shot: Shot) -> tuple[str, ...]:
     """Names of a page's pictures, below `docs/images/console`."""
-    return tuple(f"{shot.name}-{size}-{theme}.png" for size in ("desktop", "phone") for theme in ("light", "dark"))
+    return tuple(shot.file(size, theme) for size in SIZES for theme in THEMES)
 
 
 def _shown(shot: Shot) -> str:

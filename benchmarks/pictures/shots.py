@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from playwright.sync_api import Page, expect
 
@@ -12,6 +13,9 @@ from benchmarks.pictures import acts, trainings
 ASKED = "How+long+may+I+keep+an+unopened+bag%3F"
 MADE = "fernhill"
 """The brand that is made of a template."""
+SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+"""Width and height of a window, in pixels."""
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 Step = Callable[[Page], None]
 
 
@@ -28,6 +32,10 @@ class Shot:
     signed_in: bool = True
     trained: bool = False
     """Whether it shows what came of a training; none has taken place before the others are taken."""
+
+    def file(self, size: str, theme: str) -> str:
+        """The name of a picture."""
+        return f"{self.name}-{size}-{theme}.png"
 
 
 def ask_the_bench(page: Page) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert
 from benchmarks.pictures.engine import SAMPLES, exchanges
 from configs.adapter_manifest import read_adapter
 from configs.home import Home
+from configs.json_lines import rows_text
 from configs.load import load_config
 from configs.verdict import RecordedVerdict, conditions
 from service.engines.promotion import evaluation_folder
@@ -65,7 +66,7 @@ def plant(connection: Connection, home: Path) -> None:
     run.mkdir(parents=True)
     losses = [{"step": at, "loss": 0.35 + 1.1 / at + 0.04 * (at % 3)} for at in range(1, STEPS + 1)]
     losses += [{"step": at, "held_back_loss": 0.6 + 0.9 / at} for at in (1, 7, 14, 21, 28)]
-    (run / "losses.jsonl").write_text("".join(json.dumps(one) + "\n" for one in losses), "utf-8")
+    (run / "losses.jsonl").write_text(rows_text(losses), "utf-8")
     _answers(state)
     _verdict(state)
     connection.execute(insert(training_jobs), _job())
@@ -116,4 +117,4 @@ def _answers(home: Home) -> None:
             {"id": str(at), "question": question, "answer": {"text": text, "outcome": "answered"}}
             for at, (question, text) in enumerate(pairs)
         )
-        (folder / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        (folder / "answers.jsonl").write_text(rows_text(rows), "utf-8")

@@ -13,14 +13,14 @@ from itertools import chain
 
 from service.console import refusal_words, training_words, voice_words
 
-OURS = frozenset({"state", "was", "wanted", "measure", "mark", "verdict", "current"})
-"""Values that may be words of ours; whatever else stands in a sentence was written by somebody."""
 CLOSED = {
     "measure": tuple(training_words.MEASURES.values()),
     "mark": training_words.MARKS,
     "verdict": training_words.VERDICTS,
 }
 """Values that are one of a few words: a sentence with another one there is another sentence."""
+OURS = frozenset({"state", "was", "wanted", "current", *CLOSED})
+"""Values that may be words of ours; whatever else stands in a sentence was written by somebody."""
 JOINED = {"clauses": "; ", "marks": ", ", "kinds": ", ", "manners": ", "}
 """Values that are sentences themselves, and what stands between two of them."""
 COMPOSED = ("%(measure)s: %(clauses)s", "%(verdict)s: %(clauses)s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.home import Home
+from retrieval.errors import BadLine
+from retrieval.json_lines import json_lines
 from service.engines.promotion import evaluation_folder
 
 ANSWERS = "answers.jsonl"
@@ -62,15 +63,13 @@ def changed(home: Home, brand: str, before: str, after: str, most: int = MOST) -
 def _answers(path: Path) -> dict[str, Mapping[str, Any]]:
     """Lines of a version's answers, by question; a line that is cut or of another form is passed over."""
     found: dict[str, Mapping[str, Any]] = {}
-    try:
-        lines = path.read_text("utf-8").split("\n")
-    except OSError:
-        return found
-    for line in lines:
+    for line in json_lines(path):
+        if isinstance(line, BadLine):
+            continue
+        row = line.value
         try:
-            row = json.loads(line)
             if isinstance(row["answer"]["text"], str) and isinstance(row["question"], str):
                 found[str(row["id"])] = row
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             continue
     return found

@@ -5,12 +5,10 @@ from __future__ import annotations
 from benchmarks.pictures import gallery
 from benchmarks.pictures.shots import SHOTS
 
-FOLDER = gallery.PAGE.parent / "images" / "console"
-
 
 def test_every_picture_is_there_and_is_taken() -> None:
     taken = {name for shot in SHOTS for name in gallery.files(shot)}
-    assert {path.name for path in FOLDER.iterdir()} == taken
+    assert {path.name for path in gallery.PICTURES.iterdir()} == taken
 
 
 def test_the_gallery_shows_them_all() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from configs.json_lines import read_rows
 from retrieval.errors import BadLine
 from retrieval.passages import Passage
 from retrieval.prompt import Message
@@ -32,7 +33,8 @@ def read_examples(path: Path) -> tuple[tuple[Example, ...], str, str]:
         DataInvalid: Not such a file; the first bad line is named.
     """
     try:
-        lines = _lines(path)
+        # Not `splitlines`: a text may hold another separator, such as U+2028, which JSON need not escape.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         head = json.loads(lines[0])
         digest, version = str(head["data_sha256"]), str(head["knowledge_version"])
     except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
@@ -59,8 +61,7 @@ def write_probes(path: Path, probes: Iterable[Probe]) -> None:
 def read_probes(path: Path) -> tuple[Probe, ...]:
     """Read what `write_probes` wrote."""
     probes = []
-    for line in _lines(path):
-        row = json.loads(line)
+    for row in read_rows(path):
         for key in ("messages", "guided"):
             row[key] = tuple(Message(**message) for message in row[key])
         row["passages"] = tuple(Passage(**passage) for passage in row["passages"])
@@ -78,9 +79,3 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _lines(path: Path) -> list[str]:
-    # Not `splitlines`: a text may hold another separator, such as U+2028, which JSON need not escape.
-    *lines, last = path.read_text(encoding="utf-8").split("\n")
-    return [*lines, last] if last else lines
