@@ -26,6 +26,11 @@ class ScriptedGenerator:
     gathered: list[float] = field(default_factory=list)
     closed: int = 0
     """How many generations were closed before their end."""
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """No word is said while a test has it cleared."""
+
+    def __post_init__(self) -> None:
+        self.goes_on.set()
 
     async def stream(
         self, messages: Sequence[Message], *, model: str, sampling: Sampling, gather_s: float = 0.0
@@ -43,6 +48,7 @@ class ScriptedGenerator:
         try:
             for at, word in enumerate(words):
                 await asyncio.sleep(self.delay_s)
+                await self.goes_on.wait()
                 yield Piece(word if at == 0 else " " + word)
             yield Piece("", prompt_tokens=10, completion_tokens=len(words), finish_reason="stop")
             finished = True

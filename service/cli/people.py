@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from service.cli.deployment import Deployment, open_deployment
 from service.cli.failures import WRONG_USE, Failure
 from service.cli.gateway import Gateway, NotRunning
 from service.cli.waiting import in_database
+from service.storage.ids import fresh_id
 
 if TYPE_CHECKING:
     from service.conversation.takeover import State
@@ -100,7 +100,7 @@ def run_say(
 ) -> None:
     """Write to a customer."""
     name = _name(by)
-    key = key or secrets.token_urlsafe(12)
+    key = key or fresh_id()
     body = {"by": name, "text": text, "id": key, "force": force}
 
     async def stored(desk: Desk) -> dict[str, Any]:

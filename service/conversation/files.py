@@ -7,7 +7,6 @@ is shared by all rows of a brand that name it, and goes with the last of them (`
 from __future__ import annotations
 
 import hashlib
-import secrets
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from configs.brand import FileKind, Files
 from configs.home import Home
 from service.errors import ConversationUnknown, RequestInvalid
 from service.storage.database import Database, now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import files, inbox
 
 MEDIA_TYPES: Mapping[FileKind, str] = {
@@ -101,7 +101,7 @@ async def keep(
         raise RequestInvalid(f"Files may be {', '.join(rules.kinds)}; by what is in this one, {told}.", code="bad_file")
     digest = hashlib.sha256(content).hexdigest()
     clean = "".join(letter for letter in name if letter.isprintable() and letter not in '/\\<>:"|?*').strip(" .")
-    row = {"id": secrets.token_urlsafe(16), "conversation_id": conversation, "kind": kind, "size": len(content)}
+    row = {"id": fresh_id(16), "conversation_id": conversation, "kind": kind, "size": len(content)}
     row |= {"name": storable(clean[-MAX_NAME:]) or "file", "digest": digest, "created_at": now()}
 
     def store(connection: Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from service.conversation.house import NO_HOUSE, House
 from service.conversation.transcript import Said, last_number
 from service.storage import leases, tombstones
 from service.storage.database import Database, insert_new, now, storable
+from service.storage.ids import fresh_id
 from service.storage.leases import NOBODY, Lease
 from service.storage.line import tell
 from service.storage.tables import conversations, inbox, is_running, turns
@@ -141,7 +141,7 @@ def _store(
     }
     found = connection.execute(_CONVERSATION, key).one_or_none()
     if found is None:
-        fresh = {"id": secrets.token_urlsafe(16), "created_at": now(), **key}
+        fresh = {"id": fresh_id(16), "created_at": now(), **key}
         connection.execute(insert_new(connection, conversations), fresh)
         found = connection.execute(_CONVERSATION, key).one()
     row = {
@@ -281,7 +281,7 @@ async def leave_for_later(db: Database, left: Collection[str]) -> None:
 
 
 def _begin(connection: Connection, conversation: str, question: str) -> str:
-    turn = secrets.token_urlsafe(12)
+    turn = fresh_id()
     number = last_number(connection, conversation) + 1
     fresh = {"id": turn, "conversation_id": conversation, "number": number, "question": question}
     connection.execute(turns.insert(), fresh | {"state": "running", "text": "", "citations": [], "created_at": now()})

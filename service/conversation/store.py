@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from service.delivery.outbox import OutboxItem, plan_item
 from service.errors import ConversationUnknown
 from service.storage import leases
 from service.storage.database import Database, now, storable
+from service.storage.ids import fresh_id
 from service.storage.leases import Lease
 from service.storage.tables import conversations, feedback, inbox, turns
 
@@ -69,7 +69,7 @@ async def open_visitor_conversation(
         identity: Who the brand's site says that it is. A conversation with an identity opens to that identity alone,
             also in another browser; one without takes it on as soon as something was said there.
     """
-    visitor = visitor or secrets.token_urlsafe(16)  # 128 bits: ids cannot be guessed (OWASP ASVS 5.0, 11.5.1)
+    visitor = visitor or fresh_id(16)  # 128 bits: ids cannot be guessed (OWASP ASVS 5.0, 11.5.1)
     known = await db.read(lambda connection: _openable(connection, brand, conversation, visitor, identity))
     if known is not None and (identity is None or known.identity):
         return VisitorConversation(known.id, visitor, created=False)
@@ -104,7 +104,7 @@ def _open(
         return known.id, False
     if theirs:
         return theirs, False
-    fresh = secrets.token_urlsafe(16)
+    fresh = fresh_id(16)
     row: dict[str, Any] = {"id": fresh, "brand": brand, "channel": "web", "account": brand, "external_key": fresh}
     row |= {"visitor_hash": _hash(visitor), "identity": storable(identity) if identity else None, "created_at": now()}
     connection.execute(conversations.insert(), row)

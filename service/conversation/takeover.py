@@ -12,7 +12,6 @@ brand says so).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from service.conversation.house import Event, EventKind, House
 from service.conversation.transcript import Said
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid, TakenByAnother
 from service.storage.database import now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import conversations, handoffs, hooks, inbox, is_running, outbox, transitions, turns
 
 State = Literal["bot", "waiting", "person", "closed"]
@@ -275,7 +275,7 @@ def hand_over(
     """
     if about.state != "bot":
         return None
-    fresh = secrets.token_urlsafe(12)
+    fresh = fresh_id()
     row = {"id": fresh, "brand": about.brand, "conversation_id": about.id, "turn_id": turn, "reason": why}
     summary = summarise(connection, about.id, why, since=about.rules_from)
     connection.execute(

@@ -5,7 +5,6 @@ Each function is part of a transaction that holds the conversation's lock.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from configs.brand import Brand
 from service.conversation.house import House
 from service.delivery.outbox import OutboxItem, insert_item
 from service.storage.database import now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import inbox, outbox, turns
 
 
@@ -92,7 +92,7 @@ def new_turn(
     key: str | None = None,
 ) -> str:
     """A turn that is over already; returns its id."""
-    turn = secrets.token_urlsafe(12)
+    turn = fresh_id()
     row = {"id": turn, "conversation_id": conversation, "number": last_number(connection, conversation) + 1}
     row |= {"question": question, "text": text, "state": state, "citations": [], "author": author}
     row |= {"author_key": storable(key) if key else None, "created_at": now(), "finished_at": now()}

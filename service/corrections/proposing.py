@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from service.corrections.masking import Masker
 from service.corrections.terms import MAX_REPLY, OUTCOMES, Change, Outcome, Proposal
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid
 from service.storage.database import now
+from service.storage.ids import fresh_id
 from service.storage.tables import conversations, corrections, feedback, turns
 from service.turns.grounded import strip_marks
 from service.turns.handover_rules import keyword_in
@@ -182,7 +182,7 @@ def row_of(proposal: Proposal, about: Draft, masker: Masker) -> dict[str, Any]:
     """The row of a proposal, with personal data hidden."""
     masker.meet(about.question, proposal.corrected, proposal.why, *(one["content"] for one in about.history))
     row: dict[str, Any] = {
-        "id": secrets.token_urlsafe(12),
+        "id": fresh_id(),
         "turn_id": about.turn,
         "brand": about.brand,
         "adapter_version": about.adapter_version,

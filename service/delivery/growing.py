@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from service.delivery.calls import NOT_SENT, UNSURE
 from service.delivery.outbox import GROWING, Channels, Ready, Send
 from service.delivery.receipts import IN_DOUBT
 from service.storage.database import Database, insert_new, now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import outbox
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Growing:
 
     async def _begun(self, platform: Channel, place: Place, text: str) -> OutboundReply | None:
         """The reply with its beginning, posted now or by an earlier run of the turn; None where it must not grow."""
-        reply = OutboundReply(place.account, place.reply_to, text, secrets.token_urlsafe(12))
+        reply = OutboundReply(place.account, place.reply_to, text, fresh_id())
         call = platform.begin(reply) if isinstance(platform, Grows) else None
         if call is None:
             return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,6 +31,7 @@ from service.delivery.schedule import SCHEDULE_S, is_due, moments, wait_s
 from service.delivery.windows import NO_TEMPLATES, Templates, outbound
 from service.errors import StorageUnavailable
 from service.storage.database import Database, now, storable
+from service.storage.ids import fresh_id
 from service.storage.leases import NOBODY, Membership, Unshared, lives, of_the_dead
 from service.storage.tables import is_running, outbox, turns
 
@@ -65,7 +65,7 @@ class OutboxItem:
 def insert_item(turn: str, item: OutboxItem) -> Insert:
     """The statement that plans a delivery; part of the transaction that finishes the turn."""
     return outbox.insert().values(
-        id=secrets.token_urlsafe(12),
+        id=fresh_id(),
         turn_id=turn,
         channel=item.channel,
         app=item.app,

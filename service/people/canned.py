@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from configs.yaml_file import did_you_mean
 from service.errors import CannedReplyUnknown, RequestInvalid
 from service.storage.database import now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import canned_replies
 
 PLACES = ("name", "brand")
@@ -71,7 +71,7 @@ def write(
         # In a transaction of its own within ours: PostgreSQL takes nothing more after a statement that failed.
         with connection.begin_nested():
             if reply is None:
-                reply = secrets.token_urlsafe(12)
+                reply = fresh_id()
                 connection.execute(canned_replies.insert(), values | {"id": reply, "brand": brand})
             elif not connection.execute(update(canned_replies).where(_is(reply)).values(**values)).rowcount:
                 raise CannedReplyUnknown(f"There is no canned reply {reply!r}; somebody may have deleted it.")

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from service.delivery.outbox import BATCH
 from service.delivery.schedule import SCHEDULE_S, wait_s
 from service.errors import ConversationUnknown
 from service.storage.database import Database, now
+from service.storage.ids import fresh_id
 from service.storage.tables import conversations, handoffs, turns
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Handoff:
 
 async def open_handoff(db: Database, *, brand: str, reason: str) -> str:
     """Note a hand-over that has no conversation here; returns its id."""
-    fresh = secrets.token_urlsafe(12)
+    fresh = fresh_id()
     row = {"id": fresh, "brand": brand, "reason": reason, "state": "open", "created_at": now(), "attempts": 0}
     await db.write(lambda connection: connection.execute(handoffs.insert(), row))
     return fresh

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -21,6 +20,7 @@ from service.delivery.outbox import BATCH
 from service.delivery.schedule import SCHEDULE_S, is_due, moments
 from service.people.handoffs import Post, after_attempt, signed_headers
 from service.storage.database import Database, now
+from service.storage.ids import fresh_id
 from service.storage.tables import hooks, turns
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def plan(connection: Connection, event: Event) -> None:
     if event.kind in ("handoff.opened", "message.heard"):
         return
     data = {"brand": event.brand, "handoff": event.handoff, "by": event.by}
-    row: dict[str, Any] = {"id": secrets.token_urlsafe(12), "kind": event.kind, "conversation_id": event.conversation}
+    row: dict[str, Any] = {"id": fresh_id(), "kind": event.kind, "conversation_id": event.conversation}
     row |= {"turn_id": event.turn, "created_at": now(), "attempts": 0, "next_attempt_at": now()}
     connection.execute(hooks.insert(), row | {"data": data})
 

@@ -9,7 +9,6 @@ All of it changes only under the lock of the customer's conversation, so it stan
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from service.delivery.windows import THREAD_OF
 from service.errors import ConversationUnknown, NotPossible, RequestInvalid, StorageUnavailable, TakenByAnother
 from service.people.desk import Desk
 from service.storage.database import Database, now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import conversations, handoffs, inbox, outbox, sent_parts, turns
 
 Place = tuple[str, str, str]
@@ -133,7 +133,7 @@ class Threads:
         about = connection.execute(select(conversations).where(conversations.c.id == event.conversation)).one()
         wrote = select(inbox.c.sender).where(inbox.c.conversation_id == about.id).order_by(inbox.c.id.desc()).limit(1)
         row: dict[str, Any] = {
-            "id": secrets.token_urlsafe(12),
+            "id": fresh_id(),
             "brand": event.brand,
             "channel": "slack",
             "account": team.team_id,

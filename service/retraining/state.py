@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, select
 
 from service.storage.database import insert_new, now
+from service.storage.ids import fresh_id
 from service.storage.retraining_tables import retraining
 
 Trigger = Literal["drift", "corrections", "schedule"]
@@ -19,6 +19,7 @@ Came = Literal["failed", "refused", "waits", "speaks"]
 Held = Literal["busy", "waits", "paused", "nothing_new"]
 """What stands against a training that is called for. `nothing_new`: the last one, which the gate did not pass, learnt
 from the same, and would come out the same again."""
+
 UNTOLD_KEPT = 10
 """Calls that wait for an outside that is away; older ones are dropped."""
 
@@ -101,7 +102,7 @@ class State(_Kept):
 
     def told(self, kind: str, at: datetime, **data: Any) -> State:
         """With a call to the outside."""
-        note = Note(id=secrets.token_urlsafe(12), kind=kind, at=at, data=data, next_at=at)
+        note = Note(id=fresh_id(), kind=kind, at=at, data=data, next_at=at)
         return self.with_(notes=(*self.notes, note)[-UNTOLD_KEPT:])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import shlex
 import shutil
 import socket
@@ -26,6 +25,7 @@ from service.engines.adapters import active_version
 from service.engines.promotion import evaluation_folder
 from service.errors import NotPossible, ServiceError, brand_of
 from service.storage.database import Database, now
+from service.storage.ids import fresh_id
 from service.storage.tables import training_jobs
 from service.trainings import curve, ending, planning, process, rows
 from service.trainings.process import Identity
@@ -146,7 +146,7 @@ class Trainings:
         async with self._looking:
             await self._must_be_free()
             learnt = await self._db.read(lambda connection: rows.accepted(connection, brand.name))
-            job = secrets.token_urlsafe(9)
+            job = fresh_id(9)
             identity = await asyncio.to_thread(self._begin, job, command)
             at = now()
             row = {

@@ -43,7 +43,8 @@ class Bursts:
         clock = asyncio.get_running_loop().time
         try:
             while (left_s := self._until.get(conversation, 0.0) - clock()) > 0:  # noqa: ASYNC110 (it moves meanwhile)
-                await asyncio.sleep(left_s)
+                # Also to an earlier time: after "Hi", a whole question is not made to wait for more.
+                await asyncio.sleep(min(left_s, ENDED_S / 2))
         finally:
             self._until.pop(conversation, None)
             self._latest.pop(conversation, None)

@@ -17,6 +17,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.patience import PATIENCE_S
+
 START_S = 60
 ENTER, ESCAPE = "\ue007", "\ue00c"
 
@@ -34,7 +36,7 @@ class Firefox:
         number = next(self._ids)
         await self._socket.send_json({"id": number, "method": method, "params": params})
         while True:
-            answer = await self._socket.receive_json(timeout=30)
+            answer = await self._socket.receive_json(timeout=PATIENCE_S)
             if answer.get("id") == number:
                 assert answer["type"] == "success", answer
                 return answer["result"]
@@ -59,7 +61,7 @@ class Firefox:
         assert answer["type"] == "success", answer
         return json.loads(answer["result"]["value"])
 
-    async def until(self, expression: str, *, within_s: float = 20) -> Any:
+    async def until(self, expression: str, *, within_s: float = PATIENCE_S) -> Any:
         """Wait until it is true."""
         deadline = time.monotonic() + within_s
         while not (found := await self.evaluate(expression)):

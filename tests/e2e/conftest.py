@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from service.engines.process import free_port
 from tests.e2e.pages import CHROMIUM
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 BRANDS = ("velmora", "dicehollow")
@@ -100,9 +101,9 @@ class Running:
         before = self.processes()
         assert len(before) > 2, "gateway, engine, the engine's workers"
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(40) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"
+        assert self.process.wait(PATIENCE_S) in (0, 130, -signal.SIGINT), "Ctrl-C must end it cleanly"
         # Killed processes of some gigabytes take the kernel a moment.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while left := [pid for pid in before if Path(f"/proc/{pid}/exe").exists()]:
             assert time.monotonic() < deadline, left
             time.sleep(0.1)

@@ -20,6 +20,7 @@ from service.bootstrap import Gateway
 from service.console.people import accounts
 from service.console.person import Role
 from tests.e2e.pages import PASSWORD, Pages
+from tests.patience import PATIENCE_S
 from tests.unit.service.fake_engines import FakeEngine, running
 from tests.unit.service.standing import standing, visiting
 
@@ -38,7 +39,7 @@ class Console:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the gateway's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE_S)
 
     def ask(self, question: str, answer: str) -> str:
         """A visitor asks, and the engine says just this; returns the turn."""
@@ -96,7 +97,7 @@ def console(browser: Browser, home: Path, patch: pytest.MonkeyPatch) -> Iterator
 
     thread = threading.Thread(target=body, name="gateway")
     thread.start()
-    standing_.wait(60)
+    standing_.wait(PATIENCE_S)
     if failed:
         raise failed[0]
     one = ready[0]
@@ -105,4 +106,4 @@ def console(browser: Browser, home: Path, patch: pytest.MonkeyPatch) -> Iterator
             yield one
     finally:
         one.loop.call_soon_threadsafe(over.set)
-        thread.join(30)
+        thread.join(PATIENCE_S)

@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from service.console.people.sessions import COOKIE
+from tests.patience import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium")
 BROWSER = [
@@ -36,6 +37,8 @@ document.addEventListener("securitypolicyviolation", (event) => {
 });
 """
 AMISS = ("ran ", "refused ")
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 class Pages:
@@ -79,7 +82,7 @@ class Pages:
             **context,
         )
         self.contexts.append(made)
-        made.set_default_timeout(20_000)
+        made.set_default_timeout(PATIENCE_S * 1000)
         made.add_init_script(WATCH)
         made.on("request", lambda request: self._note(request.url))
         if token:
@@ -103,6 +106,12 @@ class Pages:
         # The policy's own words tell of breaches in the page's first bytes, too.
         if said.text.startswith(AMISS) or "Content Security" in said.text:
             self.amiss.append(said.text)
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key once the page's scripts are there to hear it."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
 
 
 def accessible(page: Page, what: str = "") -> None:
@@ -143,7 +152,7 @@ def ask(page: Page, text: str = QUESTION) -> None:
     field(page).press("Enter")
 
 
-def answered(page: Page, count: int = 1, *, within_s: float = 90) -> None:
+def answered(page: Page, count: int = 1) -> None:
     """Wait until that many turns have ended: a finished turn offers its thumbs."""
     helpful = page.get_by_role("button", name="Helpful", exact=True)
-    expect(helpful).to_have_count(count, timeout=within_s * 1000)
+    expect(helpful).to_have_count(count)

@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.console.person import Role
 from tests.e2e.console import Console, console
-from tests.e2e.pages import BROWSER, accessible, picture
+from tests.e2e.pages import BROWSER, accessible, picture, press
+from tests.patience import PATIENCE_S
 from training.conversations import read_conversations, read_questions
 
 pytestmark = BROWSER
@@ -41,12 +42,6 @@ def propose(house: Console, page: Page, turn: str, better: str = BETTER) -> None
     page.get_by_label("returns.md").check()
     page.get_by_role("button", name="Propose").click()
     expect(page.get_by_text("Thank you. It is kept")).to_be_visible()
-
-
-def press(page: Page, key: str) -> None:
-    """Press a key once the page's script is there to hear it."""
-    page.wait_for_load_state()
-    page.keyboard.press(key)
 
 
 def test_an_answer_is_corrected_reviewed_by_keys_and_becomes_a_training_row(house: Console) -> None:
@@ -131,7 +126,7 @@ def test_a_wrong_fact_becomes_new_words_of_its_page_that_search_finds(house: Con
     expect(editor.locator("ins")).to_contain_text("fortyfive")
     press(editor, "a")
     expect(editor.get_by_text("Accepted.")).to_be_visible()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while knowledge.version == before and time.monotonic() < deadline:
         time.sleep(0.05)
     found = knowledge.search("unopened item returned fortyfive days", top_k=1).passages[0]

@@ -56,7 +56,7 @@ def bring(house: Console, page: Page, *files: FilePayload) -> None:
     page.goto(f"{house.url}/console/knowledge?brand={BRAND}")
     page.get_by_label("Files", exact=True).set_input_files(list(files))
     page.get_by_role("button", name="Take them in").click()
-    expect(page.get_by_role("heading", name="What became of each file")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="What became of each file")).to_be_visible()
 
 
 def search(house: Console, page: Page, question: str) -> Any:

@@ -28,7 +28,19 @@ from service.people import canned
 from service.storage.database import Database
 from service.storage.tables import conversations, handoffs, inbox, transitions, turns
 from tests.e2e.conftest import ROOT
-from tests.e2e.pages import BROWSER, PASSWORD, PAYLOADS, SIZES, Pages, accessible, answered, ask, launcher, picture
+from tests.e2e.pages import (
+    BROWSER,
+    PASSWORD,
+    PAYLOADS,
+    SIZES,
+    Pages,
+    accessible,
+    answered,
+    ask,
+    launcher,
+    picture,
+    press,
+)
 
 pytestmark = BROWSER
 T = TypeVar("T")
@@ -122,18 +134,18 @@ def test_a_customer_asks_for_a_person_who_sees_it_live_takes_it_answers_and_retu
     expect(row).to_contain_text("waits for a person")
     expect(agent).to_have_title(re.compile(r"^\(1\) Inbox"))
     assert agent.evaluate("window.loadedOnce"), "the list came without a load of the page"
-    agent.keyboard.press("j")
+    press(agent, "j")
     expect(row).to_be_focused()
     ask(customer, "It is about my scarf.")
     expect(row).to_contain_text("Somebody will write to you here.")
     expect(row).to_be_focused()
-    agent.keyboard.press("Enter")
+    press(agent, "Enter")
 
     agent.wait_for_url(re.compile("/console/inbox/[^/?]+"))
     thread = agent.locator("#thread")
     expect(thread).to_contain_text("It is about my scarf.")
     expect(agent.locator("#standing")).to_contain_text("Handed over:")
-    agent.keyboard.press("a")
+    press(agent, "a")
     expect(answer(agent)).to_be_focused()
     agent.keyboard.type("Good day, I ")
     ask(customer, "Are you still there?")
@@ -145,8 +157,8 @@ def test_a_customer_asks_for_a_person_who_sees_it_live_takes_it_answers_and_retu
         "node => window.added.push(node.textContent)))).observe(log, {childList: true}); }"
     )
     assert heard is None
-    agent.keyboard.press("Escape")
-    agent.keyboard.press("t")
+    press(agent, "Escape")
+    press(agent, "t")
     expect(agent.locator("#standing")).to_contain_text("You have it")
     expect(customer.locator("brandvoice-chat .strip")).to_contain_text("Anna Berg is here")
     expect(answer(agent)).to_have_value("Good day, I ")
@@ -168,7 +180,7 @@ def test_a_customer_asks_for_a_person_who_sees_it_live_takes_it_answers_and_retu
     expect(customer.locator("brandvoice-chat .strip")).to_contain_text("You are talking to the assistant again.")
     ask(customer, "How long do I have to return an unopened item?")
     bot = thread.locator(".message.bot", has_text="30 days")
-    expect(bot).to_contain_text("support", timeout=30_000)
+    expect(bot).to_contain_text("support")
     expect(bot.get_by_role("link", name="Why this answer?")).to_have_attribute("href", re.compile("^/console/turns/."))
     customer.get_by_role("button", name="Not helpful", exact=True).last.click()
     expect(bot.get_by_label("The customer found it not helpful")).to_be_visible()
@@ -219,7 +231,7 @@ def test_notes_canned_replies_and_how_words_sound(desk: Desk) -> None:
     agent.get_by_role("button", name="Save").click()
     expect(agent.get_by_role("alert").filter(has_text="stands for nothing here")).to_be_visible()
     agent.get_by_label("Text", exact=True).fill("Good day, I am {name} of {brand}.")
-    expect(agent.locator("#lint meter")).to_be_visible(timeout=30_000)
+    expect(agent.locator("#lint meter")).to_be_visible()
     agent.get_by_role("button", name="Save").click()
     expect(agent.get_by_role("heading", name="Greeting")).to_be_visible()
     accessible(agent)
@@ -230,27 +242,27 @@ def test_notes_canned_replies_and_how_words_sound(desk: Desk) -> None:
     agent.goto(f"{desk.url}/console/inbox")
     agent.locator("#rows .conversation").first.click()
     expect(agent.locator("#thread .message").first).to_be_visible()
-    agent.keyboard.press("c")
+    press(agent, "c")
     agent.get_by_role("button", name="Greeting").click()
     expect(answer(agent)).to_have_value("Good day, I am Anna Berg of Maison Velmora.")
     expect(agent.locator("#lint")).to_contain_text("like the brand")
     answer(agent).fill("lol nope!!! u cant send that back dude :D")
     expect(agent.locator("#lint")).to_contain_text("Does not sound like the brand")
     picture(agent, "console-inbox-lint")
-    agent.keyboard.press("Escape")
-    agent.keyboard.press("n")
+    press(agent, "Escape")
+    press(agent, "n")
     agent.keyboard.type("A friend of the house.")
     agent.get_by_role("button", name="Keep the note").click()
     expect(agent.locator("#thread .note")).to_contain_text("A friend of the house.")
     assert "friend of the house" not in customer.locator("brandvoice-chat .turns").inner_text()
-    agent.keyboard.press("Escape")
+    press(agent, "Escape")
     agent.locator("h1").first.click()
-    agent.keyboard.press("?")
+    press(agent, "?")
     expect(agent.get_by_role("dialog", name="Keyboard")).to_be_visible()
     accessible(agent)
     agent.get_by_label("Single keys do something").uncheck()
     agent.get_by_role("button", name="Close this help").click()
-    agent.keyboard.press("t")
+    press(agent, "t")
     agent.wait_for_timeout(500)
     expect(agent.locator("#standing")).to_contain_text("Waits for a person")
 

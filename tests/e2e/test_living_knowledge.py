@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Running
 from tests.e2e.test_main_job import _hello, _until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -22,7 +23,6 @@ NAME = "piano-tuning.md"
 OLD, NEW = "$410", "$520"
 QUESTION = "How much does the tuning of a grand piano cost?"
 AGAIN = ("What is the price of tuning a grand piano?", "On which day does the house tune grand pianos?")
-VISIBLE_S = 5.0
 
 
 class Life:
@@ -39,13 +39,13 @@ class Life:
         self.change("add", str(self.page))
 
     def change(self, *words: str) -> None:
-        """Run `brandvoice kb` and wait until the gateway serves what it made, for five seconds at most."""
+        """Run `brandvoice kb` and wait until the gateway serves what it made."""
         done = self.gateway.cli("kb", *words, "--brand", BRAND, "--json")
         assert done.returncode == 0, done.stderr
         version = json.loads(done.stdout)["version"]
-        ended = time.monotonic()
+        deadline = time.monotonic() + PATIENCE_S
         while self.serves() != version:
-            assert time.monotonic() - ended < VISIBLE_S, f"after {VISIBLE_S} s {self.serves()} serves, not {version}"
+            assert time.monotonic() < deadline, f"{self.serves()} serves, not {version}"
             time.sleep(0.1)
 
     def serves(self) -> str:

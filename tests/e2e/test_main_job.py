@@ -17,6 +17,7 @@ import pytest
 
 from channels.registry import PLATFORMS
 from tests.e2e.conftest import BRANDS, SHIPPED, Running
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -89,7 +90,7 @@ async def _hello(socket: aiohttp.ClientWebSocketResponse, brand: str, **known: A
     await socket.send_json(
         {"type": "hello", "site_key": _site_key(brand), "visitor": None, "conversation": None} | known
     )
-    welcome = await socket.receive_json(timeout=20)
+    welcome = await socket.receive_json(timeout=PATIENCE_S)
     assert welcome["type"] == "welcome", welcome
     return welcome
 
@@ -150,9 +151,9 @@ async def test_bad_frames_are_answered_and_the_socket_lives_on(gateway: Running)
             ("y" * 100_000, "too_long"),
         ):
             await socket.send_str(bad)
-            assert (await socket.receive_json(timeout=20))["code"] == code
+            assert (await socket.receive_json(timeout=PATIENCE_S))["code"] == code
         await socket.send_bytes(b"\x00\x01")
-        assert (await socket.receive_json(timeout=20))["code"] == "bad_frame"
+        assert (await socket.receive_json(timeout=PATIENCE_S))["code"] == "bad_frame"
         await socket.send_json({"type": "message", "client_id": uuid.uuid4().hex, "text": "🎮🎲"})
         assert (await _until(socket, "reply", "failed"))[-1]["outcome"] == "small_talk"
 
@@ -160,7 +161,7 @@ async def test_bad_frames_are_answered_and_the_socket_lives_on(gateway: Running)
 async def test_a_foreign_origin_is_turned_away(gateway: Running) -> None:
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{gateway.url}/ws/chat", origin="https://evil.example") as socket:
-            await socket.receive(timeout=20)
+            await socket.receive(timeout=PATIENCE_S)
             assert socket.close_code == 4403
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from tests.e2e.conftest import BRANDS, SHIPPED, run_cli, start_demo, variables, with_models
 from tests.e2e.test_main_job import QUESTION, _hello, _until
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 VISITORS = 6
@@ -36,7 +37,7 @@ async def test_what_was_accepted_is_answered_once_after_kill_nine(tmp_path: Path
         for socket in sockets:
             await _until(socket, "accepted")
         os.kill(first.process.pid, signal.SIGKILL)
-        first.process.wait(20)
+        first.process.wait(PATIENCE_S)
         second = await asyncio.to_thread(start_demo, home, environment)
         try:
             for number, visitor in enumerate(visitors):

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from tests.e2e.pages import BROWSER, PAYLOADS, QUESTION, accessible, ask, field, launcher, picture
 from tests.e2e.shop_page import IDENTITY_SECRET, SITE_KEY, Site, chatting, policy, site
+from tests.patience import PATIENCE_S
 
 pytestmark = BROWSER
 
@@ -72,7 +73,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 @pytest.fixture
 def page(browser: Browser, shop: Shop) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_S * 1000)
     page = context.new_page()
     errors: list[str] = []
     strangers: list[str] = []

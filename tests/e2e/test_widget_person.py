@@ -114,7 +114,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     expect(strip(page)).to_contain_text("You are talking to the assistant again.")
     expect(page.get_by_role("button", name="Ask for a person")).to_be_visible()
     ask(page, "How long do I have to return an unopened item?")
-    expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible()
     expect(strip(page)).to_be_hidden()
     told = " | ".join(heard)
     for words in ("Waiting for a person", "Anna Berg said: Hello, I am Anna.", "Anna Berg is here"):
@@ -166,7 +166,7 @@ def test_a_person_writes_while_the_panel_is_closed_and_a_closed_conversation_ope
     launcher(page).click()
     expect(strip(page)).to_contain_text("This conversation was closed.")
     ask(page, "How long do I have to return an unopened item?")
-    expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Helpful", exact=True).last).to_be_visible()
     expect(strip(page)).to_be_hidden()
 
 

@@ -29,6 +29,7 @@ from service.errors import GenerationError, NotFound, RequestInvalid
 from service.storage.belonging import delete_with_all
 from service.storage.bench_tables import bench_answers, bench_runs, bench_votes
 from service.storage.database import Database, now, storable
+from service.storage.ids import fresh_id
 from service.storage.tables import conversations, turns
 from service.turns import handover_rules
 from service.turns.grounded import strip_marks
@@ -95,7 +96,7 @@ class Bench:
         look = turns_[0].look
         assert look is not None  # noqa: S101  (`turns_of` made it)
         passages = [_passage(one) for one in look.found.passages] if look.found else []
-        run = secrets.token_urlsafe(12)
+        run = fresh_id()
         row = {
             "id": run,
             "brand": asked.brand.name,

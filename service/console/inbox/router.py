@@ -5,7 +5,6 @@ The same over HTTP is `/v1/conversations`.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from service.errors import RequestInvalid
 from service.people import canned
 from service.people.lint import VoiceLint
 from service.people.listing import count_unanswered
+from service.storage.ids import fresh_id
 
 AT_ONCE = 40
 EVERY_S = 3
@@ -134,7 +134,7 @@ def _conversation_pages(inbox: Inbox) -> APIRouter:
         listed = await inbox.list_values(person, chosen, cursor)
         thread = await inbox.thread_values(person, conversation)
         replies = await inbox.canned_for(person, thread["conversation"]["brand"])
-        values = thread | listed | {"canned": replies, "key": secrets.token_urlsafe(12), "thread_seen": thread["seen"]}
+        values = thread | listed | {"canned": replies, "key": fresh_id(), "thread_seen": thread["seen"]}
         return render(request, person, "inbox/conversation.html", **values)
 
     @router.get("/inbox/{conversation}/thread")

@@ -18,6 +18,7 @@ from service.cli.failures import Failure
 from service.starting.children import Children
 from service.starting.demo import LastError, check_port, only_one, training_line
 from service.starting.stages import Stages, bar
+from tests.patience import PATIENCE_S
 
 
 def test_a_second_start_on_the_same_state_folder_is_refused_with_the_holders_process(tmp_path: Path) -> None:
@@ -108,10 +109,10 @@ def test_leaving_ends_children_with_all_that_they_started(tmp_path: Path, monkey
     with Children() as children:
         thread = threading.Thread(target=run)
         thread.start()
-        assert started.wait(5)
-    thread.join(5)
+        assert started.wait(PATIENCE_S)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while _lives(int(grandchild[0])) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _lives(int(grandchild[0]))

@@ -17,6 +17,7 @@ import pytest
 from retrieval.knowledge import inspection
 from retrieval.testing import HashEncoder, write_pages
 from service.cli.deployment import Deployment
+from tests.patience import PATIENCE_S
 from tests.unit.cli.conftest import Cli
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -124,7 +125,7 @@ def test_a_watched_folder_is_followed_until_the_process_is_told_to_end(home: Pat
         until(lambda: held(home) == {"a.md": "Changed"})
     finally:
         process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     changes = [json.loads(line) for line in out.splitlines()]
     assert (changes[0]["added"], changes[-1]["changed"]) == (["a.md", "b.md"], ["a.md"])
@@ -134,9 +135,9 @@ def held(home: Path) -> dict[str, str]:
     return {one.id: one.title for one in inspection.list_documents(home / "knowledge", "velmora")}
 
 
-def until(true: Callable[[], Any], patience_s: float = 30) -> None:
+def until(true: Callable[[], Any]) -> None:
     """Wait until something is true."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < end, "it did not become true"
         time.sleep(0.1)

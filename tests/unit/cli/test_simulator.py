@@ -28,6 +28,7 @@ from service.delivery.fetching import Fetcher
 from service.delivery.sending import outside_session, sender
 from service.engines.process import free_port
 from service.routes.simulator import simulator_router
+from tests.patience import PATIENCE_S
 from tests.unit.cli.conftest import Cli
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -93,14 +94,14 @@ def platform_and_gateway(home: Path, port: int, *, answer: bool = True) -> Itera
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
     try:
         yield
     finally:
         server.should_exit = True
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("channel", sorted(PLATFORMS))

@@ -26,6 +26,7 @@ from retrieval.onnx_model import file_sha256
 from retrieval.passages import SearchResult
 from retrieval.search.knowledge_base import KnowledgeBase
 from retrieval.testing import PAGES, HashEncoder, write_pages
+from tests.patience import PATIENCE_S
 from tests.unit.retrieval import made
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -368,7 +369,7 @@ class Reading:
         self.names.append(name)
         if name == self.slow:
             self.held.set()
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(PATIENCE_S)
         return self._real(name, *arguments, **named)
 
 
@@ -398,13 +399,13 @@ def test_a_slow_file_keeps_no_other_writer_waiting_and_is_parsed_once(
     reading.slow = "late.md"
     writer = threading.Thread(target=store.add, args=(home, BRAND, slow, HashEncoder()))
     writer.start()
-    assert reading.held.wait(20)
+    assert reading.held.wait(PATIENCE_S)
     # Both while the other one still reads: another folder, and a newer text of what it has read.
     store.add(home, BRAND, pages, HashEncoder())
     write_pages(slow, {"early.md": "# Early\n\nThe new text."})
     store.add(home, BRAND, slow / "early.md", HashEncoder())
     reading.go_on.set()
-    writer.join(20)
+    writer.join(PATIENCE_S)
     knowledge = KnowledgeBase.open(home, BRAND, HashEncoder())
     assert [one.id for one in knowledge.documents()] == sorted([*PAGES, "early.md", "late.md"])
     assert "new text" in knowledge.text("early.md"), "what was read first must not win over what was written last"

@@ -23,6 +23,7 @@ from service.bootstrap import Gateway
 from service.engines.process import free_port
 from service.starting.serve import serve
 from service.testing import FixedRetriever
+from tests.patience import PATIENCE_S
 
 SENTENCE = "An unopened item can be returned within 30 days of delivery."
 QUESTION = "How long do I have to return an unopened item?"
@@ -92,7 +93,7 @@ async def standing(
         if serving.done():
             serving.result()
         url, gateway = opened.result()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await gateway.engine.ready()
         yield url, gateway
     finally:
@@ -111,7 +112,7 @@ class Visitor:
 
     async def next(self) -> dict[str, Any]:
         """The next frame."""
-        frame: dict[str, Any] = await self.socket.receive_json(timeout=10)
+        frame: dict[str, Any] = await self.socket.receive_json(timeout=PATIENCE_S)
         self.frames.append(frame)
         return frame
 

@@ -18,6 +18,7 @@ from service.storage.database import Database
 from service.storage.line import EVERYONE, Line
 from service.storage.tables import gateways
 from service.telemetry import Metrics
+from tests.patience import PATIENCE_S
 from tests.unit.service.storage.support import BRAND, message, rows
 
 LEASE_S = 2.0
@@ -50,7 +51,7 @@ class Noted:
         self.abandoned += 1
 
 
-async def true_soon(true: Any, patience_s: float = 15.0) -> bool:
+async def true_soon(true: Any, patience_s: float = PATIENCE_S) -> bool:
     return await until(true, patience_s)
 
 

@@ -21,6 +21,7 @@ from service.engines.breaker import (
 from service.errors import ContextTooLong, EngineLost, EngineResting
 from service.ports import Sampling
 from service.testing import ScriptedGenerator
+from tests.patience import PATIENCE_S
 
 MESSAGES = [Message("user", "Hello?")]
 LOST = EngineLost("gone")
@@ -154,6 +155,6 @@ async def test_who_waits_is_woken_when_a_request_may_go_through() -> None:
     await asyncio.sleep(0.01)
     assert not waiting.done()
     other.breaker.try_now()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE_S)
     assert best([at.breaker, other.breaker]) == "half-open"
     assert best([]) == "closed"

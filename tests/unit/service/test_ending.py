@@ -16,6 +16,7 @@ import pytest
 from service.engines.process import free_port
 from service.storage.database import Database
 from service.storage.tables import turns
+from tests.patience import PATIENCE_S
 from tests.unit.service.fake_engines import FakeEngine, running, until
 from tests.unit.service.standing import QUESTION, SITE_KEY
 from tests.unit.service.storage.support import rows
@@ -50,7 +51,7 @@ async def _serve(folder: Path, engine: FakeEngine, port: int) -> asyncio.subproc
     words = ("-c", SERVE, str(folder), engine.url, str(port))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, env=environment)
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
@@ -70,12 +71,12 @@ async def test_sigterm_loses_no_turn_and_ends_in_time(tmp_path: Path, engine: Fa
         ]
         for socket in sockets:
             await socket.send_json({"type": "hello", "site_key": SITE_KEY})
-            await socket.receive_json(timeout=10)
+            await socket.receive_json(timeout=PATIENCE_S)
             await socket.send_json({"type": "message", "client_id": "client-0001", "text": QUESTION})
         for socket in sockets:
-            while (await socket.receive_json(timeout=10))["type"] != "accepted":
+            while (await socket.receive_json(timeout=PATIENCE_S))["type"] != "accepted":
                 pass
-        await until(lambda: len(engine._open) == PLACES, 10)
+        await until(lambda: len(engine._open) == PLACES)
         since = time.monotonic()
         first.send_signal(signal.SIGTERM)
         await asyncio.wait_for(first.wait(), MOST_S)
@@ -87,7 +88,7 @@ async def test_sigterm_loses_no_turn_and_ends_in_time(tmp_path: Path, engine: Fa
     assert [turn.state for turn in found].count("done") == PLACES
     assert all(len(turn.text.split()) == 15 for turn in found if turn.state == "done")
     second = await _serve(tmp_path, engine, port)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while [turn.state for turn in await _stored(tmp_path)].count("done") < VISITORS:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)
     second.send_signal(signal.SIGTERM)
@@ -97,7 +98,7 @@ async def test_sigterm_loses_no_turn_and_ends_in_time(tmp_path: Path, engine: Fa
 
 async def _closed(socket: aiohttp.ClientWebSocketResponse) -> object:
     """What the close frame says."""
-    while (message := await socket.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+    while (message := await socket.receive(timeout=PATIENCE_S)).type is aiohttp.WSMsgType.TEXT:
         pass
     return message.data
 

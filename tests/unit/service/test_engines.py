@@ -24,6 +24,7 @@ from service.engines.voices import EngineAdapters, EngineVoices
 from service.errors import AdapterUnknown, EngineLost, EngineResting, ModelUnavailable
 from service.ports import Piece, Sampling
 from service.starting.engine_server import itself
+from tests.patience import PATIENCE_S
 from tests.unit.made_adapters import activate, make_adapter
 from tests.unit.service.fake_engines import WORDS, FakeEngine, running, until
 
@@ -224,7 +225,7 @@ async def test_when_all_are_gone_the_gateway_is_told_and_a_turn_is_told_to_wait(
         await asyncio.sleep(0.05)
         assert not waiting.done()
         await two.start()
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, PATIENCE_S)
         assert at.states == ["ready", "down", "ready"]
 
 

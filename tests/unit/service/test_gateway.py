@@ -21,6 +21,7 @@ from service.security import check_exposure, origin_allowed
 from service.storage.tables import feedback, sent_parts
 from service.storage.tables import inbox as inbox_table
 from service.storage.tables import outbox as outbox_table
+from tests.patience import PATIENCE_S
 from tests.unit.service.doors import KEY, SENDERS, TOKENS_ONLY, Door
 from tests.unit.service.storage.support import reply, rows
 
@@ -45,6 +46,11 @@ def test_a_database_that_another_process_holds_is_told_in_time_and_what_comes_ag
         for number in range(6)
     ]
 
+    # SQLite itself would wait longer than this test.
+    portal = door.client.portal
+    assert portal is not None
+    portal.call(door.gateway.db.write, lambda c: c.exec_driver_sql(f"PRAGMA busy_timeout = {10_000 * PATIENCE_S:.0f}"))
+
     def deliver(body: bytes) -> tuple[Any, float]:
         began = time.monotonic()
         return door.post("slack", body, platform.sign(body)), time.monotonic() - began
@@ -56,7 +62,7 @@ def test_a_database_that_another_process_holds_is_told_in_time_and_what_comes_ag
         other.execute("ROLLBACK")
     for answer, took_s in refused:
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        assert took_s < platform.capabilities.ack_deadline_s
+        assert took_s < PATIENCE_S
     assert {deliver(body)[0].status_code for body in bodies} == {200}
     assert door.count(inbox_table) == len(bodies)
 
@@ -286,7 +292,7 @@ def test_what_whatsapp_tells_of_a_reply_and_what_people_change_takes_effect(door
         return turn.id
 
     turn = portal.call(answer)
-    until_sent = time.monotonic() + 10
+    until_sent = time.monotonic() + PATIENCE_S
     while not door.count(sent_parts) and time.monotonic() < until_sent:
         # The simulator listens at another address, so the reply waits: the test plays the platform.
         (row,) = portal.call(rows, db, outbox_table)

@@ -15,6 +15,7 @@ from retrieval.prompt import Message
 from service.engines.generation import VllmGenerator
 from service.errors import AdapterUnknown, ContextTooLong, EngineRefused, ModelUnavailable
 from service.ports import Piece, Sampling
+from tests.patience import PATIENCE_S
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 USAGE = '{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}'
@@ -81,8 +82,8 @@ async def test_tokens_are_handed_on_as_they_come() -> None:
 
 
 async def test_gathered_tokens_follow_the_first_as_one_piece_and_do_not_outwait_the_reply() -> None:
-    async with asyncio.timeout(5):
-        found = await pieces(streaming(*THREE), gather_s=60)
+    async with asyncio.timeout(PATIENCE_S):
+        found = await pieces(streaming(*THREE), gather_s=10 * PATIENCE_S)
     assert [piece.text for piece in found] == ["one ", "two three"]
     assert found[-1].completion_tokens == 3
 

@@ -13,21 +13,19 @@ from configs.home import Home
 from retrieval.knowledge import store
 from retrieval.testing import PAGES, HashEncoder, write_pages
 from service.conversation import store as conversations
+from tests.patience import PATIENCE_S
 from tests.unit.service.doors import Door
 from tests.unit.service.storage.support import answered
 
 BRAND = "velmora"
-VISIBLE_S = 5.0
-"""What the project promises from the end of a change to the next answer."""
 
 
-def until(true: Callable[[], Any]) -> float:
-    """Wait until something is true; seconds it took."""
-    began = time.monotonic()
+def until(true: Callable[[], Any]) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
-        assert time.monotonic() < began + VISIBLE_S, "it did not become true in time"
+        assert time.monotonic() < deadline, "it did not become true"
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from service.storage.line import EVERYONE
 from service.turns import shared_hub
 from service.turns.hub import Hub, LiveTurn, Subscription
 from service.turns.shared_hub import SharedHub
+from tests.patience import PATIENCE_S
 
 C = "conversation"
 
@@ -138,7 +139,7 @@ async def test_sockets_anywhere_and_at_any_time_see_the_turn_once_and_in_order(s
     await asyncio.sleep(net.chance.uniform(0, 0.01))
     whole = await turn(net, net.hubs["b"], store, tokens=tokens)
     await coming
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*tasks)
     for reader in readers:
         assert reader.whole == whole

@@ -37,6 +37,7 @@ from service.ports import Sampling
 from service.storage import tables
 from service.testing import FixedRetriever
 from service.turns.pipeline import ChatPipeline, Turn
+from tests.patience import PATIENCE_S
 from tests.unit.made_adapters import activate, make_adapter
 from tests.unit.service.fake_engines import WORDS, FakeEngine, running, until
 from tests.unit.service.storage.support import rows
@@ -81,7 +82,7 @@ async def change_versions(
                 await asyncio.to_thread(promote, home, brand, version, terms=terms, override=SHOWN)
             changes += 1
             await asyncio.sleep(0.01)
-            await until(partial(ready, changes), 30)
+            await until(partial(ready, changes))
     return changes
 
 
@@ -181,7 +182,7 @@ async def test_an_engine_that_dies_while_versions_change_costs_no_turn_and_each_
                 message = InboundMessage("web", "web", f"{name}-{number}", name, name, text, {})
                 accepted = await gateway.lanes.accept("velmora", message)
                 lane = gateway.lanes._lanes[accepted.conversation_id]
-                await asyncio.wait({lane}, timeout=20)
+                await asyncio.wait({lane}, timeout=PATIENCE_S)
 
         async def deaths() -> None:
             for engine in (one, two, one):

@@ -9,6 +9,7 @@ import pytest
 
 from service.brands.template import templates
 from service.console.brands.router import TEMPLATE_WORDS
+from tests.patience import PATIENCE_S
 from tests.unit.service.console.seats import Browser, Role, admin, seat
 from tests.unit.service.doors import Door
 
@@ -30,7 +31,7 @@ def made(boss: Browser) -> Any:
 def test_a_brand_is_made_indexed_and_listed(boss: Browser) -> None:
     shown = made(boss)
     assert (shown["name"], shown["made"]) == ("fernhill", True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while (found := boss.get(f"{AT}/index").json())["state"] == "running":
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -23,6 +23,7 @@ from service.intake import rows, work
 from service.intake.terms import Job
 from service.intake.work import Stopped
 from service.storage.database import now
+from tests.patience import PATIENCE_S
 from tests.unit.service.console.seats import Browser, seat
 from tests.unit.service.doors import KEY, Door
 
@@ -50,7 +51,7 @@ def bring(one: Browser, *files: tuple[str, bytes], path: str = f"{API}/files") -
 
 def over(one: Browser, job: str) -> dict[str, Any]:
     """A job once it is over."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while (found := one.get(f"{API}/jobs/{job}").json())["state"] == "running":
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -190,7 +191,7 @@ def test_a_job_that_is_stopped_changes_nothing(
 ) -> None:
     def slow(run: work.Run, *_: object) -> Any:
         run.reading("slow.pdf")
-        assert run.stop.wait(20)
+        assert run.stop.wait(PATIENCE_S)
         raise Stopped
 
     monkeypatch.setattr("service.intake.desk.take_in", slow)

@@ -20,6 +20,7 @@ from service.console.person import Role
 from service.engines.adapters import active_version
 from service.storage.database import now
 from service.trainings import planning
+from tests.patience import PATIENCE_S
 from tests.unit.service.console.seats import Browser, seat
 from tests.unit.service.doors import KEY, Door
 
@@ -72,7 +73,7 @@ def judged(home: Home, verdict: str) -> None:
 
 def done(one: Browser, job: str) -> dict[str, Any]:
     """A job once it has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while (found := one.get(f"/v1/training/jobs/{job}").json())["state"] == "running":
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -105,12 +106,10 @@ def test_a_version_is_trained_judged_let_speak_and_taken_back(door: Door, home: 
     assert refused.status_code == 409
     assert 'name="reason"' in refused.text
     judged(home, "passed")
-    since = time.monotonic()
     assert boss.send(f"/console/training/jobs/{job}/promote", data={}).status_code == 303
     assert active_version(home, BRAND) == "v1"
     assert boss.send(f"/console/training/brands/{BRAND}/rollback").status_code == 303
     assert active_version(home, BRAND) == "v0"
-    assert time.monotonic() - since < 5
     notes = boss.get(f"/console/training/brands/{BRAND}/versions/v1").text
     assert "voice is better" in notes
     assert re.findall(r'<td class="number">([-+.0-9]+)</td>', notes) == ["0.600", "0.700", "-0.026", "0.050"]

@@ -24,6 +24,7 @@ from service.errors import ServiceError, StorageError, StorageUnavailable
 from service.storage.database import MIGRATIONS, Database
 from service.storage.tables import inbox as inbox_table
 from service.storage.tables import metadata
+from tests.patience import PATIENCE_S
 from tests.unit.service.storage.support import BRAND, message, reply, rows
 
 ROOT = MIGRATIONS.parents[2]
@@ -144,7 +145,7 @@ async def test_a_reader_sees_one_moment(db: Database) -> None:
 
     def twice(connection: Connection) -> tuple[int, int]:
         before = connection.execute(query).scalar_one()
-        asyncio.run_coroutine_threadsafe(inbox.accept(db, BRAND, message("m1")), loop).result(5)
+        asyncio.run_coroutine_threadsafe(inbox.accept(db, BRAND, message("m1")), loop).result(PATIENCE_S)
         return before, connection.execute(query).scalar_one()
 
     assert await db.read(twice) == (0, 0)
@@ -163,7 +164,7 @@ async def test_cancelled_callers_leave_the_database_working(db: Database, seed: 
     stored = {row.message_id for row in await rows(db, inbox_table)}
     assert acknowledged <= stored
     assert len(acknowledged) < 60
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         assert not (await inbox.accept(db, BRAND, message("after"))).duplicate
 
 
@@ -187,7 +188,7 @@ asyncio.run(main())
     )
     assert process.stdout is not None
     last = -1
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_S):
         while last < 40:
             last = int(await process.stdout.readline())
         process.send_signal(signal.SIGKILL)

@@ -16,6 +16,7 @@ from service.delivery.growing import Growing, Place
 from service.delivery.outbox import OutboxItem, as_it_is, deliver_due, recover
 from service.storage.database import Database
 from service.storage.tables import outbox, turns
+from tests.patience import PATIENCE_S
 from tests.unit.service.storage.support import (
     BRAND,
     BREAKS,
@@ -122,8 +123,8 @@ async def test_what_is_whole_in_time_is_one_message_that_was_never_edited(db: Da
     turn = await inbox.next_turn(db, accepted.conversation_id)
     assert turn is not None
     slack = Slack()
-    growing = Growing(db, app(), slack.send, ready=as_it_is, patience_s=5.0)
-    async with asyncio.timeout(3.0), growing.shown(Place(turn.id, "slack", "main", "T1", REPLY_TO)) as growth:
+    growing = Growing(db, app(), slack.send, ready=as_it_is, patience_s=10 * PATIENCE_S)
+    async with asyncio.timeout(PATIENCE_S), growing.shown(Place(turn.id, "slack", "main", "T1", REPLY_TO)) as growth:
         growth.say("First.")
         await asyncio.sleep(0.05)
     assert (slack.calls, await rows(db, outbox)) == ([], [])

@@ -25,6 +25,7 @@ from service.intake.work import Run, Stopped
 from service.storage.database import Database, now
 from service.storage.leases import Unshared
 from service.storage.tables import gateways
+from tests.patience import PATIENCE_S
 
 BRAND = "velmora"
 GIFTS = b"# Gift wrapping\n\nGift wrapping costs four dollars."
@@ -60,7 +61,7 @@ async def two(db: Database, tmp_path: Path) -> AsyncIterator[Two]:
 def slow(run: Run, *_: object) -> Any:
     """Reads until it is stopped."""
     run.reading("slow.pdf")
-    assert run.stop.wait(20)
+    assert run.stop.wait(PATIENCE_S)
     raise Stopped
 
 

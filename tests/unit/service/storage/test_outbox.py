@@ -433,7 +433,7 @@ async def test_an_orderly_stop_waits_for_the_call_on_its_way(db: Database) -> No
         return 200, {}, b"id"
 
     task = asyncio.create_task(outbox.deliver_due(db, CHANNELS, send))
-    await asyncio.wait_for(on_its_way.wait(), 5)
+    await asyncio.wait_for(on_its_way.wait(), PATIENCE_S)
     task.cancel()
     await asyncio.sleep(0)
     go_on.set()

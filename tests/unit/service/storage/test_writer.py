@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from service.storage.database import sqlite_engine
 from service.storage.writer import MOST_TOGETHER, Writer
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ class _Held:
 
     def _work(self, _: Connection) -> None:
         self._begun.set()
-        self._goes_on.wait(5)
+        self._goes_on.wait(PATIENCE_S)
 
     async def __aenter__(self) -> None:
-        assert await asyncio.to_thread(self._begun.wait, 5)
+        assert await asyncio.to_thread(self._begun.wait, PATIENCE_S)
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.sleep(0)  # those that were made meanwhile have come to wait

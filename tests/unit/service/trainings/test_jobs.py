@@ -22,6 +22,7 @@ from service.storage.database import Database
 from service.trainings import planning, process
 from service.trainings.desk import Trainings
 from service.trainings.terms import Choice, Job
+from tests.patience import PATIENCE_S
 
 BRAND = "velmora"
 ROOT = Path(__file__).resolve().parents[4]
@@ -78,7 +79,7 @@ class Bench:
         return await until(desk or self.desk, job, lambda one: one.state in states)
 
 
-def wait(holds: Callable[[], object], seconds: float = 20) -> None:
+def wait(holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Wait until something outside this process is so."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -88,7 +89,7 @@ def wait(holds: Callable[[], object], seconds: float = 20) -> None:
 
 
 async def until(desk: Trainings, job: Job, holds: Callable[[Job], object]) -> Job:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         await desk.look()
         found = await desk.read(job.id)
@@ -193,7 +194,7 @@ def test_a_training_that_was_told_to_stop_has_a_moment_to_end(tmp_path: Path) ->
         assert holder.stdout is not None
         holder.stdout.readline()
         assert not process.waits_until_free(lock, 0.1)
-        assert process.waits_until_free(lock, 20)
+        assert process.waits_until_free(lock, PATIENCE_S)
 
 
 async def test_a_process_that_is_killed_is_told_from_one_that_failed(bench: Bench) -> None:
