@@ -9,7 +9,9 @@ import pytest
 
 from service.conversation import inbox
 from service.conversation import store as conversations
+from service.storage import ids
 from service.storage.database import Database
+from service.storage.ids import fresh_id
 from tests.unit.cli.conftest import Cli
 from tests.unit.service.storage.support import BRAND, item, message, reply
 
@@ -79,3 +81,10 @@ def test_a_name_is_needed_and_may_stand_in_the_environment(
 def test_a_conversation_that_is_not_there_is_told(cli: Cli, waiting: str) -> None:
     assert cli("conversations", "take", "nothing", "--by", "Anna").code == 2
     assert cli("conversations", "list", "--state", "closed").out == ""
+
+
+def test_no_id_is_read_as_an_option(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter(["-xZQdc3K", "-8Gf5WX", "b6BHLw-_"])
+    monkeypatch.setattr(ids.secrets, "token_urlsafe", lambda _: next(made))
+    assert "No such option" in cli("conversations", "show", "-xZQdc3K").err
+    assert "no such conversation" in cli("conversations", "show", fresh_id()).err

@@ -23,6 +23,7 @@ from service.errors import StorageUnavailable
 from service.storage.database import Database, now
 from service.storage.tables import inbox as inbox_table
 from service.storage.tables import outbox as outbox_table
+from tests.patience import PATIENCE_S
 from tests.unit.service.storage.support import BRAND, CHANNELS, Clock, Killed, LinesChannel, Platform, answered, rows
 
 
