@@ -38,6 +38,7 @@ from retrieval.testing import HashEncoder
 from service import bootstrap
 from service.bindings.simulator import simulated_apps
 from service.delivery import schedule
+from service.engines import voices
 from service.starting.serve import run, serve
 from service.telemetry import configure_logging
 from service.testing import FixedRetriever
@@ -172,8 +173,9 @@ def _live(life: Life) -> None:
         bootstrap._knowledge = _stubbed  # type: ignore[assignment]
     if life.encoder == "hash":
         bootstrap._encoder = lambda _folder: HashEncoder()  # type: ignore[assignment, return-value]
-    # The engine under test serves one model only; adapters would be loaded from an engine that has none.
+    # The engine under test serves one model only: of the state folder's adapters it has none.
     bootstrap.serving_adapters = lambda *_, **__: ({}, [])  # type: ignore[attr-defined]
+    voices.active_version = lambda *_: None  # type: ignore[attr-defined]
     schedule.SCHEDULE_S = tuple(wait / life.faster for wait in schedule.SCHEDULE_S)  # type: ignore[assignment]
     lanes.STARTS = life.starts
     if life.max_file_bytes is not None:
