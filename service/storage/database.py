@@ -19,6 +19,8 @@ from typing import Any, Protocol, TypeVar
 import orjson
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -175,7 +177,9 @@ class _File:
     async def migrate(self) -> None:
         def upgrade() -> None:
             with _MIGRATING:
-                _in_transaction(self._engine.execution_options(begin="IMMEDIATE"), _upgrade)
+                # Where nothing is to be done, a gateway that writes need not be waited for.
+                if not _in_transaction(self._engine, _is_current):
+                    _in_transaction(self._engine.execution_options(begin="IMMEDIATE"), _upgrade)
 
         await asyncio.to_thread(upgrade)
 
@@ -316,9 +320,19 @@ def _refused(error: SQLAlchemyError | OSError) -> StorageError:
     return StorageError(f"The database refused a statement ({_reason(error)}). Nothing was stored; please report it.")
 
 
-def _upgrade(connection: Connection) -> None:
+def _migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _is_current(connection: Connection) -> bool:
+    made = MigrationContext.configure(connection).get_current_heads()
+    return set(made) == set(ScriptDirectory.from_config(_migrations()).get_heads())
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _migrations()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

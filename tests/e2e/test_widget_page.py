@@ -104,7 +104,7 @@ def said(page: Page, event: str) -> list[Any]:
 
 def eventually(page: Page, expression: str) -> None:
     """Playwright's own way evaluates text in the page, which the shop's policy forbids."""
-    for _ in range(100):
+    for _ in range(int(PATIENCE_S * 10)):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(100)

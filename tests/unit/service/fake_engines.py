@@ -47,6 +47,8 @@ class FakeEngine:
     """In place of the model's name, word by word."""
     written: int = 0
     """Words that it was asked for and made."""
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """No word is said while a test has it cleared."""
     cut: int = 0
     """How many answers were cut off by a reader who hung up."""
     _loaded: set[str] = field(default_factory=set)
@@ -54,6 +56,9 @@ class FakeEngine:
     _open: list[web.Request] = field(default_factory=list)
     _runner: web.AppRunner | None = None
     port: int = 0
+
+    def __post_init__(self) -> None:
+        self.goes_on.set()
 
     @property
     def url(self) -> str:
@@ -149,6 +154,7 @@ class FakeEngine:
             await response.prepare(request)
             words = [f"{word} " for word in self.says.split()] or [f"{model} "] * self.words
             for at, word in enumerate(words):
+                await self.goes_on.wait()
                 if at == self.breaks_after:
                     assert request.transport is not None
                     request.transport.abort()

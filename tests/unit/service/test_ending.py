@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from tests.unit.service.storage.support import rows
 ROOT = Path(__file__).resolve().parents[3]
 VISITORS = 24
 PLACES = 16
-MOST_S = 20.0
 
 SERVE = """
 import sys
@@ -42,7 +40,7 @@ run(serve(standing.configured(engine, int(port)), Home(Path(folder))))
 
 @pytest.fixture
 async def engine() -> Any:
-    made = FakeEngine(pace_s=0.1, words=15)
+    made = FakeEngine(pace_s=0.02, words=15)
     async with running(made):
         yield made
 
@@ -64,6 +62,7 @@ async def _serve(folder: Path, engine: FakeEngine, port: int) -> asyncio.subproc
 
 async def test_sigterm_loses_no_turn_and_ends_in_time(tmp_path: Path, engine: FakeEngine) -> None:
     port = free_port()
+    engine.goes_on.clear()
     first = await _serve(tmp_path, engine, port)
     async with aiohttp.ClientSession() as session:
         sockets = [
@@ -77,12 +76,11 @@ async def test_sigterm_loses_no_turn_and_ends_in_time(tmp_path: Path, engine: Fa
             while (await socket.receive_json(timeout=PATIENCE_S))["type"] != "accepted":
                 pass
         await until(lambda: len(engine._open) == PLACES)
-        since = time.monotonic()
         first.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(first.wait(), MOST_S)
-        took_s = time.monotonic() - since
+        engine.goes_on.set()
+        await asyncio.wait_for(first.wait(), PATIENCE_S)
         closed = [await _closed(socket) for socket in sockets]
-    assert took_s < 10, "turns that write take two seconds; what waits for a place is not waited for"
+    assert len(engine.chats) == PLACES, "what waits for a place is not waited for"
     assert set(closed) == {1012}, "the widget knows that it is worth coming back"
     found = await _stored(tmp_path)
     assert [turn.state for turn in found].count("done") == PLACES
@@ -92,7 +90,7 @@ async def test_sigterm_loses_no_turn_and_ends_in_time(tmp_path: Path, engine: Fa
         while [turn.state for turn in await _stored(tmp_path)].count("done") < VISITORS:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)
     second.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(second.wait(), MOST_S)
+    await asyncio.wait_for(second.wait(), PATIENCE_S)
     assert len(engine.chats) == VISITORS, "each was generated once"
 
 

@@ -11,6 +11,7 @@ from service.delivery.outbox import as_it_is, deliver_due
 from service.storage.database import Database
 from service.storage.tables import outbox
 from service.testing import ScriptedGenerator
+from tests.patience import PATIENCE_S
 from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import Clock, rows
 from tests.unit.service.storage.test_growing import Slack, app
@@ -25,7 +26,7 @@ async def db(tmp_path: Path) -> Database:
     return await Database.open(f"sqlite:///{tmp_path}/brandvoice.db")
 
 
-@pytest.mark.parametrize(("patience_s", "grows"), [(0.0, True), (30.0, False)])
+@pytest.mark.parametrize(("patience_s", "grows"), [(0.0, True), (10 * PATIENCE_S, False)])
 async def test_a_slow_reply_grows_and_a_quick_one_comes_whole(db: Database, patience_s: float, *, grows: bool) -> None:
     slack, channels = Slack(), app()
     bench = Bench(db, ScriptedGenerator([SAYS], delay_s=0.03))

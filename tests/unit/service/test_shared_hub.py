@@ -16,6 +16,7 @@ from service.turns import shared_hub
 from service.turns.hub import Hub, LiveTurn, Subscription
 from service.turns.shared_hub import SharedHub
 from tests.patience import PATIENCE_S
+from tests.unit.service.fake_engines import until
 
 C = "conversation"
 
@@ -31,10 +32,13 @@ class Net:
         self._tasks: list[asyncio.Task[None]] = []
         self.said: list[tuple[str, str, Mapping[str, Any]]] = []
         self.dead: set[str] = set()
+        self._under_way = 0
 
     def _hub(self, name: str) -> SharedHub:
         async def holder(_: str) -> str | None:
+            self._under_way += 1
             await asyncio.sleep(self.chance.uniform(0, 0.003))
+            self._under_way -= 1
             return self.holder
 
         return SharedHub(lambda: name, lambda to, message: self._post(name, to, message), holder)
@@ -46,6 +50,7 @@ class Net:
                 self._lines[sender, name] = asyncio.Queue()
                 self._tasks.append(asyncio.create_task(self._carry(sender, name)))
             self._lines[sender, name].put_nowait(json.dumps(message))
+            self._under_way += 1
 
     async def _carry(self, sender: str, to: str) -> None:
         while True:
@@ -53,6 +58,13 @@ class Net:
             await asyncio.sleep(self.chance.uniform(0, 0.003))
             if to not in self.dead:
                 self.hubs[to].hear(sender, json.loads(message))
+            self._under_way -= 1
+
+    async def settled(self) -> None:
+        """Wait until all has been heard, and what was said to it, and so on."""
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            await until(lambda: not self._under_way)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -124,7 +136,10 @@ async def turn(net: Net, hub: Hub, store: dict[str, str], *, tokens: bool) -> st
 
 @pytest.mark.parametrize("tokens", [True, False])
 @pytest.mark.parametrize("seed", range(12))
-async def test_sockets_anywhere_and_at_any_time_see_the_turn_once_and_in_order(seed: int, tokens: bool) -> None:
+async def test_sockets_anywhere_and_at_any_time_see_the_turn_once_and_in_order(
+    monkeypatch: pytest.MonkeyPatch, seed: int, tokens: bool
+) -> None:
+    monkeypatch.setattr(shared_hub, "ASK_S", PATIENCE_S)
     net, store = Net("a", "b", "c", seed=seed), {}  # type: ignore[var-annotated]
     net.holder = "b"
     readers = [Reader(net.hubs[net.chance.choice("abc")], store) for _ in range(8)]
@@ -165,12 +180,12 @@ async def test_what_a_gateway_says_that_slept_through_its_turns_end_is_not_heard
     stale, newer = LiveTurn("t", {"type": "turn", "turn": "t"}, 1), LiveTurn("t", {"type": "turn", "turn": "t"}, 2)
     with net.hubs["a"].subscribe(C) as subscription:
         net.hubs["b"].begin(C, stale)
-        await asyncio.sleep(0.05)
+        await net.settled()
         net.hubs["b"].publish(C, {"type": "token", "turn": "t", "text": "old"})
-        await asyncio.sleep(0.05)
+        await net.settled()
         assert [frame and frame["type"] for frame in await subscription.next()] == ["turn", "token"]
         net.hubs["c"].begin(C, newer)
-        await asyncio.sleep(0.05)
+        await net.settled()
         assert (await subscription.next())[0] is None, "what was seen of the old one does not hold: it comes back"
     with net.hubs["a"].subscribe(C) as subscription:
         net.holder = "c"
@@ -178,7 +193,7 @@ async def test_what_a_gateway_says_that_slept_through_its_turns_end_is_not_heard
         net.hubs["b"].publish(C, {"type": "token", "turn": "t", "text": "stale"})
         net.hubs["b"].begin(C, stale)
         net.hubs["c"].publish(C, {"type": "token", "turn": "t", "text": "new"})
-        await asyncio.sleep(0.05)
+        await net.settled()
         assert [frame and frame["text"] for frame in await subscription.next()] == ["new"]
     await net.close()
 

@@ -13,6 +13,7 @@ from service.conversation.files import path_of
 from service.people import canned
 from service.storage.database import now
 from service.storage.tables import conversations, files, inbox, outbox, turns
+from tests.patience import PATIENCE_S
 from tests.unit.service.console.seats import Browser, Role, admin, browser, in_database, seat
 from tests.unit.service.doors import KEY, Door
 from tests.unit.service.test_conversations_api import write
@@ -199,7 +200,8 @@ def parts(text: str) -> dict[str, str]:
 def still(agent: Browser, thread: str) -> tuple[str, dict[str, str]]:
     """Fetch until nothing is new: the bot, for whom no engine is there, may be at its end only."""
     seen, found = "", dict[str, str]()
-    for _ in range(100):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         answer = agent.get(thread, headers={"X-Seen": seen})
         if answer.status_code == 204:
             return seen, found
@@ -210,6 +212,7 @@ def still(agent: Browser, thread: str) -> tuple[str, dict[str, str]]:
 
 def test_a_message_with_the_key_of_one_before_is_not_sent_again(locked: Door, agent: Browser) -> None:
     conversation, _ = heard(locked)
+    still(agent, f"/console/inbox/{conversation}/thread")
     before = locked.count(outbox)
     for _ in range(3):
         sent = agent.send(f"/console/inbox/{conversation}/say", data={"key": "one", "text": "Hello."})

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from service.storage.people_tables import audit_log
 from service.storage.tables import corrections, training_jobs, turns
 from service.trainings import planning, process
 from service.trainings.desk import Trainings
+from tests.patience import PATIENCE_S
 from tests.unit.service.console.test_overview import conversation, turn
 
 BRAND = "velmora"
@@ -138,7 +140,8 @@ class House:
 
     async def over(self, keeper: Keeper) -> State:
         """Look until nothing is under way."""
-        for _ in range(400):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             await self.desk.look()
             await self.desk._ask_next()
             await keeper.look(BRAND)

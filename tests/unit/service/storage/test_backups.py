@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from service.keeping.copying import Held, look, opened, together
 from service.keeping.restoring import finish_cut, restore
 from service.storage import tables as t
 from service.storage.database import Database
+from tests.patience import PATIENCE_S
+from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import BRAND, answered, message, rows
 from tests.unit.service.storage.test_copying import filled
 
@@ -156,15 +159,24 @@ async def test_a_backup_is_of_one_moment_while_the_gateway_writes(home: Home, fr
             await answered(db, key=f"k{number}")
             stored.append(f"k{number}")
 
+    went_on: list[bool] = []
+
+    def storing(_done: int, _steps: int) -> None:
+        # In the middle of the copy, in its thread.
+        if not went_on:
+            at, deadline = len(stored), time.monotonic() + PATIENCE_S
+            while len(stored) == at and time.monotonic() < deadline:
+                time.sleep(0.01)
+            went_on.append(len(stored) > at)
+
     writer = asyncio.create_task(write_on())
-    await asyncio.sleep(0.05)
+    await until(lambda: stored)
     before = len(stored)
-    await asyncio.to_thread(make_backup, home, file_of(home), tmp_path / "a.tar.gz")
-    after = len(stored)
+    await asyncio.to_thread(make_backup, home, file_of(home), tmp_path / "a.tar.gz", storing=storing)
     stop.set()
     await writer
     await db.close()
-    assert after > before, "the gateway had to wait"
+    assert went_on == [True], "the gateway had to wait"
     await asyncio.to_thread(restore, tmp_path / "a.tar.gz", fresh, file_of(fresh))
     back = await Database.open(f"sqlite:///{fresh.database}")
     found = [row.external_key for row in await rows(back, t.conversations) if row.external_key.startswith("k")]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 import sqlite3
@@ -117,6 +118,16 @@ async def test_a_locked_database_is_told_and_taken_up_again(db: Database, tmp_pa
     other.execute("ROLLBACK")
     other.close()
     assert not (await inbox.accept(db, BRAND, message("m1"))).duplicate
+
+
+@pytest.mark.usefixtures("sqlite_only")
+async def test_a_database_that_a_gateway_writes_is_opened_and_read(db: Database, tmp_path: Path) -> None:
+    await inbox.accept(db, BRAND, message("m1"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "brandvoice.db", isolation_level=None)) as writes:
+        writes.execute("BEGIN IMMEDIATE")
+        beside = await Database.open(f"sqlite:///{tmp_path}/brandvoice.db")
+        assert len(await rows(beside, inbox_table)) == 1
+        await beside.close()
 
 
 @pytest.mark.usefixtures("sqlite_only")

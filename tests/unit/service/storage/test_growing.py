@@ -12,11 +12,12 @@ from sqlalchemy import update
 from channels.base import Channel, Request
 from service.conversation import inbox
 from service.conversation import store as conversations
-from service.delivery.growing import Growing, Place
+from service.delivery.growing import Growing, Growth, Place
 from service.delivery.outbox import OutboxItem, as_it_is, deliver_due, recover
 from service.storage.database import Database
 from service.storage.tables import outbox, turns
 from tests.patience import PATIENCE_S
+from tests.unit.service.fake_engines import until
 from tests.unit.service.storage.support import (
     BRAND,
     BREAKS,
@@ -46,13 +47,16 @@ def app() -> Mapping[tuple[str, str], Channel]:
     return {("slack", "main"): built}
 
 
-async def settle(slack: Slack, calls: int) -> None:
-    """Until a call was made and answered, or growing stopped."""
-    for _ in range(200):
-        if len(slack.calls) >= calls:
-            break
-        await asyncio.sleep(0.002)
-    await asyncio.sleep(0.01)
+async def settle(growth: Growth) -> None:
+    """Until what was said is shown, and the next is waited for, or growing stopped."""
+
+    def waits() -> bool:
+        return not growth._news.is_set() and bool(growth._news._waiters)  # type: ignore[attr-defined]
+
+    def grows() -> bool:
+        return any(task.get_name() == "growing" for task in asyncio.all_tasks())
+
+    await until(lambda: waits() or not grows())
 
 
 async def a_life(db: Database, slack: Slack, conversation: str, ending: Ending) -> bool:
@@ -65,9 +69,8 @@ async def a_life(db: Database, slack: Slack, conversation: str, ending: Ending) 
         growing = Growing(db, channels, slack.send, ready=as_it_is, patience_s=0.0)
         async with growing.shown(Place(turn.id, "slack", "main", "T1", REPLY_TO)) as growth:
             for text in ("First.", "First. Second."):
-                before = len(slack.calls)
                 growth.say(text)
-                await settle(slack, before + 1)
+                await settle(growth)
                 if slack.killed:
                     break
         if slack.killed:
@@ -138,7 +141,7 @@ async def test_a_beginning_that_somebody_deleted_is_posted_as_a_whole(db: Databa
     growing = Growing(db, channels, slack.send, ready=as_it_is, patience_s=0.0)
     async with growing.shown(Place(turn.id, "slack", "main", "T1", REPLY_TO)) as growth:
         growth.say("First.")
-        await settle(slack, 1)
+        await settle(growth)
     slack.slack._posted.clear()
     item = OutboxItem("slack", "main", "T1", REPLY_TO, "First. Second.", ())
     await conversations.finish(db, turn.id, reply("First. Second."), outbox=item, handoff=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def slow(run: Run, *_: object) -> Any:
 
 async def seen(desk: Intakes, job: str, wanted: Callable[[Job], bool]) -> Job:
     """A job, once it is as wanted."""
-    for _ in range(1000):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         if wanted(found := await desk.read(job)):
             return found
         await asyncio.sleep(0.02)

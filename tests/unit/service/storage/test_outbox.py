@@ -402,12 +402,15 @@ async def test_many_replies_are_sent_in_one_call_side_by_side(db: Database) -> N
     for number in range(outbox.BATCH + 3):
         await answered(db, key=f"k{number}", text=f"t{number}")
     running = most = 0
+    beside = asyncio.Event()
 
     async def send(_: Request) -> tuple[int, dict[str, str], bytes]:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.02)
+        if running > 1:
+            beside.set()
+        await asyncio.wait_for(beside.wait(), PATIENCE_S)
         running -= 1
         return 200, {}, b"id"
 
