@@ -114,10 +114,10 @@ def _people(connection: Connection) -> str:
     connection.execute(joined)
     at = now() - timedelta(hours=5)
     for name, action, brand, subject, detail in (
-        ("Citra", "knowledge.edited", "velmora", "returns.md", {"version": 12}),
-        ("Citra", "correction.accepted", "velmora", "c-0117", {"kind": "voice", "proposed_by": "Budi"}),
-        ("Anna", "training.started", "velmora", "velmora@7", {"rows": 214, "recipe": "quick_cpu"}),
-        ("Anna", "adapter.promoted", "velmora", "7", {}),
+        ("Citra", "knowledge.edited", "velmora", "returns.md", {"version": "4b1057aeef00"}),
+        ("Citra", "correction.accepted", "velmora", "c-0117", {"kind": "voice", "accepts": True}),
+        ("Anna", "training.started", "velmora", "velmora@7", {"recipe": "quick_cpu", "version": "20261126-091500"}),
+        ("Anna", "adapter.promoted", "velmora", "7", {"override": False}),
         ("Anna", "adapter.rolled_back", "velmora", "6", {}),
         ("Budi", "correction.proposed", "velmora", "c-0118", {"kind": "fact"}),
     ):

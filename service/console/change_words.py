@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from service.console.marked import _
 
 KINDS = {
@@ -74,3 +76,71 @@ ACTIONS = {
     "voice_guide.changed": _("changed the voice guide"),
 }
 """What somebody, or brandvoice by itself, did."""
+DETAILS = {
+    "accepts": _("accepted"),
+    "added": _("added"),
+    "answers": _("answers looked at"),
+    "baseline": _("voice it should have"),
+    "became": _("roles now"),
+    "before": _("version before"),
+    "by": _("by"),
+    "came": _("what came of it"),
+    "case": _("held out as a question"),
+    "cause": _("because of"),
+    "changed": _("changed"),
+    "corrections": _("corrections"),
+    "days": _("days"),
+    "fields": _("changed"),
+    "from": _("as in version"),
+    "gate": _("passed the gate"),
+    "kind": _("what was wrong"),
+    "knowledge": _("version of the knowledge"),
+    "language": _("language"),
+    "name": _("name"),
+    "override": _("past the gate"),
+    "person": _("account"),
+    "questions": _("questions"),
+    "recent": _("voice now"),
+    "recipe": _("recipe"),
+    "refused": _("refused"),
+    "roles": _("roles"),
+    "settings": _("changed"),
+    "step": _("step"),
+    "template": _("template"),
+    "title": _("title"),
+    "tokens": _("tokens"),
+    "turn": _("answer"),
+    "unchanged": _("unchanged"),
+    "version": _("version"),
+    "was": _("roles before"),
+    "which": _("which"),
+    "why": _("reason"),
+}
+"""What stands beside it, by the keys of `detail`."""
+CAUSES = {
+    "corrections": _("corrections that nothing was trained on yet"),
+    "drift": _("an alarm of drift"),
+    "retraining": _("training by itself"),
+    "schedule": _("the schedule"),
+}
+"""What begins a training by itself, also as who did something."""
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "by": {"link": _("a link"), "person": _("themselves")},
+    "came": {
+        "failed": _("it failed"),
+        "refused": _("the gate did not let it pass"),
+        "speaks": _("it speaks"),
+        "waits": _("it waits for somebody to let it speak"),
+    },
+    "cause": CAUSES,
+    "kind": {
+        "fact": _("a fact"),
+        "voice": _("the voice"),
+        "behaviour": _("the behaviour"),
+        "refusal": _("it should have been refused"),
+        "handover": _("a person should have been called"),
+    },
+    "template": {"shop": _("a shop"), "bank": _("a bank"), "software": _("a software maker")},
+    "which": {"all others": _("all others")},
+}
+"""Values that are words of ours, by their keys."""

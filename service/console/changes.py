@@ -13,7 +13,7 @@ from service.bootstrap import Gateway
 from service.console import audit
 from service.console.access import Editor, Person, Role
 from service.console.audit import Entry
-from service.console.change_words import ACTIONS, KINDS
+from service.console.change_words import ACTIONS, CAUSES, DETAILS, KINDS, VALUES
 from service.console.pages import page_router, render
 from service.console.together import together
 
@@ -77,7 +77,7 @@ def changes_router(gateway: Gateway) -> APIRouter:
         return render(
             request, person, "accounts/changes.html", changes=changes[:AT_ONCE], more=len(changes) > AT_ONCE,
             brands=person.brands(Role.EDITOR, gateway.config.brands), brand=brand, action=action, by=by,
-            kinds=KINDS, actions=ACTIONS,
+            kinds=KINDS, actions=ACTIONS, details=DETAILS, values=VALUES, causes=CAUSES,
         )  # fmt: skip
 
     return together(router, pages)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from configs.home import Home
 from configs.service import Secret
 from retrieval.testing import HashEncoder
 from service import bootstrap
+from service.console.change_words import DETAILS
+from service.storage import audit_rows
 from service.storage.database import Database
 from service.turns.lanes import Lanes
 from tests.unit.service.doors import KEY, Door, door_config, open_door
@@ -40,6 +43,18 @@ async def db(url: str) -> AsyncIterator[Database]:
     database = await Database.open(url)
     yield database
     await database.close()
+
+
+@pytest.fixture(autouse=True)
+def details_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is written into the log of changes, its page can say in words."""
+    real = audit_rows.add
+
+    def add(connection: Connection, *, detail: Mapping[str, Any] | None = None, **values: Any) -> None:
+        assert set(detail or {}) <= set(DETAILS)
+        real(connection, detail=detail, **values)
+
+    monkeypatch.setattr(audit_rows, "add", add)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from service.console.access import BY_ITSELF
 from service.console.people import accounts, lockout, sessions
+from service.storage import audit_rows
 from service.storage.database import now
 from service.storage.people_tables import person_sessions
 from tests.unit.service.console.seats import PASSWORD, Role, admin, browser, in_database, link_in, seat
@@ -173,3 +174,20 @@ def test_an_api_key_works_as_ever_and_is_nobody(locked: Door) -> None:
     assert client.get("/v1/me", headers=headers).json()["id"] is None
     assert client.get("/v1/people", headers=headers).json() == {"people": []}
     assert client.get("/console/account", headers=headers, follow_redirects=False).status_code == 303
+
+
+def test_the_log_of_changes_speaks_the_language_of_its_reader(locked: Door) -> None:
+    boss = admin(locked)
+    detail = {"recipe": "lora", "kind": "fact", "accepts": True, "roles": {"*": "editor"}, "cause": "drift"}
+    in_database(
+        locked, lambda c: audit_rows.add(c, by="schedule", brand="velmora", action="training.started", detail=detail)
+    )
+    for language, words in (
+        ("en", ("the schedule", "started a training", "recipe: lora", "what was wrong: a fact", "accepted: yes",
+                "roles: All brands: editor", "because of: an alarm of drift")),
+        ("id", ("jadwal", "resep: lora", "yang salah: fakta", "diterima: ya", "peran: Semua merek: editor",
+                "karena: peringatan pergeseran")),
+    ):  # fmt: skip
+        boss.send("/v1/me", "PATCH", json={"language": language})
+        page = re.sub(r"\s+", " ", boss.get("/console/changes").text)
+        assert [one for one in words if one not in page] == []
