@@ -16,7 +16,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from benchmarks.canaries.world import QUESTION, Side, World
-from benchmarks.chaos.delivery import post
+from benchmarks.chaos.delivery import taken
 from benchmarks.chaos.rig import sender_of
 from service.console.access import Needs
 
@@ -115,7 +115,7 @@ async def webhook(world: World, side: Side, _: random.Random, number: int) -> No
     side.senders.add(sender)
     text = f"{QUESTION} I am {world.watch.mark(side.name, app.channel.name)}."
     body = app.channel.simulate(text, account=app.account, message_id=f"wamid.{mark.encode().hex()}", sender=sender)
-    status, _seconds = await post(world.program, world.url, app, body, within_s=60)
+    status = await taken(world.program, world.url, app, body, within_s=60)
     if status >= 300:
         raise RuntimeError(f"{app.path} was answered with {status}")
     world.watch.looked["webhooks"] += 1

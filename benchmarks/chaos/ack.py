@@ -53,7 +53,7 @@ async def ack(*, rate: int, seconds: float, engine_s: float, limits: bool = True
         rate: Webhooks a second, over all platforms, each of a person of their own.
         seconds: For how long.
         engine_s: Until the engine's first token.
-        limits: Whether the times have goals; else only that each is taken.
+        limits: Whether the times have goals; else only that each is stored and answered.
     """
     watch = Stopwatch()
     async with rig() as one:
@@ -72,12 +72,13 @@ async def ack(*, rate: int, seconds: float, engine_s: float, limits: bool = True
         acks = await _delivered(one.url, one.process.pid, bodies, rate)
         stored = len(await one.rows(inbox))
         gc.unfreeze()
-        if not limits:
-            await one.settled()
+        answered = limits or await one.settled()
     times = acks.at(0.5) / bare.at(0.5), acks.at(0.99) / bare.at(0.99)
     result = f"{acks.statuses[200]:,} x 200, {stored:,} stored; {acks}; p50 {times[0]:.1f} x, p99 {times[1]:.1f} x"
     goal = "all stored, p99 <= 100 ms, none over 1 s" if limits else "all stored and answered"
-    met = acks.statuses[200] == stored == len(bodies) and (not limits or (acks.at(0.99) <= 100 and acks.at(1) <= 1000))
+    in_time = acks.statuses[200] == len(bodies) and acks.at(0.99) <= 100 and acks.at(1) <= 1000
+    known = set(acks.statuses) <= {200, 503, 0}
+    met = stored == len(bodies) and answered and known and (in_time or not limits)
     load = f"{rate} webhooks/s for {seconds:.0f} s"
     return [
         Row(f"{load}, a bare route that answers 200", len(bodies), "what this machine can", str(bare), None, bare_s),

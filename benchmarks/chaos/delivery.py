@@ -17,6 +17,7 @@ import aiohttp
 
 from channels.base import Channel
 
+TRIES = 4
 _META = tuple(15.0 * 2**step for step in range(12))
 SCHEDULES_S: Mapping[str, tuple[float, ...]] = {
     "slack": (0.0, 60.0, 300.0),
@@ -72,6 +73,18 @@ async def post(
             return answer.status, time.monotonic() - began
     except (aiohttp.ClientError, TimeoutError, ConnectionError):
         return 0, time.monotonic() - began
+
+
+async def taken(
+    session: aiohttp.ClientSession, url: str, app: App, body: bytes, *, within_s: float | None = None
+) -> int:
+    """Deliver again where the gateway is busy (503) or silent, as platforms do; returns the last status."""
+    status = 0
+    for _ in range(TRIES):
+        status, _seconds = await post(session, url, app, body, within_s=within_s)
+        if status not in (0, 503):
+            break
+    return status
 
 
 async def deliver(

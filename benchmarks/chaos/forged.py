@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from benchmarks.chaos.delivery import App, post
+from benchmarks.chaos.delivery import App, taken
 from benchmarks.chaos.forgeries import SIGNATURE, Forgery, Headers, Target, forgeries
 from benchmarks.chaos.rig import Rig, rig
 from benchmarks.chaos.table import Row, Stopwatch
@@ -23,7 +23,6 @@ from channels.errors import PayloadInvalid
 from service.storage.tables import inbox, unbound_events
 
 WEBHOOKS = Path(__file__).parents[2].parent / "shared" / "data" / "webhooks"
-TRIES = 4
 SLACK_FORMS = frozenset({"block_actions", "message_shortcut", "view_submission"})
 
 
@@ -71,7 +70,7 @@ async def forged(*, seed: int, flips: int) -> list[Row]:
                 f"{len(refusals.telling)} tell the signature, {stored} stored"
             )
             met = not (refusals.taken or refusals.broken or refusals.telling or stored)
-            status, _ = await post(one.session, one.url, app, target.body)
+            status = await taken(one.session, one.url, app, target.body)
             result += f"; then the genuine one: {status}"
             await one.settled()
             # The genuine one is let go of, so that the next channel is counted from nothing.
@@ -138,12 +137,7 @@ async def genuine() -> list[Row]:
             seen: Counter[str] = Counter()
             refused = 0
             for body in bodies:
-                for _ in range(TRIES):
-                    status, _ = await post(one.session, one.url, app, body)
-                    # Told to come again, or not told in time: the disk was slower than the platform waits.
-                    if status not in (0, 503):
-                        break
-                refused += status != 200
+                refused += await taken(one.session, one.url, app, body) != 200
                 seen.update(_reading(app.channel, body))
             read = ", ".join(f"{count} {what}" for what, count in seen.most_common())
             result = f"{len(bodies) - refused} accepted: {read}"

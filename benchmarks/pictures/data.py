@@ -113,12 +113,13 @@ def _people(connection: Connection) -> str:
     joined = update(people).where(people.c.name != "Dewi").values(password="none")  # noqa: S106
     connection.execute(joined)
     at = now() - timedelta(hours=5)
+    connection.execute(update(audit_log).values(at=at))
     for name, action, brand, subject, detail in (
         ("Citra", "knowledge.edited", "velmora", "returns.md", {"version": "4b1057aeef00"}),
         ("Citra", "correction.accepted", "velmora", "c-0117", {"kind": "voice", "accepts": True}),
-        ("Anna", "training.started", "velmora", "velmora@7", {"recipe": "quick_cpu", "version": "20261126-091500"}),
-        ("Anna", "adapter.promoted", "velmora", "7", {"override": False}),
-        ("Anna", "adapter.rolled_back", "velmora", "6", {}),
+        ("Anna", "training.started", "velmora", "q3Zt0aBf", {"recipe": "quick_cpu", "version": "v7"}),
+        ("Anna", "adapter.promoted", "velmora", "v7", {"override": False}),
+        ("Anna", "adapter.rolled_back", "velmora", "v6", {}),
         ("Budi", "correction.proposed", "velmora", "c-0118", {"kind": "fact"}),
     ):
         at += timedelta(minutes=31)

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.e2e
 def held(rows: Sequence[Row]) -> None:
     """Every goal is met, and something was tried."""
     assert rows
-    assert not [row for row in rows if not row.met or not row.n]
+    missed = [f"{row.what}: {row.result}" for row in rows if not row.met or not row.n]
+    assert not missed, "\n".join(missed)
 
 
 async def test_nothing_is_lost_or_doubled_when_the_gateway_is_killed() -> None:

@@ -51,7 +51,7 @@ def details_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
     real = audit_rows.add
 
     def add(connection: Connection, *, detail: Mapping[str, Any] | None = None, **values: Any) -> None:
-        assert set(detail or {}) <= set(DETAILS)
+        assert set(detail or {}) <= {*DETAILS, "title", "person"}
         real(connection, detail=detail, **values)
 
     monkeypatch.setattr(audit_rows, "add", add)
