@@ -1,10 +1,16 @@
-"""How the tests are shared out to two processes: `make test` runs them so, with pytest-xdist."""
+"""How the tests are shared out to two processes, with pytest-xdist, and what Hypothesis may ask of a busy machine."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples each time: a change fails by what it did. New ones: `pytest --hypothesis-profile=searching`.
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", settings.get_profile("searching"), derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,14 +6,10 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from channels.base import Inbound
 from channels.errors import PayloadInvalid
-
-# Machines that run these tests are shared and slow at times; that is no finding.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

@@ -13,7 +13,7 @@ from channels.base import InboundMessage
 from channels.discord.payloads import IGNORED_REASONS, parse_body
 from channels.errors import PayloadInvalid, SignatureInvalid
 from channels.registry import build_channel
-from tests.unit.channels.fuzzing import PATIENT, anything, check, mutated
+from tests.unit.channels.fuzzing import anything, check, mutated
 from tests.unit.channels.recorded import ABSENT, WEBHOOKS
 
 QUESTION = {"name": "question", "type": 3, "value": "How long?"}
@@ -217,19 +217,16 @@ def test_every_recorded_body_is_accepted_when_signed_and_refused_when_not() -> N
             CHANNEL.verify({}, raw)
 
 
-@PATIENT
 @given(payload=mutated(SEEDS))
 def test_a_mutated_body_is_read_or_refused_as_invalid(payload: Any) -> None:
     check(parse_body, IGNORED_REASONS, json.dumps(payload).encode())
 
 
-@PATIENT
 @given(raw=st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_as_invalid(raw: bytes) -> None:
     check(parse_body, IGNORED_REASONS, raw)
 
 
-@PATIENT
 @given(data=st.data())
 def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObject) -> None:
     raw = json.dumps(data.draw(st.sampled_from(SEEDS))).encode()
@@ -237,7 +234,6 @@ def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObjec
     check(parse_body, IGNORED_REASONS, raw[:start] + data.draw(st.binary(max_size=8)) + raw[end:])
 
 
-@PATIENT
 @given(raw=st.binary(max_size=100), data=st.data())
 def test_a_signature_or_body_with_a_flipped_bit_is_refused(raw: bytes, data: st.DataObject) -> None:
     headers = dict(CHANNEL.sign(raw))
@@ -253,7 +249,6 @@ def test_a_signature_or_body_with_a_flipped_bit_is_refused(raw: bytes, data: st.
             CHANNEL.verify(headers, raw[:at] + bytes([raw[at] ^ (1 << bit)]) + raw[at + 1 :])
 
 
-@PATIENT
 @given(
     signature=st.text(max_size=140) | st.from_regex("[0-9a-f]{128}", fullmatch=True),
     stamp=st.text(max_size=20) | st.from_regex("[0-9]{1,12}", fullmatch=True),
@@ -263,7 +258,6 @@ def test_made_up_headers_are_refused_and_never_an_error(signature: str, stamp: s
         CHANNEL.verify({"x-signature-ed25519": signature, "x-signature-timestamp": stamp}, b"{}")
 
 
-@PATIENT
 @given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20), sender=st.text(max_size=20))
 def test_what_is_simulated_is_read_again(text: str, message_id: str, sender: str) -> None:
     text = text.replace("\x00", "")

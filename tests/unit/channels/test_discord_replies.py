@@ -18,7 +18,6 @@ from channels.graphemes import length
 from channels.registry import PLATFORMS, build_channel
 from channels.rendering import render
 from channels.testing import FakePlatform
-from tests.unit.channels.fuzzing import PATIENT
 
 NOW_S = 1_790_000_000.0
 APPLICATION = "775799577604522054"
@@ -95,7 +94,6 @@ def test_sources_are_text() -> None:
 _ADDRESS = re.compile(r"https?://[^\s<>()\[\]`*|\\]+")
 
 
-@PATIENT
 @given(st.text(alphabet="<>@#&!*_~`|[]()\\-+. \nabhtps:/", max_size=80))
 def test_nothing_in_a_text_is_markup_on_discord(text: str) -> None:
     escaped = escape(text)
@@ -105,7 +103,6 @@ def test_nothing_in_a_text_is_markup_on_discord(text: str) -> None:
     assert re.sub(r"\\([^0-9A-Za-z\s])", r"\1", escaped) == text
 
 
-@PATIENT
 @given(st.text(alphabet="<>@#*_~`|[]()\\-+. \nab:/", max_size=200), st.integers(48, 160))
 def test_whatever_is_written_fits_and_is_taken(text: str, limit: int) -> None:
     token = json.loads(build().simulate("Hi", account=APPLICATION, message_id="1", sender="1"))["token"]
@@ -115,7 +112,6 @@ def test_whatever_is_written_fits_and_is_taken(text: str, limit: int) -> None:
         assert PLATFORMS["discord"].stand_in.answer(call, number=1)[0] == 200
 
 
-@PATIENT
 @given(st.text(alphabet="_(]<-h", min_size=60, max_size=400))
 def test_a_word_longer_than_a_message_fits_with_its_escapes(word: str) -> None:
     for content in render(word, (), replace(MARKUP, limit=48)):

@@ -15,7 +15,7 @@ from channels.errors import DeliveryFailed, PayloadInvalid, SignatureInvalid
 from channels.line.payloads import IGNORED_REASONS, parse_body
 from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
-from tests.unit.channels.fuzzing import PATIENT, anything, check, mutated
+from tests.unit.channels.fuzzing import anything, check, mutated
 from tests.unit.channels.recorded import ABSENT, WEBHOOKS, line_events
 
 BOT, PERSON = "U00000000000000000000000000000000", "U206d25c2ea6bd87c17655609a1c37cb8"
@@ -384,13 +384,11 @@ SEEDS = [payload for _, payload in RECORDED] + [
 ]
 
 
-@PATIENT
 @given(data=st.data())
 def test_a_mutated_body_is_read_or_refused_as_invalid(data: st.DataObject) -> None:
     check(parse_body, IGNORED_REASONS, json.dumps(data.draw(mutated(SEEDS))).encode())
 
 
-@PATIENT
 @given(data=st.data())
 def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObject) -> None:
     body = json.dumps(data.draw(st.sampled_from(SEEDS))).encode()
@@ -398,13 +396,11 @@ def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObjec
     check(parse_body, IGNORED_REASONS, body[:start] + data.draw(st.binary(max_size=8)) + body[end:])
 
 
-@PATIENT
 @given(body=st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_as_invalid(body: bytes) -> None:
     check(parse_body, IGNORED_REASONS, body)
 
 
-@PATIENT
 @given(body=st.binary(max_size=100), data=st.data())
 def test_a_signature_or_body_with_a_flipped_bit_is_refused(body: bytes, data: st.DataObject) -> None:
     right = LINE.sign(body)["x-line-signature"]
@@ -419,14 +415,12 @@ def test_a_signature_or_body_with_a_flipped_bit_is_refused(body: bytes, data: st
             LINE.verify({"x-line-signature": right}, body[:at] + bytes([body[at] ^ (1 << bit)]) + body[at + 1 :])
 
 
-@PATIENT
 @given(header=st.text(max_size=80))
 def test_a_made_up_signature_is_refused_and_never_an_error(header: str) -> None:
     with pytest.raises(SignatureInvalid):
         LINE.verify({"x-line-signature": header}, b"{}")
 
 
-@PATIENT
 @given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20))
 def test_what_is_simulated_is_read_again(text: str, message_id: str) -> None:
     text, message_id = text.replace("\x00", ""), message_id.replace("\x00", "") or "1"
@@ -434,7 +428,6 @@ def test_what_is_simulated_is_read_again(text: str, message_id: str) -> None:
     assert (taken.text, taken.message_id, taken.account) == (text, message_id, BOT)
 
 
-@PATIENT
 @given(
     written=st.text(max_size=40),
     mentions=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=4),

@@ -13,7 +13,7 @@ from channels.base import Channel, Edit, Inbound, Reaction, Receipt
 from channels.errors import PayloadInvalid, SignatureInvalid
 from channels.meta.messaging import IGNORED_REASONS
 from channels.registry import build_channel
-from tests.unit.channels.fuzzing import PATIENT, anything, check, mutated
+from tests.unit.channels.fuzzing import anything, check, mutated
 from tests.unit.channels.recorded import ABSENT, WEBHOOKS, bodies
 
 PERSON, ACCOUNT = "6250000000000001", "108930472516001"
@@ -284,21 +284,18 @@ SEEDS = {
 
 
 @BOTH
-@PATIENT
 @given(data=st.data())
 def test_a_mutated_body_is_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
     check(CHANNELS[name].parse, IGNORED_REASONS, json.dumps(data.draw(mutated(SEEDS[name]))).encode())
 
 
 @BOTH
-@PATIENT
 @given(body=st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_as_invalid(name: str, body: bytes) -> None:
     check(CHANNELS[name].parse, IGNORED_REASONS, body)
 
 
 @BOTH
-@PATIENT
 @given(item=anything)
 def test_an_event_of_any_shape_never_loses_its_sibling(name: str, item: Any) -> None:
     inbound = parse(entry(item, message(7)), name=name)
@@ -307,7 +304,6 @@ def test_an_event_of_any_shape_never_loses_its_sibling(name: str, item: Any) -> 
 
 
 @BOTH
-@PATIENT
 @given(data=st.data())
 def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
     body = json.dumps(data.draw(st.sampled_from(SEEDS[name]))).encode()
@@ -316,7 +312,6 @@ def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(name: str, data: s
 
 
 @BOTH
-@PATIENT
 @given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20))
 def test_what_is_simulated_is_read_again(name: str, text: str, message_id: str) -> None:
     text, message_id = text.replace("\x00", ""), message_id.replace("\x00", "") or "1"
@@ -326,7 +321,6 @@ def test_what_is_simulated_is_read_again(name: str, text: str, message_id: str) 
 
 
 @BOTH
-@PATIENT
 @given(
     headers=st.dictionaries(st.sampled_from(["x-hub-signature-256", "x-hub-signature"]), st.text(max_size=80)),
     body=st.binary(max_size=40),

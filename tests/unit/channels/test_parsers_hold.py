@@ -18,7 +18,7 @@ from channels.teams.payloads import parse_body as parse_teams
 from channels.teams.stand_in import made_up_key
 from channels.whatsapp.payloads import IGNORED_REASONS as WHATSAPP_REASONS
 from channels.whatsapp.payloads import parse_body as parse_whatsapp
-from tests.unit.channels.fuzzing import PATIENT, anything, check, mutated
+from tests.unit.channels.fuzzing import anything, check, mutated
 from tests.unit.channels.recorded import slack_bodies, teams_bodies, whatsapp_bodies
 
 SLACK = build_channel(
@@ -59,7 +59,6 @@ PARSERS = {
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
-@PATIENT
 @given(data=st.data())
 def test_a_mutated_body_is_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
     payload = data.draw(mutated(SEEDS[name]))
@@ -67,14 +66,12 @@ def test_a_mutated_body_is_read_or_refused_as_invalid(name: str, data: st.DataOb
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
-@PATIENT
 @given(body=st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_as_invalid(name: str, body: bytes) -> None:
     check(*PARSERS[name], body)
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
-@PATIENT
 @given(data=st.data())
 def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(name: str, data: st.DataObject) -> None:
     body = json.dumps(data.draw(st.sampled_from(SEEDS[name]))).encode()
@@ -85,7 +82,6 @@ def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(name: str, data: s
 @pytest.mark.parametrize(
     ("channel", "header"), [(SLACK, "x-slack-signature"), (WHATSAPP, "x-hub-signature-256")], ids=["slack", "whatsapp"]
 )
-@PATIENT
 @given(body=st.binary(max_size=100), data=st.data())
 def test_a_signature_or_body_with_a_flipped_bit_is_refused(
     channel: Channel, header: str, body: bytes, data: st.DataObject
@@ -104,7 +100,6 @@ def test_a_signature_or_body_with_a_flipped_bit_is_refused(
 
 
 @pytest.mark.parametrize("channel", [SLACK, TEAMS, WHATSAPP], ids=["slack", "teams", "whatsapp"])
-@PATIENT
 @given(
     headers=st.dictionaries(
         st.sampled_from(
@@ -125,7 +120,6 @@ def test_made_up_headers_are_refused_and_never_an_error(channel: Channel, header
 
 
 @pytest.mark.parametrize("channel", [SLACK, TEAMS, WHATSAPP], ids=["slack", "teams", "whatsapp"])
-@PATIENT
 @given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20))
 def test_what_is_simulated_is_read_again(channel: Channel, text: str, message_id: str) -> None:
     text, message_id = text.replace("\x00", ""), message_id.replace("\x00", "") or "1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.base import Source
@@ -12,9 +12,6 @@ from channels.rendering import Markup, plain_link, render, unescaped
 from channels.slack.rendering import MARKUP as SLACK
 from channels.slack.rendering import escape, plain_text
 from channels.whatsapp.rendering import MARKUP as WHATSAPP
-
-# Machines that run these tests are shared and slow at times; that is no finding.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def short(limit: int) -> Markup:
@@ -105,7 +102,6 @@ def test_one_cluster_longer_than_a_message_still_gets_through() -> None:
     assert all(length(part) <= 64 for part in parts)
 
 
-@PATIENT
 @given(st.text(max_size=400), st.integers(48, 120))
 def test_any_text_fits_and_is_never_an_error(text: str, limit: int) -> None:
     for markup in (short(limit), Markup(limit, "*", "_", "~", "`", escape, SLACK.link)):
@@ -118,7 +114,6 @@ WORDS = st.lists(
 )
 
 
-@PATIENT
 @given(WORDS, st.integers(48, 120))
 def test_no_word_is_lost_and_no_cluster_cut(words: list[str], limit: int) -> None:
     text = " ".join(words)
@@ -129,7 +124,6 @@ def test_no_word_is_lost_and_no_cluster_cut(words: list[str], limit: int) -> Non
     ]
 
 
-@PATIENT
 @given(st.text(alphabet="<>&!@#|UBOT abc;lt", max_size=60))
 def test_nothing_that_a_model_writes_becomes_a_mention_on_slack(text: str) -> None:
     escaped = escape(text)

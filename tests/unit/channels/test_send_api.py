@@ -19,7 +19,6 @@ from channels.instagram.channel import utf8_bytes
 from channels.messenger.channel import MARKUP as MESSENGER
 from channels.registry import PLATFORMS, build_channel
 from channels.rendering import plain, render
-from tests.unit.channels.fuzzing import PATIENT
 
 URLS = {"messenger": "https://graph.facebook.com/v23.0", "instagram": "https://graph.instagram.com/v23.0"}
 BOTH = pytest.mark.parametrize("name", ["messenger", "instagram"])
@@ -101,7 +100,6 @@ def test_bullets_and_quote_marks_count_too() -> None:
             assert sum(part.count("ab") for part in parts) == 100
 
 
-@PATIENT
 @given(st.text(max_size=400), st.integers(48, 120))
 def test_any_text_fits_by_each_measure_and_is_never_an_error(text: str, limit: int) -> None:
     for measure in (length, utf8_bytes):

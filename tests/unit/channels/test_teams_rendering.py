@@ -13,7 +13,6 @@ from channels.base import Source
 from channels.graphemes import length
 from channels.rendering import render
 from channels.teams.rendering import MARKUP, MAX_ACTIVITY_BYTES, MAX_TEXT_CHARS, escape, with_line_ends
-from tests.unit.channels.fuzzing import PATIENT
 
 PIECES = (
     "[a]",
@@ -94,7 +93,6 @@ def test_sources_stand_on_lines_of_their_own() -> None:
     assert written("Yes [1][2].", *sources) == ("Yes [1][2].\n\n[1] returns.md  \n[2] Bags \\*and\\* &lt;b&gt;")
 
 
-@PATIENT
 @given(
     st.text("ab 1*_~`|\\[]()<>&#+-=!:@./\n", max_size=60) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 )
@@ -111,7 +109,6 @@ def test_nothing_that_is_written_as_text_becomes_markup(text: str) -> None:
     assert "".join(child.content or "\n" for child in inner) == text
 
 
-@PATIENT
 @given(st.text(max_size=300), st.integers(1, 40))
 def test_no_activity_is_too_large(text: str, times: int) -> None:
     for part in render(text * times, (), MARKUP):

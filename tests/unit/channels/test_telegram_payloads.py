@@ -13,7 +13,7 @@ from channels.base import Inbound, InboundMessage
 from channels.errors import PayloadInvalid
 from channels.registry import build_channel
 from channels.telegram.payloads import IGNORED_REASONS, Bot, parse_body
-from tests.unit.channels.fuzzing import PATIENT, anything, check, mutated
+from tests.unit.channels.fuzzing import anything, check, mutated
 from tests.unit.channels.recorded import ABSENT, WEBHOOKS
 
 BOT = Bot("shop", 7000000001, "Shop_Bot")
@@ -318,19 +318,16 @@ def test_the_recorded_secret_token_is_taken_and_the_wrong_one_is_not() -> None:
                 channel.verify(headers, raw)
 
 
-@PATIENT
 @given(payload=mutated(SEEDS))
 def test_a_mutated_body_is_read_or_refused_as_invalid(payload: Any) -> None:
     check(CHANNEL.parse, IGNORED_REASONS, json.dumps(payload).encode())
 
 
-@PATIENT
 @given(raw=st.binary(max_size=200) | anything.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_as_invalid(raw: bytes) -> None:
     check(CHANNEL.parse, IGNORED_REASONS, raw)
 
 
-@PATIENT
 @given(data=st.data())
 def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObject) -> None:
     raw = json.dumps(data.draw(st.sampled_from(SEEDS))).encode()
@@ -338,7 +335,6 @@ def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObjec
     check(CHANNEL.parse, IGNORED_REASONS, raw[:start] + data.draw(st.binary(max_size=8)) + raw[end:])
 
 
-@PATIENT
 @given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20), sender=st.text(max_size=20))
 def test_what_is_simulated_is_read_again(text: str, message_id: str, sender: str) -> None:
     text = text.replace("\x00", "")

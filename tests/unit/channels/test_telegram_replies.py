@@ -18,7 +18,6 @@ from channels.registry import PLATFORMS, build_channel
 from channels.rendering import render
 from channels.telegram.rendering import JOINER, MARKUP, close, escape
 from channels.testing import FakePlatform
-from tests.unit.channels.fuzzing import PATIENT
 
 SECRETS = {"bot_token": "7000000001:AA-not-a-token", "secret_token": "word"}
 TOPIC = {"chat_id": "-1001234567890", "message_id": "7", "message_thread_id": "42"}
@@ -131,7 +130,6 @@ def read(html: str) -> Reader:
 HOSTILE = st.text(alphabet="<>&/@\"'=*_~`[]()|\\ ab:.1#\n-hrefps", max_size=120)
 
 
-@PATIENT
 @given(HOSTILE, st.integers(48, 160))
 def test_whatever_is_written_is_sound_html_that_calls_nobody(text: str, limit: int) -> None:
     stand_in = PLATFORMS["telegram"].stand_in
@@ -147,7 +145,6 @@ def test_whatever_is_written_is_sound_html_that_calls_nobody(text: str, limit: i
         assert stand_in.answer(call, number=1)[0] == 200
 
 
-@PATIENT
 @given(st.text(alphabet="@/(<&]a", min_size=60, max_size=400))
 def test_a_word_longer_than_a_message_fits_with_all_that_is_put_into_it(word: str) -> None:
     for html in render(word, (), replace(MARKUP, limit=48)):

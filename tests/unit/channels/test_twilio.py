@@ -17,7 +17,7 @@ from channels.registry import PLATFORMS, build_channel
 from channels.testing import FakePlatform
 from channels.twilio.payloads import IGNORED_REASONS, NO_REPLY, parse_body
 from channels.twilio.segments import Segments, segments
-from tests.unit.channels.fuzzing import PATIENT, check
+from tests.unit.channels.fuzzing import check
 from tests.unit.channels.recorded import ABSENT, WEBHOOKS
 
 SID = f"AC{'0' * 32}"
@@ -257,7 +257,6 @@ def test_an_account_that_is_none_keeps_the_channel_off(sid: str) -> None:
         build(account_sid=sid)
 
 
-@PATIENT
 @given(pairs=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=6), data=st.data())
 def test_a_signature_or_a_value_that_is_another_is_refused(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     body = urlencode(pairs).encode()
@@ -276,7 +275,6 @@ def test_a_signature_or_a_value_that_is_another_is_refused(pairs: list[tuple[str
                 TWILIO.verify({"x-twilio-signature": right}, urlencode(changed).encode())
 
 
-@PATIENT
 @given(header=st.text(max_size=60), body=st.binary(max_size=60))
 def test_a_made_up_signature_is_refused_and_never_an_error(header: str, body: bytes) -> None:
     with pytest.raises(SignatureInvalid):
@@ -286,7 +284,6 @@ def test_a_made_up_signature_is_refused_and_never_an_error(header: str, body: by
 # Parsers under anything.
 
 
-@PATIENT
 @given(
     changed=st.dictionaries(
         st.sampled_from([*fields(), "MessageStatus", "OptOutType", "ButtonText"]), st.none() | st.text(max_size=20)
@@ -296,13 +293,11 @@ def test_a_form_with_any_values_is_read_or_refused_as_invalid(changed: dict[str,
     check(parse_body, IGNORED_REASONS, urlencode(fields(**changed)).encode())
 
 
-@PATIENT
 @given(body=st.binary(max_size=200) | st.text(alphabet="MessageSidFromTo=&%+0aF", max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_refused_as_invalid(body: bytes) -> None:
     check(parse_body, IGNORED_REASONS, body)
 
 
-@PATIENT
 @given(data=st.data())
 def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObject) -> None:
     body = urlencode(fields(Body="é 😀")).encode()
@@ -310,7 +305,6 @@ def test_cut_and_spliced_bytes_are_read_or_refused_as_invalid(data: st.DataObjec
     check(parse_body, IGNORED_REASONS, body[:start] + data.draw(st.binary(max_size=8)) + body[end:])
 
 
-@PATIENT
 @given(text=st.text(max_size=60), message_id=st.text(min_size=1, max_size=20), account=st.sampled_from([SMS, WHATSAPP]))
 def test_what_is_simulated_is_read_again(text: str, message_id: str, account: str) -> None:
     text = text.replace("\x00", "")

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.documents.loading import MAX_BYTES, document_from_text, load_documents
@@ -88,7 +88,6 @@ def test_every_section_is_a_chunk_with_its_heading_path() -> None:
     assert searchable(chunks[2]) == "Returns > Opened > Perfume\nseal"
 
 
-@settings(deadline=None)  # the first cut loads the splitter
 @given(st.text(alphabet="ab. \n#|-", max_size=400), st.integers(20, 80), st.integers(0, 15))
 def test_chunks_are_exact_pieces_that_leave_no_word_out(text: str, size: int, overlap: int) -> None:
     document = document_from_text("x.md", text)
@@ -165,7 +164,6 @@ LINES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(LINES, st.integers(20, 80), st.integers(0, 15))
 def test_structures_are_cut_to_exact_pieces_too(lines: list[str], size: int, overlap: int) -> None:
     text = "\n".join(lines)

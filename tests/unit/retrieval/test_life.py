@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.documents import loading
@@ -76,7 +76,7 @@ def summary(found: SearchResult) -> object:
     return found.query, passages, round(found.answerability, 5)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(STEPS)
 def test_any_history_of_changes_answers_like_a_base_built_in_one_go(steps: list[tuple[str, str | None]]) -> None:
     encoder = HashEncoder(dim=32)

@@ -37,7 +37,7 @@ def test_every_measure_has_a_margin_and_a_floor_of_its_name() -> None:
     assert set(ALWAYS) <= set(KINDS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_candidate_equal_to_the_current_version_passes(data: st.DataObject) -> None:
     names = data.draw(st.sets(st.sampled_from(sorted(KINDS))))
@@ -120,7 +120,7 @@ def test_a_clear_loss_refuses_where_another_measure_lacks_cases() -> None:
     assert judge(moved(now, "voice", -0.4), now).verdict == "refused"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_cases_and_measures_does_not_matter(seed: int) -> None:
     now, then = measured(seed=1, overlap=0.6), measured(seed=2, overlap=0.6)

@@ -322,7 +322,7 @@ def test_tables_of_a_newer_version_are_refused(archive: Path, fresh: Home, home:
     assert state(fresh.root) == {}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_archive_changes_nothing(archive: Path, fresh: Home, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(archive.read_bytes())

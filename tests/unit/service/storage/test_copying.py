@@ -166,7 +166,7 @@ async def test_a_server_that_is_away_is_told(file: URL) -> None:
         await copy_database(file, database_url("postgresql://me@127.0.0.1:9/x"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.text(max_size=30), min_size=1, max_size=6), data=st.data())
 async def test_any_text_and_any_json_travels(words: list[str], data: st.DataObject, tmp_path: Path) -> None:
     import tempfile

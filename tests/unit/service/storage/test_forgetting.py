@@ -270,7 +270,7 @@ async def test_a_running_gateway_goes_on_and_the_bytes_are_gone_all_the_same(
 
 
 @pytest.mark.usefixtures("sqlite_only")
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_whatever_a_person_did_no_byte_of_it_stays(data: st.DataObject, tmp_path: Path) -> None:
     import tempfile

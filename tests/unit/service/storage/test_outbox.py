@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.base import Capabilities, Channel, OutboundReply, Rate, Request, Template
@@ -479,7 +479,7 @@ class _FullDisk(Database):
         return await super().write(work, **how)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(
     parts=st.integers(1, 4),
     script=st.lists(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from channels.base import Channel, OutboundReply, Receipt, Request, part_mark, read_mark
@@ -330,7 +330,7 @@ async def _story(channels: outbox.Channels, texts: list[str], platform: _Lossy, 
         return row
 
 
-HARD = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+HARD = settings(max_examples=60)
 
 
 @HARD
