@@ -152,6 +152,11 @@ def ask(page: Page, text: str = QUESTION) -> None:
     field(page).press("Enter")
 
 
+def accepted(page: Page) -> None:
+    """Wait until the gateway has all that was written, so that what comes after stands after it."""
+    expect(page.locator("brandvoice-chat .message.user.waiting")).to_have_count(0)
+
+
 def answered(page: Page, count: int = 1) -> None:
     """Wait until that many turns have ended: a finished turn offers its thumbs."""
     helpful = page.get_by_role("button", name="Helpful", exact=True)

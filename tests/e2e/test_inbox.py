@@ -191,6 +191,7 @@ def test_a_customer_asks_for_a_person_who_sees_it_live_takes_it_answers_and_retu
 def test_a_message_is_sent_once_and_what_another_one_has_is_not_taken_by_writing(desk: Desk) -> None:
     customer = desk.customer()
     customer.get_by_role("button", name="Ask for a person").click()
+    expect(customer.locator("brandvoice-chat .strip")).to_contain_text("Waiting for a person")
     agent = desk.agent()
     agent.locator("#rows .conversation").first.click()
     key = agent.locator("#answer [name=key]").input_value()
@@ -239,6 +240,7 @@ def test_notes_canned_replies_and_how_words_sound(desk: Desk) -> None:
 
     customer = desk.customer()
     customer.get_by_role("button", name="Ask for a person").click()
+    expect(customer.locator("brandvoice-chat .strip")).to_contain_text("Waiting for a person")
     agent.goto(f"{desk.url}/console/inbox")
     agent.locator("#rows .conversation").first.click()
     expect(agent.locator("#thread .message").first).to_be_visible()

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.gateway_process import UNDER_TEST, gateway_process
-from tests.e2e.pages import BROWSER, Pages, accessible, ask, field, launcher, panel, picture
+from tests.e2e.pages import BROWSER, Pages, accepted, accessible, ask, field, launcher, panel, picture
 
 pytestmark = BROWSER
 PERSON = "I would like to talk to a person"
@@ -86,6 +86,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     expect(page.locator("brandvoice-chat .turns")).to_contain_text("Somebody will write to you here.")
     ask(page, "Hello?")
     expect(page.locator("brandvoice-chat .turns .message.user")).to_have_count(3)
+    accepted(page)
     conversation = house.newest()
     house.act("messages", conversation, text="Hello, I am Anna. How may I **help**?", id="a-1")
     expect(human(page)).to_contain_text("Anna Berg")
@@ -95,6 +96,7 @@ def test_a_visitor_waits_is_helped_by_a_person_and_comes_back_to_the_assistant(
     said_once = page.locator("brandvoice-chat .turns .message", has_text="Somebody will write to you here.")
     expect(said_once).to_have_count(1)
     ask(page, "My parcel is late.")
+    accepted(page)
     house.act("messages", conversation, text="I look into it.", id="a-2")
     expect(human(page)).to_have_count(2)
     expect(page.locator("brandvoice-chat .typing")).to_have_count(0)
