@@ -19,7 +19,7 @@ import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from benchmarks.chaos.delivery import App, post
+from benchmarks.chaos.delivery import BUSY, App, post, taken
 from benchmarks.chaos.rig import Rig, rig, until
 from benchmarks.chaos.table import Row, Stopwatch
 from benchmarks.gateway_under_test import BEGIN_S
@@ -69,16 +69,15 @@ async def ack(*, rate: int, seconds: float, engine_s: float, limits: bool = True
         one.engine.first_token_s = engine_s
         await one.begin(settings={"max_turns": 256, "max_unanswered": 100_000})
         assert one.process is not None
-        acks = await _delivered(one.url, one.process.pid, bodies, rate)
+        acks = await _delivered(one.url, one.process.pid, bodies, rate, again=not limits)
         stored = len(await one.rows(inbox))
         gc.unfreeze()
         answered = limits or await one.settled()
     times = acks.at(0.5) / bare.at(0.5), acks.at(0.99) / bare.at(0.99)
     result = f"{acks.statuses[200]:,} x 200, {stored:,} stored; {acks}; p50 {times[0]:.1f} x, p99 {times[1]:.1f} x"
     goal = "all stored, p99 <= 100 ms, none over 1 s" if limits else "all stored and answered"
-    in_time = acks.statuses[200] == len(bodies) and acks.at(0.99) <= 100 and acks.at(1) <= 1000
-    known = set(acks.statuses) <= {200, 503, 0}
-    met = stored == len(bodies) and answered and known and (in_time or not limits)
+    in_time = not limits or (acks.at(0.99) <= 100 and acks.at(1) <= 1000)
+    met = acks.statuses[200] == stored == len(bodies) and answered and in_time
     load = f"{rate} webhooks/s for {seconds:.0f} s"
     return [
         Row(f"{load}, a bare route that answers 200", len(bodies), "what this machine can", str(bare), None, bare_s),
@@ -86,14 +85,18 @@ async def ack(*, rate: int, seconds: float, engine_s: float, limits: bool = True
     ]
 
 
-async def _delivered(url: str, process: int | None, bodies: Sequence[tuple[App, bytes]], rate: int) -> _Acks:
-    """Deliver at a steady rate."""
+async def _delivered(
+    url: str, process: int | None, bodies: Sequence[tuple[App, bytes]], rate: int, *, again: bool = False
+) -> _Acks:
+    """Deliver at a steady rate, and `again` what was not taken at once."""
     took_ms: list[float] = []
     statuses: Counter[int] = Counter()
 
     async def call(at: float, app: App, body: bytes) -> None:
         await asyncio.sleep(max(0.0, at - time.monotonic()))
         status, took_s = await post(kept, url, app, body)
+        if again and status in BUSY:
+            status = await taken(kept, url, app, body)
         statuses[status] += 1
         took_ms.append(1000 * took_s)
 

@@ -18,6 +18,8 @@ import aiohttp
 from channels.base import Channel
 
 TRIES = 4
+BUSY = (0, 503)
+"""No answer in time, and the one that asks to come again."""
 _META = tuple(15.0 * 2**step for step in range(12))
 SCHEDULES_S: Mapping[str, tuple[float, ...]] = {
     "slack": (0.0, 60.0, 300.0),
@@ -82,7 +84,7 @@ async def taken(
     status = 0
     for _ in range(TRIES):
         status, _seconds = await post(session, url, app, body, within_s=within_s)
-        if status not in (0, 503):
+        if status not in BUSY:
             break
     return status
 

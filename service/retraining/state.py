@@ -19,7 +19,6 @@ Came = Literal["failed", "refused", "waits", "speaks"]
 Held = Literal["busy", "waits", "paused", "nothing_new"]
 """What stands against a training that is called for. `nothing_new`: the last one, which the gate did not pass, learnt
 from the same, and would come out the same again."""
-
 UNTOLD_KEPT = 10
 """Calls that wait for an outside that is away; older ones are dropped."""
 

@@ -6,7 +6,6 @@ The gateway is real, knowledge and search too; in place of vLLM stands an engine
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from service.console.person import Role
 from tests.e2e.console import Console, console
 from tests.e2e.pages import BROWSER, accessible, picture, press
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from training.conversations import read_conversations, read_questions
 
 pytestmark = BROWSER
@@ -126,9 +125,7 @@ def test_a_wrong_fact_becomes_new_words_of_its_page_that_search_finds(house: Con
     expect(editor.locator("ins")).to_contain_text("fortyfive")
     press(editor, "a")
     expect(editor.get_by_text("Accepted.")).to_be_visible()
-    deadline = time.monotonic() + PATIENCE_S
-    while knowledge.version == before and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: knowledge.version != before)
     found = knowledge.search("unopened item returned fortyfive days", top_k=1).passages[0]
     assert "within fortyfive days" in found.text
     (question,) = read_questions(house.gateway.home.corrections(BRAND).questions)

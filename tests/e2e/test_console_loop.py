@@ -34,7 +34,7 @@ from configs.home import Home
 from configs.load import load_config
 from tests.e2e.conftest import ROOT, SHIPPED, Running, start_demo, variables, with_models
 from tests.e2e.loop_needs import CLOSING, FACTS, VOICES
-from tests.e2e.pages import BROWSER, SIZES
+from tests.e2e.pages import BROWSER, SIZES, press
 from training.voice.brand import voice_of
 
 pytestmark = [*BROWSER, pytest.mark.slow]
@@ -231,8 +231,7 @@ def _accept_all(story: Story, count: int) -> None:
     page.goto(f"{story.here}/corrections/review/{BRAND}")
     for left in range(count, 0, -1):
         expect(page.locator("#place")).to_have_text(f"1 of {left}")
-        page.wait_for_load_state()
-        page.keyboard.press("a")
+        press(page, "a")
     expect(page.get_by_text("Nothing waits for you")).to_be_visible()
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.gateway_process import UNDER_TEST, gateway_process
-from tests.e2e.pages import BROWSER, Pages, answered, ask, launcher
+from tests.e2e.pages import BROWSER, Pages, accepted, answered, ask, launcher
 
 pytestmark = BROWSER
 
@@ -54,7 +54,7 @@ def test_a_visitor_stops_comes_back_and_waits_in_order(page: Page) -> None:
     # More than anybody types: 30 may come at once, then one a second.
     page.evaluate("for (let n = 10; n < 45; n++) brandvoice('send', `line ${n}`)")
     expect(page.locator("brandvoice-chat .message.user").last).to_contain_text("line 44")
-    expect(page.locator("brandvoice-chat .message.user.waiting")).to_have_count(0)
+    accepted(page)
     assert "slow_down" in {one.get("code") for one in frames}
     said = "\n".join(page.locator("brandvoice-chat .message.user").all_inner_texts())
     places = [said.index(f"line {n}") for n in range(10, 45)]

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from service.cli.failures import Failure
 from service.starting.children import Children
 from service.starting.demo import LastError, check_port, only_one, training_line
 from service.starting.stages import Stages, bar
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 
 def test_a_second_start_on_the_same_state_folder_is_refused_with_the_holders_process(tmp_path: Path) -> None:
@@ -112,10 +111,7 @@ def test_leaving_ends_children_with_all_that_they_started(tmp_path: Path, monkey
         assert started.wait(PATIENCE_S)
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
-    deadline = time.monotonic() + PATIENCE_S
-    while _lives(int(grandchild[0])) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _lives(int(grandchild[0]))
+    until(lambda: not _lives(int(grandchild[0])))
 
 
 def _lives(pid: int) -> bool:

@@ -7,17 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from retrieval.knowledge import inspection
 from retrieval.testing import HashEncoder, write_pages
 from service.cli.deployment import Deployment
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.unit.cli.conftest import Cli
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -133,11 +130,3 @@ def test_a_watched_folder_is_followed_until_the_process_is_told_to_end(home: Pat
 
 def held(home: Path) -> dict[str, str]:
     return {one.id: one.title for one in inspection.list_documents(home / "knowledge", "velmora")}
-
-
-def until(true: Callable[[], Any]) -> None:
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < end, "it did not become true"
-        time.sleep(0.1)

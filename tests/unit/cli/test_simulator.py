@@ -7,7 +7,6 @@ import contextlib
 import json
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from service.delivery.fetching import Fetcher
 from service.delivery.sending import outside_session, sender
 from service.engines.process import free_port
 from service.routes.simulator import simulator_router
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.unit.cli.conftest import Cli
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -94,9 +93,7 @@ def platform_and_gateway(home: Path, port: int, *, answer: bool = True) -> Itera
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    deadline = time.monotonic() + PATIENCE_S
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: server.started)
     try:
         yield
     finally:

@@ -23,7 +23,7 @@ from service.delivery.outbox import OutboxItem
 from service.sealing import Sealer
 from service.storage import tables
 from service.storage.tables import feedback, inbox, installations, unbound_events
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.unit.service.doors import Door, door_config, open_door
 from tests.unit.service.storage.support import reply
 
@@ -198,9 +198,7 @@ def test_a_thumb_is_kept_for_its_turn_and_thanked_for_in_its_place(door: Door, s
     taken = post(door, press("T0SHOP", item, "brandvoice_down"), form=True)
     assert (taken.status_code, taken.content) == (200, b"")
     assert door.count(feedback) == 1
-    deadline = time.monotonic() + PATIENCE_S
-    while not slack.calls[-1].url.endswith("/chat.update") and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: slack.calls[-1].url.endswith("/chat.update"))
     thanks = slack.calls[-1]
     assert (thanks.fields["channel"], thanks.fields["ts"]) == ("D1", "1.2")
     assert "👎 Thank you for telling us." in json.dumps(thanks.fields["blocks"], ensure_ascii=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,11 @@ from configs.home import Home
 from retrieval.knowledge import store
 from retrieval.testing import PAGES, HashEncoder, write_pages
 from service.conversation import store as conversations
-from tests.patience import PATIENCE_S
+from tests.patience import until
 from tests.unit.service.doors import Door
 from tests.unit.service.storage.support import answered
 
 BRAND = "velmora"
-
-
-def until(true: Callable[[], Any]) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -65,8 +65,9 @@ class Microsoft:
     def answer(self, path: str) -> tuple[int, object]:
         self.calls[path.rsplit("/", 1)[1]] += 1
         if self.trouble == "silent":
+            # Then it would be right again: whoever waited so long would take the message.
             self.over.wait(10 * PATIENCE_S)
-        if self.trouble:
+        elif self.trouble:
             return 503, "trouble"
         if path.endswith("openidconfiguration"):
             return 200, {
